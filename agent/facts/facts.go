@@ -1,0 +1,28 @@
+// Package facts turns what a host shows into what a device is: one file a
+// fact, each a pure decoder behind a small reader, so that all of them compile
+// and are tested on every OS.
+package facts
+
+import (
+	"context"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Fact is one thing that is learnt from a host.
+type Fact struct {
+	// Name identifies the fact in problems and settings: smbios, dpkg, ...
+	Name string
+	// Section is the report section that it fills, as in pkg/section.
+	Section string
+	// OS lists the GOOS values on which it can be learnt; elsewhere it is not
+	// tried. Empty means all.
+	OS []string
+	// Learn adds what it finds to d. It touches only the fields that are its
+	// own; what it found before it failed stays. An error that wraps
+	// errors.ErrUnsupported means that this machine has no such thing, which is
+	// no problem; any other makes its section partial, or failed when the
+	// section stays empty.
+	Learn func(ctx context.Context, h *host.Host, d *pb.Device) error
+}
