@@ -14,6 +14,13 @@ import (
 const (
 	MaxKeySize   = 1 << 10
 	MaxValueSize = 1 << 20
+	// MaxTxSize bounds what one update may write: the sum of its keys' and
+	// values' lengths, and WriteOverhead for each write.
+	MaxTxSize = 4 << 20
+	// MaxTxWrites bounds the keys that one update may write or delete.
+	MaxTxWrites = 20_000
+	// WriteOverhead is what each write counts for beside its key and value.
+	WriteOverhead = 32
 )
 
 var (
@@ -25,7 +32,7 @@ var (
 	// ErrReadOnly is returned by Set and Delete inside View.
 	ErrReadOnly = errors.New("kv: write in a read-only transaction")
 	// ErrTooLarge is returned for a key or value over its bound, and for a
-	// transaction that holds more than an engine can commit at once.
+	// transaction that holds more than MaxTxSize or MaxTxWrites.
 	ErrTooLarge = errors.New("kv: key, value or transaction too large")
 	// ErrFull is returned by Update when the engine takes no more data because
 	// the disk is nearly full; reads go on, and so do updates once there is space.
@@ -60,7 +67,8 @@ type Tx interface {
 	Get(key []byte) ([]byte, error)
 
 	// Set stores value under key. Neither slice may be modified afterwards
-	// until the transaction ends. An empty value is stored as empty.
+	// until the transaction ends. An empty value is stored as empty. A write
+	// that is refused fails the whole update, even if fn overlooks the error.
 	Set(key, value []byte) error
 
 	// Delete removes key; removing a key that is not there is no error.
