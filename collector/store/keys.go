@@ -1,5 +1,13 @@
 package store
 
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+)
+
 // SchemaVersion is the version of the layout below. It rises with every change
 // that an older collector could not read.
 const SchemaVersion = 1
@@ -9,19 +17,20 @@ const SchemaVersion = 1
 //
 // Truth: what was said, and what cannot be computed again.
 const (
-	prefixMeta        = "!/" // !/schema, !/install           schema version, id of this installation
+	prefixMeta        = "!/" // !/schema, !/install           schema version, secret id of this installation
 	prefixObservation = "o/" // o/<source>\0<source_id>       Observation without software rows
-	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0...  packed software rows of that observation
-	prefixTitle       = "t/" // t/<hash>                      one interned software row
+	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> packed software rows of that observation
+	prefixTitle       = "t/" // t/<id, 8 bytes>               one interned software row
 	prefixMember      = "m/" // m/<source>\0<source_id>       MemberRecord: which asset
 	prefixRedirect    = "r/" // r/<old asset id>              new asset id
 	prefixSource      = "s/" // s/<source>                    SourceRecord
 	prefixEnrolment   = "e/" // e/<agent id>                  EnrolmentRecord
-	prefixBaseline    = "b/" // b/<agent id>                  BaselineRecord
+	prefixBaseline    = "b/" // b/<source_id of source agent> BaselineRecord
 	prefixToken       = "k/" // k/<token id>                  TokenRecord
 	prefixAuthority   = "y/" // y/<authority id>              AuthorityRecord
 	prefixAudit       = "u/" // u/<sequence, 8 bytes big-endian> AuditRecord
 	prefixLastSeen    = "l/" // l/<source>\0<source_id>       unix seconds, flushed in bulk
+	prefixPart        = "x/" // x/<key>\0<n, 4 bytes>         part n of a record over the engine's value bound
 )
 
 // Derived: Rebuild recreates all of it from the truth.
@@ -30,3 +39,68 @@ const (
 	prefixAssetMember = "n/" // n/<asset id>\0<source>\0<source_id>
 	prefixIdentifier  = "i/" // i/<kind>\0<scope>\0<value>\0<source>\0<source_id>
 )
+
+const (
+	keySchema  = prefixMeta + "schema"
+	keyInstall = prefixMeta + "install"
+)
+
+// Ref names an observation: a source and its own name of the thing.
+type Ref struct {
+	Source, ID string
+}
+
+// String returns "source/id".
+func (r Ref) String() string { return r.Source + "/" + r.ID }
+
+// MaxRefLen bounds the length in bytes of a source's name and of a source id
+// together, so that every key built from them stays below kv.MaxKeySize.
+const MaxRefLen = 320
+
+// maxIdentifierLen bounds kind, scope and value of an identifier together.
+const maxIdentifierLen = kv.MaxKeySize - MaxRefLen - 16
+
+// Check tells what is wrong with a reference that came from outside.
+func (r Ref) Check() error {
+	switch {
+	case r.Source == "" || r.ID == "":
+		return fmt.Errorf("an observation needs a source and a source_id, got %q and %q", r.Source, r.ID)
+	case len(r.Source)+len(r.ID) > MaxRefLen:
+		return fmt.Errorf("source and source_id have %d bytes together, at most %d are kept", len(r.Source)+len(r.ID), MaxRefLen)
+	case strings.ContainsRune(r.Source, 0) || strings.ContainsRune(r.ID, 0):
+		return fmt.Errorf("source %q or source_id %q holds a NUL character", r.Source, r.ID)
+	}
+	return nil
+}
+
+// join builds a key from a prefix and its parts.
+func join(prefix string, parts ...string) []byte {
+	n := len(prefix)
+	for _, p := range parts {
+		n += len(p) + 1
+	}
+	key := make([]byte, 0, n)
+	key = append(key, prefix...)
+	for i, p := range parts {
+		if i > 0 {
+			key = append(key, 0)
+		}
+		key = append(key, p...)
+	}
+	return key
+}
+
+// within builds a key that ends with a separator: the prefix of all keys below
+// the given parts.
+func within(prefix string, parts ...string) []byte {
+	return append(join(prefix, parts...), 0)
+}
+
+// refAt reads the reference that ends a key, after skip further parts.
+func refAt(key []byte, prefix string, skip int) (Ref, error) {
+	parts := bytes.Split(key[len(prefix):], []byte{0})
+	if len(parts) != skip+2 {
+		return Ref{}, fmt.Errorf("key %q has %d parts, want %d: the database is damaged; restore a backup", key, len(parts), skip+2)
+	}
+	return Ref{Source: string(parts[skip]), ID: string(parts[skip+1])}, nil
+}

@@ -1,0 +1,73 @@
+// Package catalog is the one write path: it files what sources say and keeps
+// the merged record of every asset true to it.
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Catalog files observations and merges them into assets.
+type Catalog struct {
+	store    *store.Store
+	now      func() time.Time
+	log      *slog.Logger
+	seen     *seen
+	sequence atomic.Uint64
+	onChange []func(Change)
+}
+
+// Change tells that an asset came to be, changed, or is no more.
+type Change struct {
+	// Sequence orders the changes of one asset: calls may arrive out of order,
+	// and one with a lower sequence than the last seen is outdated.
+	Sequence uint64
+	AssetID  string
+	// Asset is the new record, or nil where the asset is no more (it was united
+	// with another). It is shared and must not be modified.
+	Asset *pb.Asset
+}
+
+// New returns a catalog over st. now is the clock by which assets get their
+// ids and times.
+func New(st *store.Store, now func() time.Time, log *slog.Logger) *Catalog {
+	return &Catalog{store: st, now: now, log: log, seen: newSeen()}
+}
+
+// OnChange lets fn hear of every change once it is durable. It is to be called
+// before the first Accept.
+func (c *Catalog) OnChange(fn func(Change)) { c.onChange = append(c.onChange, fn) }
+
+// DeclareSource makes a source known, or changes its kind and title.
+func (c *Catalog) DeclareSource(ctx context.Context, r *pb.SourceRecord) error {
+	if err := (store.Ref{Source: r.GetId(), ID: "-"}).Check(); err != nil {
+		return fmt.Errorf("declare source: %w", err)
+	}
+	err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.PutSource(r) })
+	if err != nil {
+		return fmt.Errorf("declare source %s: %w", r.GetId(), err)
+	}
+	return nil
+}
+
+// SoftwareChange is what a statement says about software.
+type SoftwareChange struct {
+	// Replace makes Added all the software there is; otherwise Removed and
+	// Added change what is held, and nothing in both keeps it.
+	Replace        bool
+	Removed, Added []store.Row
+}
+
+// Statement is what a source now says about one thing.
+type Statement struct {
+	// Observation holds no software rows; its source and source_id are those
+	// that it is filed under.
+	Observation *pb.Observation
+	Software    SoftwareChange
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Enrolment returns the record of an enrolled agent.
+func (t *Tx) Enrolment(agentID string) (*pb.EnrolmentRecord, error) {
+	return read[pb.EnrolmentRecord](t, join(prefixEnrolment, agentID))
+}
+
+// PutEnrolment stores the record of an enrolled agent.
+func (t *Tx) PutEnrolment(e *pb.EnrolmentRecord) error {
+	return t.put(join(prefixEnrolment, e.GetAgentId()), e)
+}
+
+// ScanEnrolments calls fn with each enrolled agent whose id is greater than
+// after, in the order of their ids.
+func (t *Tx) ScanEnrolments(after string, fn func(*pb.EnrolmentRecord) error) error {
+	var start []byte
+	if after != "" {
+		start = within(prefixEnrolment, after)
+	}
+	return scan(t, prefixEnrolment, start, func(_ []byte, e *pb.EnrolmentRecord) error { return fn(e) })
+}
+
+// Baseline returns what is held of an agent's sections, by the source id under
+// which it reports.
+func (t *Tx) Baseline(sourceID string) (*pb.BaselineRecord, error) {
+	return read[pb.BaselineRecord](t, join(prefixBaseline, sourceID))
+}
+
+// PutBaseline stores what is held of an agent's sections.
+func (t *Tx) PutBaseline(sourceID string, b *pb.BaselineRecord) error {
+	return t.put(join(prefixBaseline, sourceID), b)
+}
+
+// Token returns a token's record.
+func (t *Tx) Token(id string) (*pb.TokenRecord, error) {
+	return read[pb.TokenRecord](t, join(prefixToken, id))
+}
+
+// PutToken stores a token's record.
+func (t *Tx) PutToken(r *pb.TokenRecord) error { return t.put(join(prefixToken, r.GetId()), r) }
+
+// ScanTokens calls fn with each token whose id is greater than after, in the
+// order of their ids.
+func (t *Tx) ScanTokens(after string, fn func(*pb.TokenRecord) error) error {
+	var start []byte
+	if after != "" {
+		start = within(prefixToken, after)
+	}
+	return scan(t, prefixToken, start, func(_ []byte, r *pb.TokenRecord) error { return fn(r) })
+}
+
+// PutAuthority stores a certificate authority's public part.
+func (t *Tx) PutAuthority(a *pb.AuthorityRecord) error {
+	return t.put(join(prefixAuthority, a.GetId()), a)
+}
+
+// ScanAuthorities calls fn with each certificate authority.
+func (t *Tx) ScanAuthorities(fn func(*pb.AuthorityRecord) error) error {
+	return scan(t, prefixAuthority, nil, func(_ []byte, a *pb.AuthorityRecord) error { return fn(a) })
+}
+
+const keyAuditHead = prefixMeta + "audit"
+
+// AppendAudit adds an entry to the audit log; it sets the entry's sequence and
+// hash. The head is kept apart, so that appending reads one key.
+func (t *Tx) AppendAudit(r *pb.AuditRecord) error {
+	head, err := t.value([]byte(keyAuditHead))
+	if err := ignoreNotFound(err); err != nil {
+		return fmt.Errorf("append to the audit log: %w", err)
+	}
+	var last int64
+	var hash []byte
+	if len(head) >= 8 {
+		last, hash = int64(binary.BigEndian.Uint64(head)), head[8:]
+	}
+	r = proto.CloneOf(r)
+	r.Sequence = last + 1
+	if r.Hash, err = auditHash(r, hash); err != nil {
+		return err
+	}
+	if err := t.put(auditKey(r.Sequence), r); err != nil {
+		return err
+	}
+	return t.setValue([]byte(keyAuditHead), append(binary.BigEndian.AppendUint64(nil, uint64(r.Sequence)), r.Hash...))
+}
+
+// ScanAudit calls fn with each entry of the audit log, oldest first, and
+// checks the chain of hashes on the way.
+func (t *Tx) ScanAudit(fn func(*pb.AuditRecord) error) error {
+	var last int64
+	var hash []byte
+	err := scan(t, prefixAudit, nil, func(_ []byte, r *pb.AuditRecord) error {
+		want, err := auditHash(r, hash)
+		if err != nil {
+			return err
+		}
+		if r.GetSequence() != last+1 || !slices.Equal(want, r.GetHash()) {
+			return fmt.Errorf("audit log: entry %d does not follow entry %d: it was changed, or entries are missing", r.GetSequence(), last)
+		}
+		last, hash = r.GetSequence(), r.GetHash()
+		return fn(r)
+	})
+	if errors.Is(err, kv.ErrStop) {
+		return nil
+	}
+	return err
+}
+
+// auditHash covers the entry and the hash of the one before it.
+func auditHash(r *pb.AuditRecord, before []byte) ([]byte, error) {
+	bare := proto.CloneOf(r)
+	bare.Hash = nil
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
+	if err != nil {
+		return nil, fmt.Errorf("encode audit entry: %w", err)
+	}
+	return hashParts(before, b), nil
+}
+
+func auditKey(sequence int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefixAudit), uint64(sequence))
+}

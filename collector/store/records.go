@@ -1,0 +1,224 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, kv.ErrNotFound) || errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// read returns the record under key as a new message.
+func read[M any, P interface {
+	*M
+	proto.Message
+}](t *Tx, key []byte) (P, error) {
+	m := P(new(M))
+	if err := t.get(key, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// scan calls fn with each record under prefix from start on. fn may return
+// kv.ErrStop.
+func scan[M any, P interface {
+	*M
+	proto.Message
+}](t *Tx, prefix string, start []byte, fn func(key []byte, m P) error) error {
+	return t.kv.Scan([]byte(prefix), start, func(k, stored []byte) error {
+		v, err := t.unpack(k, stored)
+		if err != nil {
+			return err
+		}
+		m := P(new(M))
+		if err := proto.Unmarshal(v, m); err != nil {
+			return fmt.Errorf("record %q is damaged, run `rollcall-collector rebuild` or restore a backup: %w", k, err)
+		}
+		return fn(k, m)
+	})
+}
+
+// Stop, returned by the function given to a Scan method, ends the scan early
+// without an error.
+var Stop = kv.ErrStop
+
+// Observation returns what ref's source last said, without software rows.
+func (t *Tx) Observation(ref Ref) (*pb.Observation, error) {
+	return read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
+}
+
+// PutObservation stores o, which holds no software rows.
+func (t *Tx) PutObservation(o *pb.Observation) error {
+	return t.put(join(prefixObservation, o.GetSource(), o.GetSourceId()), o)
+}
+
+// DeleteObservation removes an observation with its software.
+func (t *Tx) DeleteObservation(ref Ref) error {
+	return errors.Join(t.remove(join(prefixObservation, ref.Source, ref.ID)), t.DeleteSoftware(ref))
+}
+
+// ScanObservations calls fn with each observation.
+func (t *Tx) ScanObservations(fn func(*pb.Observation) error) error {
+	return scan(t, prefixObservation, nil, func(_ []byte, o *pb.Observation) error { return fn(o) })
+}
+
+// Member returns the record that ties an observation to its asset.
+func (t *Tx) Member(ref Ref) (*pb.MemberRecord, error) {
+	return read[pb.MemberRecord](t, join(prefixMember, ref.Source, ref.ID))
+}
+
+// PutMember ties an observation to an asset, and unties it from the one before.
+func (t *Tx) PutMember(ref Ref, m *pb.MemberRecord) error {
+	before, err := t.Member(ref)
+	if err == nil && before.GetAssetId() != m.GetAssetId() {
+		err = t.kv.Delete(join(prefixAssetMember, before.GetAssetId(), ref.Source, ref.ID))
+	}
+	if err := ignoreNotFound(err); err != nil {
+		return err
+	}
+	if err := t.kv.Set(join(prefixAssetMember, m.GetAssetId(), ref.Source, ref.ID), nil); err != nil {
+		return err
+	}
+	return t.put(join(prefixMember, ref.Source, ref.ID), m)
+}
+
+// DeleteMember unties an observation from its asset.
+func (t *Tx) DeleteMember(ref Ref) error {
+	m, err := t.Member(ref)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if err := t.kv.Delete(join(prefixAssetMember, m.GetAssetId(), ref.Source, ref.ID)); err != nil {
+		return err
+	}
+	return t.remove(join(prefixMember, ref.Source, ref.ID))
+}
+
+// ScanMembers calls fn with each observation's member record.
+func (t *Tx) ScanMembers(fn func(Ref, *pb.MemberRecord) error) error {
+	return scan(t, prefixMember, nil, func(k []byte, m *pb.MemberRecord) error {
+		ref, err := refAt(k, prefixMember, 0)
+		if err != nil {
+			return err
+		}
+		return fn(ref, m)
+	})
+}
+
+// AssetMembers returns the observations that an asset is made of.
+func (t *Tx) AssetMembers(assetID string) ([]Ref, error) {
+	var refs []Ref
+	err := t.kv.Scan(within(prefixAssetMember, assetID), nil, func(k, _ []byte) error {
+		ref, err := refAt(k, prefixAssetMember, 1)
+		refs = append(refs, ref)
+		return err
+	})
+	return refs, err
+}
+
+// Asset returns the merged record with this very id; see ResolveAsset for ids
+// that were redirected.
+func (t *Tx) Asset(id string) (*pb.Asset, error) {
+	return read[pb.Asset](t, join(prefixAsset, id))
+}
+
+// PutAsset stores a merged record.
+func (t *Tx) PutAsset(a *pb.Asset) error { return t.put(join(prefixAsset, a.GetId()), a) }
+
+// DeleteAsset removes a merged record.
+func (t *Tx) DeleteAsset(id string) error { return t.remove(join(prefixAsset, id)) }
+
+// ScanAssets calls fn with each asset whose id is greater than after, in the
+// order of their ids.
+func (t *Tx) ScanAssets(after string, fn func(*pb.Asset) error) error {
+	var start []byte
+	if after != "" {
+		start = within(prefixAsset, after)
+	}
+	return scan(t, prefixAsset, start, func(_ []byte, a *pb.Asset) error { return fn(a) })
+}
+
+// Redirect returns the asset that a former asset became part of.
+func (t *Tx) Redirect(id string) (string, error) {
+	v, err := t.value(join(prefixRedirect, id))
+	return string(v), err
+}
+
+// PutRedirect lets the former id answer with another asset.
+func (t *Tx) PutRedirect(from, to string) error {
+	return t.setValue(join(prefixRedirect, from), []byte(to))
+}
+
+// DeleteRedirect removes a redirect.
+func (t *Tx) DeleteRedirect(id string) error { return t.remove(join(prefixRedirect, id)) }
+
+// ScanRedirects calls fn with each redirect.
+func (t *Tx) ScanRedirects(fn func(from, to string) error) error {
+	return t.kv.Scan([]byte(prefixRedirect), nil, func(k, stored []byte) error {
+		v, err := t.unpack(k, stored)
+		if err != nil {
+			return err
+		}
+		return fn(string(k[len(prefixRedirect):]), string(v))
+	})
+}
+
+// maxRedirects bounds a chain of redirects.
+const maxRedirects = 100
+
+// ResolveAsset returns the asset with this id, or the one that it became.
+func (t *Tx) ResolveAsset(id string) (*pb.Asset, error) {
+	for range maxRedirects {
+		a, err := t.Asset(id)
+		if !errors.Is(err, ErrNotFound) {
+			return a, err
+		}
+		if id, err = t.Redirect(id); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("asset %s: more than %d redirects: run `rollcall-collector rebuild`", id, maxRedirects)
+}
+
+// Source returns the declaration of a source.
+func (t *Tx) Source(id string) (*pb.SourceRecord, error) {
+	return read[pb.SourceRecord](t, join(prefixSource, id))
+}
+
+// PutSource declares a source.
+func (t *Tx) PutSource(s *pb.SourceRecord) error { return t.put(join(prefixSource, s.GetId()), s) }
+
+// ScanSources calls fn with each declared source.
+func (t *Tx) ScanSources(fn func(*pb.SourceRecord) error) error {
+	return scan(t, prefixSource, nil, func(_ []byte, s *pb.SourceRecord) error { return fn(s) })
+}
+
+// LastSeen returns when the source last confirmed an observation, to the
+// second.
+func (t *Tx) LastSeen(ref Ref) (time.Time, error) {
+	v, err := t.value(join(prefixLastSeen, ref.Source, ref.ID))
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(v) != 8 {
+		return time.Time{}, fmt.Errorf("last-seen record of %s has %d bytes, want 8", ref, len(v))
+	}
+	return time.Unix(int64(binary.BigEndian.Uint64(v)), 0), nil
+}
+
+// PutLastSeen stores when the source last confirmed an observation.
+func (t *Tx) PutLastSeen(ref Ref, at time.Time) error {
+	return t.setValue(join(prefixLastSeen, ref.Source, ref.ID), binary.BigEndian.AppendUint64(nil, uint64(at.Unix())))
+}

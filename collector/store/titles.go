@@ -1,0 +1,72 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+)
+
+// maxCachedTitles bounds the memory of titleCache to some 100 MB; a fleet has a
+// few hundred thousand titles.
+const maxCachedTitles = 2 << 20
+
+// titleCache remembers titles that are known to be stored, so that a report of
+// titles that others have costs no look-ups.
+type titleCache struct {
+	mu    sync.RWMutex
+	known map[titleID]struct{}
+}
+
+// missing calls fn for each row whose title is not known.
+func (c *titleCache) missing(rows []Row, fn func(Row) error) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, r := range rows {
+		if _, ok := c.known[r.title]; ok {
+			continue
+		}
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *titleCache) add(ids []titleID) {
+	if len(ids) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known)+len(ids) > maxCachedTitles {
+		c.known = make(map[titleID]struct{}, len(ids))
+	}
+	for _, id := range ids {
+		c.known[id] = struct{}{}
+	}
+}
+
+// putTitles stores the titles of rows that are not stored yet.
+func (t *Tx) putTitles(rows []Row) error {
+	return t.store.titles.missing(rows, func(r Row) error {
+		key := titleKey(r.title)
+		held, err := t.value(key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			err = t.setValue(key, r.body)
+		case err == nil && !bytes.Equal(held, r.body):
+			// Keyed 64-bit ids: one chance in 10^5 for a fleet of ten million
+			// titles, and nobody can bring it about from outside.
+			err = fmt.Errorf("two software titles share the id %x: %w", r.title, kv.ErrTooLarge)
+		}
+		if err == nil {
+			t.newTitles = append(t.newTitles, r.title)
+		}
+		return err
+	})
+}
+
+func titleKey(id titleID) []byte { return append([]byte(prefixTitle), id[:]...) }
