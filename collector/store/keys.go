@@ -35,9 +35,8 @@ const (
 
 // Derived: Rebuild recreates all of it from the truth.
 const (
-	prefixAsset       = "a/" // a/<asset id>                  Asset
-	prefixAssetMember = "n/" // n/<asset id>\0<source>\0<source_id>
-	prefixIdentifier  = "i/" // i/<kind>\0<scope>\0<value>\0<source>\0<source_id>
+	prefixAsset      = "a/" // a/<asset id>                  Asset, whose sources are its members
+	prefixIdentifier = "i/" // i/<kind>\0<scope>\0<value>\0<source>\0<source_id>
 )
 
 const (

@@ -79,30 +79,13 @@ func (t *Tx) Member(ref Ref) (*pb.MemberRecord, error) {
 	return read[pb.MemberRecord](t, join(prefixMember, ref.Source, ref.ID))
 }
 
-// PutMember ties an observation to an asset, and unties it from the one before.
+// PutMember ties an observation to an asset.
 func (t *Tx) PutMember(ref Ref, m *pb.MemberRecord) error {
-	before, err := t.Member(ref)
-	if err == nil && before.GetAssetId() != m.GetAssetId() {
-		err = t.kv.Delete(join(prefixAssetMember, before.GetAssetId(), ref.Source, ref.ID))
-	}
-	if err := ignoreNotFound(err); err != nil {
-		return err
-	}
-	if err := t.kv.Set(join(prefixAssetMember, m.GetAssetId(), ref.Source, ref.ID), nil); err != nil {
-		return err
-	}
 	return t.put(join(prefixMember, ref.Source, ref.ID), m)
 }
 
 // DeleteMember unties an observation from its asset.
 func (t *Tx) DeleteMember(ref Ref) error {
-	m, err := t.Member(ref)
-	if err != nil {
-		return ignoreNotFound(err)
-	}
-	if err := t.kv.Delete(join(prefixAssetMember, m.GetAssetId(), ref.Source, ref.ID)); err != nil {
-		return err
-	}
 	return t.remove(join(prefixMember, ref.Source, ref.ID))
 }
 
@@ -115,17 +98,6 @@ func (t *Tx) ScanMembers(fn func(Ref, *pb.MemberRecord) error) error {
 		}
 		return fn(ref, m)
 	})
-}
-
-// AssetMembers returns the observations that an asset is made of.
-func (t *Tx) AssetMembers(assetID string) ([]Ref, error) {
-	var refs []Ref
-	err := t.kv.Scan(within(prefixAssetMember, assetID), nil, func(k, _ []byte) error {
-		ref, err := refAt(k, prefixAssetMember, 1)
-		refs = append(refs, ref)
-		return err
-	})
-	return refs, err
 }
 
 // Asset returns the merged record with this very id; see ResolveAsset for ids

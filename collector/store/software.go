@@ -1,10 +1,8 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -16,21 +14,19 @@ import (
 // is not there: the delta does not fit what is held.
 var ErrNoSuchRow = errors.New("the software row to remove is not held")
 
-// A device's software is one base set and the deltas since, so that a small
-// change writes little. After maxDeltas they are folded into a new base.
+// A device's software is one base set and, in a second record, the deltas
+// since, so that a small change writes little. Once the deltas outgrow a share
+// of the base they are folded into a new one.
 const (
-	maxDeltas = 24
+	partBase   = 0
+	partDeltas = 1
 
-	partBase  = 0
-	partDelta = 1
+	foldShare = 4
+	foldMin   = 1 << 10
 )
 
-func softwareKey(ref Ref, part byte, n uint32) []byte {
-	key := append(within(prefixSoftwareSet, ref.Source, ref.ID), part)
-	if part == partDelta {
-		key = binary.BigEndian.AppendUint32(key, n)
-	}
-	return key
+func softwareKey(ref Ref, part byte) []byte {
+	return append(within(prefixSoftwareSet, ref.Source, ref.ID), part)
 }
 
 // ReplaceSoftware stores rows as all the software of an observation.
@@ -38,23 +34,15 @@ func (t *Tx) ReplaceSoftware(ref Ref, rows []Row) error {
 	if err := t.putTitles(rows); err != nil {
 		return err
 	}
-	if err := t.DeleteSoftware(ref); err != nil {
+	if err := t.remove(softwareKey(ref, partDeltas)); err != nil {
 		return err
 	}
-	return t.setValue(softwareKey(ref, partBase, 0), encodeBase(rows))
+	return t.setValue(softwareKey(ref, partBase), encodeBase(rows))
 }
 
 // DeleteSoftware removes all software of an observation.
 func (t *Tx) DeleteSoftware(ref Ref) error {
-	var keys [][]byte
-	err := t.kv.Scan(within(prefixSoftwareSet, ref.Source, ref.ID), nil, func(k, _ []byte) error {
-		keys = append(keys, slices.Clone(k))
-		return nil
-	})
-	for _, k := range keys {
-		err = errors.Join(err, t.remove(k))
-	}
-	return err
+	return errors.Join(t.remove(softwareKey(ref, partBase)), t.remove(softwareKey(ref, partDeltas)))
 }
 
 // ChangeSoftware removes and adds rows, and returns how many there are now.
@@ -72,9 +60,8 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (int, error) {
 		}
 	}
 	set.deltas = append(set.deltas, delta{removed: removed, added: added})
-	if len(set.deltas) <= maxDeltas {
-		n := set.count()
-		return n, t.setValue(softwareKey(ref, partDelta, uint32(len(set.deltas))), encodeDelta(set.deltas[len(set.deltas)-1]))
+	if b := encodeDeltas(set.deltas); len(b) <= max(foldMin, len(set.base.ids)/foldShare) {
+		return set.count(), t.setValue(softwareKey(ref, partDeltas), b)
 	}
 	rows, err := set.rows()
 	if err != nil {
@@ -129,25 +116,19 @@ func timestamp(seconds int64) *timestamppb.Timestamp {
 }
 
 func (t *Tx) softwareSet(ref Ref) (*softwareSet, error) {
-	base, err := t.value(softwareKey(ref, partBase, 0))
+	b, err := t.value(softwareKey(ref, partBase))
 	if err != nil {
 		return nil, err
 	}
-	set := &softwareSet{}
-	if set.base, err = openBase(base); err != nil {
+	set := new(softwareSet)
+	if set.base, err = openBase(b); err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
-	prefix := append(within(prefixSoftwareSet, ref.Source, ref.ID), partDelta)
-	err = t.kv.Scan(prefix, nil, func(k, v []byte) error {
-		b, err := t.unpack(k, v)
-		if err != nil {
-			return err
-		}
-		d, err := decodeDelta(b)
-		set.deltas = append(set.deltas, d)
-		return err
-	})
-	if err != nil {
+	b, err = t.value(softwareKey(ref, partDeltas))
+	if err == nil {
+		set.deltas, err = decodeDeltas(b)
+	}
+	if err := ignoreNotFound(err); err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
 	return set, nil

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -162,33 +161,40 @@ func (b base) rows() ([]Row, error) {
 	return rows, r.err()
 }
 
-func encodeDelta(d delta) []byte {
+// encodeDeltas packs deltas, oldest first.
+func encodeDeltas(deltas []delta) []byte {
 	var b []byte
-	for _, rows := range [][]Row{d.removed, d.added} {
-		b = binary.AppendUvarint(b, uint64(len(rows)))
-		for _, r := range rows {
-			b = append(b, r.title[:]...)
-			b = binary.AppendUvarint(b, uint64(r.installed))
-			b = binary.AppendUvarint(b, uint64(r.lastUsed))
+	for _, d := range deltas {
+		for _, rows := range [][]Row{d.removed, d.added} {
+			b = binary.AppendUvarint(b, uint64(len(rows)))
+			for _, r := range rows {
+				b = append(b, r.title[:]...)
+				b = binary.AppendUvarint(b, uint64(r.installed))
+				b = binary.AppendUvarint(b, uint64(r.lastUsed))
+			}
 		}
 	}
 	return b
 }
 
-func decodeDelta(b []byte) (delta, error) {
+func decodeDeltas(b []byte) ([]delta, error) {
 	r := reader{b: b}
-	var d delta
-	for _, rows := range []*[]Row{&d.removed, &d.added} {
-		n := r.uvarint()
-		if n > uint64(len(b)) {
-			return delta{}, errDamagedSet
+	var deltas []delta
+	for len(r.b) > 0 {
+		var d delta
+		for _, rows := range []*[]Row{&d.removed, &d.added} {
+			n := r.uvarint()
+			if n > uint64(len(r.b)) {
+				return nil, errDamagedSet
+			}
+			*rows = make([]Row, n)
+			for i := range *rows {
+				(*rows)[i] = Row{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
+			}
 		}
-		*rows = make([]Row, n)
-		for i := range *rows {
-			(*rows)[i] = Row{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
-		}
+		deltas = append(deltas, d)
 	}
-	return d, r.err()
+	return deltas, r.err()
 }
 
 // reader reads packed numbers and remembers that it ran out.
@@ -230,5 +236,5 @@ func (r *reader) pick(times []int64) int64 {
 		r.bad = true
 		return 0
 	}
-	return times[cmp.Or(int(i), 0)]
+	return times[i]
 }
