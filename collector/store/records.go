@@ -194,3 +194,19 @@ func (t *Tx) LastSeen(ref Ref) (time.Time, error) {
 func (t *Tx) PutLastSeen(ref Ref, at time.Time) error {
 	return t.setValue(join(prefixLastSeen, ref.Source, ref.ID), binary.BigEndian.AppendUint64(nil, uint64(at.Unix())))
 }
+
+// ScanLastSeen calls fn with each stored note of when a source last confirmed
+// an observation.
+func (t *Tx) ScanLastSeen(fn func(Ref, time.Time) error) error {
+	return t.kv.Scan([]byte(prefixLastSeen), nil, func(k, stored []byte) error {
+		ref, err := refAt(k, prefixLastSeen, 0)
+		if err != nil {
+			return err
+		}
+		v, err := t.unpack(k, stored)
+		if err != nil || len(v) != 8 {
+			return errors.Join(err, fmt.Errorf("last-seen record of %s has %d bytes, want 8", ref, len(v)))
+		}
+		return fn(ref, time.Unix(int64(binary.BigEndian.Uint64(v)), 0))
+	})
+}

@@ -1,0 +1,147 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rollcall-itam/rollcall/collector/identity"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/pkg/section"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// ErrUndeclared is returned for an observation of a source that was never
+// declared.
+var ErrUndeclared = errors.New("the source is not declared")
+
+// Accept files one observation with the software it states, in place of what
+// its source said before about the same thing, and returns the asset that it
+// is about. An error that wraps ErrInvalid tells what is wrong with it.
+func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error) {
+	if err := Check(o); err != nil {
+		return "", err
+	}
+	var software SoftwareChange
+	if rows := o.GetDevice().GetSoftware(); len(rows) > 0 {
+		encoded, err := section.Encode(o.GetDevice(), section.Software)
+		if err != nil {
+			return "", err
+		}
+		if software.Added, err = c.store.ParseRows(encoded, section.FieldDeviceSoftware); err != nil {
+			return "", fmt.Errorf("%w: software: %w", ErrInvalid, err)
+		}
+		software.Replace = true
+		bare := proto.CloneOf(o)
+		bare.GetDevice().Software = nil
+		o = bare
+	}
+	return c.Apply(ctx, store.Ref{Source: o.GetSource(), ID: o.GetSourceId()},
+		func(*store.Tx, *pb.Observation) (*Statement, error) {
+			return &Statement{Observation: o, Software: software}, nil
+		})
+}
+
+// Apply runs fn in the one transaction of an accepted observation: fn sees
+// what is held under ref (nil where nothing is) and returns what is to be held
+// from now on; what it writes itself is committed with it, or not at all. fn
+// may run more than once and runs on the store's only writer, so whatever can
+// be done before belongs before. Apply returns the asset that the observation
+// is about.
+func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(tx *store.Tx, held *pb.Observation) (*Statement, error)) (string, error) {
+	if err := ref.Check(); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	var f *filing
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		held, err := tx.Observation(ref)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		s, err := fn(tx, held)
+		if err != nil {
+			return err
+		}
+		f = newFiling(c, tx, ref)
+		return f.file(held, s)
+	})
+	if err != nil {
+		return "", fmt.Errorf("file observation %s: %w", ref, err)
+	}
+	for _, change := range f.changes {
+		for _, notify := range c.onChange {
+			notify(change)
+		}
+	}
+	c.Seen(ref, f.observed)
+	return f.asset, nil
+}
+
+// file stores the statement and brings the assets it touches up to date.
+func (f *filing) file(held *pb.Observation, s *Statement) error {
+	o := s.Observation
+	if o.GetSource() != f.ref.Source || o.GetSourceId() != f.ref.ID {
+		return fmt.Errorf("%w: the observation names itself %s/%s", ErrInvalid, o.GetSource(), o.GetSourceId())
+	}
+	if _, err := f.kind(f.ref.Source); err != nil {
+		return err
+	}
+	if err := f.software(s.Software); err != nil {
+		return err
+	}
+	if err := f.tx.PutObservation(o); err != nil {
+		return err
+	}
+	f.observed = o.GetObservedAt().AsTime()
+	keys, _ := identity.Keys(o)
+	var before []identity.Key
+	if held != nil {
+		before, _ = identity.Keys(held)
+	}
+	member, err := f.tx.Member(f.ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if member != nil && slices.Equal(keys, before) {
+		// The same identifiers as before: the grouping cannot have changed.
+		f.asset = member.GetAssetId()
+		return f.refresh(member.GetAssetId(), o)
+	}
+	if err := f.claim(before, keys); err != nil {
+		return err
+	}
+	return f.regroup(o, member, keys)
+}
+
+func (f *filing) software(s SoftwareChange) error {
+	switch {
+	case s.Replace:
+		return f.tx.ReplaceSoftware(f.ref, s.Added)
+	case len(s.Removed)+len(s.Added) > 0:
+		_, err := f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
+		return err
+	}
+	return nil
+}
+
+// claim brings the identifier index up to date.
+func (f *filing) claim(before, now []identity.Key) error {
+	for _, k := range before {
+		if !slices.Contains(now, k) {
+			if err := f.tx.Unclaim(k.Identifier(), f.ref); err != nil {
+				return err
+			}
+		}
+	}
+	for _, k := range now {
+		if !slices.Contains(before, k) {
+			if err := f.tx.Claim(k.Identifier(), f.ref); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

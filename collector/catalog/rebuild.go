@@ -1,0 +1,107 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// RebuildStats tells what a rebuild found.
+type RebuildStats struct {
+	Observations, Assets int
+}
+
+// rebuildBatch bounds the deletions of one transaction, and rebuildWriters is
+// how many assets are made at once, so that the engine has groups to commit.
+const (
+	rebuildBatch   = 2000
+	rebuildWriters = 64
+)
+
+// Rebuild recreates everything that is derived from what sources said: it
+// gives the same bytes as were there before, unless they were damaged. No other
+// use of the store may be made meanwhile.
+func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
+	var stats RebuildStats
+	for done := false; !done; {
+		err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
+			done, err = tx.DropDerived(rebuildBatch)
+			return err
+		})
+		if err != nil {
+			return stats, fmt.Errorf("rebuild: drop what is derived: %w", err)
+		}
+	}
+	members := make(map[string][]store.Ref)
+	redirects := make(map[string][]string)
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		err := tx.ScanMembers(func(ref store.Ref, m *pb.MemberRecord) error {
+			members[m.GetAssetId()] = append(members[m.GetAssetId()], ref)
+			stats.Observations++
+			return nil
+		})
+		return errors.Join(err, tx.ScanRedirects(func(from, to string) error {
+			redirects[to] = append(redirects[to], from)
+			return nil
+		}))
+	})
+	if err != nil {
+		return stats, fmt.Errorf("rebuild: read what is true: %w", err)
+	}
+	stats.Assets = len(members)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(rebuildWriters, runtime.GOMAXPROCS(0)))
+	for id, refs := range members {
+		g.Go(func() error { return c.rebuildAsset(ctx, id, refs, formerIDs(id, redirects)) })
+	}
+	if err := g.Wait(); err != nil {
+		return stats, fmt.Errorf("rebuild: %w", err)
+	}
+	return stats, nil
+}
+
+// formerIDs returns all ids that lead to id, over any number of redirects.
+func formerIDs(id string, redirects map[string][]string) []string {
+	var ids []string
+	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
+		for _, from := range redirects[queue[0]] {
+			if from != id && !slices.Contains(ids, from) {
+				ids = append(ids, from)
+				queue = append(queue, from)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c *Catalog) rebuildAsset(ctx context.Context, id string, refs []store.Ref, redirects []string) error {
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		f := newFiling(c, tx, store.Ref{})
+		var parts []part
+		for _, ref := range refs {
+			p, err := f.load(ref, nil)
+			if err != nil {
+				return err
+			}
+			for _, k := range p.keys {
+				if err := tx.Claim(k.Identifier(), ref); err != nil {
+					return err
+				}
+			}
+			parts = append(parts, p)
+		}
+		return f.put(id, redirects, parts)
+	})
+	if err != nil {
+		return fmt.Errorf("asset %s: %w", id, err)
+	}
+	return nil
+}

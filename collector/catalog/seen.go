@@ -1,0 +1,129 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+)
+
+const (
+	flushInterval = time.Minute
+	// flushBatch bounds one transaction of a flush.
+	flushBatch = 1000
+)
+
+// seen holds when sources last confirmed what they said, and which of that is
+// not stored yet.
+type seen struct {
+	mu    sync.RWMutex
+	at    map[store.Ref]time.Time
+	dirty map[store.Ref]time.Time
+}
+
+func newSeen() *seen {
+	return &seen{at: make(map[store.Ref]time.Time), dirty: make(map[store.Ref]time.Time)}
+}
+
+// Seen notes that a source confirmed at a time what it last said under ref. It
+// costs no write of its own: Run stores such notes in bulk each minute.
+func (c *Catalog) Seen(ref store.Ref, at time.Time) {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	if at.After(c.seen.at[ref]) {
+		c.seen.at[ref] = at
+		c.seen.dirty[ref] = at
+	}
+}
+
+// LastSeen returns when a source last confirmed what it said under ref, and
+// false where it did not since the collector started.
+func (c *Catalog) LastSeen(ref store.Ref) (time.Time, bool) {
+	c.seen.mu.RLock()
+	defer c.seen.mu.RUnlock()
+	at, ok := c.seen.at[ref]
+	return at, ok
+}
+
+// LoadSeen reads the stored notes of when things were last seen, so that they
+// are there after a restart. It is to be called before the first Seen.
+func (c *Catalog) LoadSeen(ctx context.Context) error {
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		return tx.ScanLastSeen(func(ref store.Ref, at time.Time) error {
+			c.seen.mu.Lock()
+			defer c.seen.mu.Unlock()
+			c.seen.at[ref] = at
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read when things were last seen: %w", err)
+	}
+	return nil
+}
+
+// Run stores each minute when things were last seen, and once more when ctx
+// ends.
+func (c *Catalog) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := c.FlushSeen(ctx); err != nil {
+				c.log.Warn("store when things were last seen", "error", err)
+			}
+		case <-ctx.Done():
+			return c.FlushSeen(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// FlushSeen stores when things were last seen. What could not be stored is
+// tried again with the next flush.
+func (c *Catalog) FlushSeen(ctx context.Context) error {
+	for {
+		batch := c.takeDirty()
+		if len(batch) == 0 {
+			return nil
+		}
+		err := c.store.Update(ctx, func(tx *store.Tx) error {
+			for ref, at := range batch {
+				if err := tx.PutLastSeen(ref, at); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			c.putBack(batch)
+			return fmt.Errorf("store when %d things were last seen: %w", len(batch), err)
+		}
+	}
+}
+
+func (c *Catalog) takeDirty() map[store.Ref]time.Time {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	batch := make(map[store.Ref]time.Time, min(flushBatch, len(c.seen.dirty)))
+	for ref, at := range c.seen.dirty {
+		if len(batch) == flushBatch {
+			break
+		}
+		batch[ref] = at
+		delete(c.seen.dirty, ref)
+	}
+	return batch
+}
+
+func (c *Catalog) putBack(batch map[store.Ref]time.Time) {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	for ref, at := range batch {
+		if at.After(c.seen.dirty[ref]) {
+			c.seen.dirty[ref] = at
+		}
+	}
+}

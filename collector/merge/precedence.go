@@ -1,0 +1,57 @@
+package merge
+
+// Kinds of sources, as SourceRecord.kind has them.
+const (
+	KindAgent      = "agent"
+	KindMDM        = "mdm"
+	KindIDP        = "idp"
+	KindEDR        = "edr"
+	KindPurchasing = "purchasing"
+	KindWarranty   = "warranty"
+	KindCloud      = "cloud"
+	KindSaaS       = "saas"
+	KindFile       = "file"
+	KindOperator   = "operator"
+)
+
+// precedence names, for a field and all below it, the kinds of sources that
+// are believed, best first; a longer path wins over a shorter one. Kinds that
+// are not named come last, all alike. Within one rank the newer statement wins.
+var precedence = map[string][]string{
+	// What the machine is and runs: its own word is best.
+	"": {KindOperator, KindAgent, KindMDM, KindEDR, KindCloud, KindIDP, KindFile},
+
+	"hardware": {KindAgent, KindMDM, KindEDR, KindCloud, KindWarranty, KindPurchasing},
+	"os":       {KindAgent, KindMDM, KindEDR, KindCloud},
+	"patch":    {KindAgent, KindMDM, KindEDR},
+	"security": {KindAgent, KindMDM, KindEDR},
+	"network":  {KindAgent, KindMDM, KindEDR, KindCloud},
+	"storage":  {KindAgent, KindMDM},
+	// An asset tag is stuck on by people; firmware often holds none or junk.
+	"hardware.asset_tag": {KindOperator, KindFile, KindPurchasing, KindMDM, KindAgent},
+	"hardware.cloud":     {KindCloud, KindAgent},
+
+	"mdm": {KindMDM, KindIDP, KindAgent},
+	"edr": {KindEDR, KindAgent, KindMDM},
+
+	"owner":        {KindOperator, KindMDM, KindIDP, KindFile, KindAgent},
+	"primary_user": {KindAgent, KindMDM, KindIDP},
+	"location":     {KindOperator, KindFile, KindMDM, KindAgent},
+	"purchase":     {KindPurchasing, KindWarranty, KindOperator, KindFile, KindMDM},
+	"warranties":   {KindPurchasing, KindWarranty, KindOperator, KindFile, KindMDM},
+	"financial":    {KindOperator, KindPurchasing, KindFile},
+	"stage":        {KindOperator, KindPurchasing, KindFile, KindMDM},
+	"labels":       {KindOperator, KindFile, KindMDM, KindAgent},
+}
+
+// unranked is the rank of the kinds that a list does not name.
+const unranked = 1 << 10
+
+// ranks turns an ordered list of kinds into ranks.
+func ranks(kinds []string) map[string]int {
+	r := make(map[string]int, len(kinds))
+	for i, k := range kinds {
+		r[k] = i
+	}
+	return r
+}
