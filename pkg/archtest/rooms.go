@@ -1,0 +1,137 @@
+package archtest
+
+// schema is the vocabulary that everything speaks.
+const schema = "proto/rollcall/v1"
+
+// Rooms is the import table of the repository. It reads from the outside in;
+// an arrow that is not here does not exist. docs/architecture.md draws it.
+var Rooms = []Room{
+	// The agent: host -> facts -> report, wired by main.
+	{
+		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/report", "agent/service", "pkg/...", schema},
+		Why: "the agent's main wires the agent's packages; the collector is reached over the wire only",
+	},
+	{
+		Dir: "agent/host", May: []string{},
+		Why: "the host hands out bytes and knows nothing of what they mean",
+	},
+	{
+		Dir: "agent/facts", May: []string{"agent/host", "agent/facts/rpmdb", "pkg/section", schema},
+		Why: "facts decode what a host shows; how they are sent is not their matter",
+	},
+	{
+		Dir: "agent/facts/rpmdb", May: []string{},
+		Why: "a decoder of one foreign format depends on nothing of ours",
+	},
+	{
+		Dir: "agent/report", May: []string{"pkg/...", schema},
+		Why: "the client sends observations whatever they were made from, so that fleetsim can use it with made-up ones",
+	},
+	{
+		Dir: "agent/service", May: []string{},
+		Why: "the service manager starts and stops a program, whatever it does",
+	},
+	{
+		Dir: "agent/fleetsim", May: []string{"agent/report", "pkg/...", schema},
+		Why: "the load generator is made of real report clients and a synthetic population",
+	},
+
+	// The collector: main -> {ingest, api, metrics} -> {catalog, view} -> {identity, merge, store} -> kv.
+	{
+		Dir: "collector", May: []string{
+			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
+			"collector/store", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
+		},
+		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
+	},
+	{
+		Dir: "collector/ctl", May: []string{"pkg/...", schema},
+		Why: "the command line is a client of the API like any other; what it cannot ask there, nobody can",
+	},
+	{
+		Dir: "collector/ingest", May: []string{"collector/enroll", "collector/catalog", "collector/store", "pkg/...", schema},
+		Why: "ingest takes what agents send and hands it to the catalog; it asks enroll who is calling",
+	},
+	{
+		Dir: "collector/enroll", May: []string{"collector/store", "pkg/...", schema},
+		Why: "enrolment decides who is a device; what devices say is not its matter",
+	},
+	{
+		Dir: "collector/api", May: []string{"collector/enroll", "collector/catalog", "collector/view", "collector/store", "pkg/...", schema},
+		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens",
+	},
+	{
+		Dir: "collector/metrics", May: []string{"collector/view", "pkg/...", schema},
+		Why: "metrics count what a view holds; they neither read the store nor change anything",
+	},
+	{
+		Dir: "collector/view", May: []string{"collector/catalog", "collector/store", "pkg/...", schema},
+		Why: "a view follows the catalog's changes; who asks it is not its matter",
+	},
+	{
+		Dir: "collector/catalog", May: []string{"collector/identity", "collector/merge", "collector/store", "pkg/...", schema},
+		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
+	},
+	{
+		Dir: "collector/identity", May: []string{schema}, Pure: true,
+		Why: "which observations are one thing is a function of the observations alone, so that any order and any restart give the same answer",
+	},
+	{
+		Dir: "collector/merge", May: []string{schema}, Pure: true,
+		Why: "an asset is a function of its observations alone, so that rebuild gives the same bytes",
+	},
+	{
+		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema},
+		Why: "the store knows our records and the engine's contract, not an engine and not who asks",
+	},
+	{
+		Dir: "collector/kv", May: []string{},
+		Why: "the contract of an engine is about bytes",
+	},
+	{
+		Dir: "collector/kv/kvtest", May: []string{"collector/kv"},
+		Why: "the suite holds any engine to the contract and so knows none",
+	},
+	{
+		Dir: "collector/kv/memkv", May: []string{"collector/kv"},
+		Why: "an engine knows the contract only",
+	},
+	{
+		Dir: "collector/kv/badgerkv", May: []string{"collector/kv"},
+		Why: "an engine knows the contract only",
+	},
+
+	// What both sides need, and nothing that only one does.
+	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},
+	{Dir: "pkg/section", May: []string{schema}, Why: "what both sides share knows neither side"},
+	{Dir: schema, May: []string{}, Why: "the schema is the vocabulary and depends on nothing of ours"},
+}
+
+// Guests are the packages from outside that have one home here.
+var Guests = []Guest{
+	{
+		Path: "github.com/dgraph-io/badger/v4", Only: []string{"collector/kv/badgerkv"},
+		Why: "an engine is seen through collector/kv, so that another can take its place",
+	},
+	{
+		// badgerkv asks how much space is left for its own files.
+		Path: "github.com/shirou/gopsutil/v3", Only: []string{"agent/host", "collector/kv/badgerkv"},
+		Why: "only agent/host reads the machine; the rest of the agent must work on a capture of another one",
+	},
+	{
+		Path: "github.com/kardianos/service", Only: []string{"agent/service"},
+		Why: "service managers are dealt with in one place",
+	},
+	{
+		// badgerkv opens a store in a child process first, because a damaged one
+		// can end the process; archtest asks the go command.
+		Path: "os/exec", Only: []string{"agent/host", "collector/kv/badgerkv", "pkg/archtest"}, Tests: true,
+		Why: "external commands stand on one list, in agent/host, with absolute path, timeout and fixed environment",
+	},
+}
+
+// Source is what the code is held to beside its imports.
+var Source = Rules{
+	Systems:    []string{"agent/host", "agent/service"},
+	Exceptions: map[string]string{},
+}
