@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +30,7 @@ var ErrInvalidRow = errors.New("invalid software row")
 
 // titleID names a title: what a software row says apart from this device's own
 // times.
-type titleID [8]byte
+type titleID uint64
 
 // Row is one software row of one device, ready to be stored.
 type Row struct {
@@ -41,7 +42,10 @@ type Row struct {
 }
 
 func compareRows(a, b Row) int {
-	return cmp.Or(bytes.Compare(a.title[:], b.title[:]), cmp.Compare(a.installed, b.installed), cmp.Compare(a.lastUsed, b.lastUsed))
+	if a.title != b.title {
+		return cmp.Compare(a.title, b.title)
+	}
+	return cmp.Or(cmp.Compare(a.installed, b.installed), cmp.Compare(a.lastUsed, b.lastUsed))
 }
 
 // Field numbers of Software.
@@ -56,7 +60,7 @@ const (
 // encoded and makes them ready to be stored. Times are kept to the second.
 func (s *Store) ParseRows(encoded []byte, field protowire.Number) ([]Row, error) {
 	var rows []Row
-	h := titleHasher{install: s.install}
+	h := titleHasher{install: s.install, bodies: make([]byte, 0, len(encoded))}
 	err := section.EachRow(encoded, field, func(b []byte) error {
 		if len(rows) == MaxSoftwareRows {
 			return fmt.Errorf("%w: more than %d rows; send the first %d and state the section as partial", ErrInvalidRow, MaxSoftwareRows, MaxSoftwareRows)
@@ -78,6 +82,9 @@ func (s *Store) ParseRows(encoded []byte, field protowire.Number) ([]Row, error)
 type titleHasher struct {
 	install []byte
 	buf     []byte
+	// bodies holds the bodies of all rows, one after another; together they
+	// are shorter than the rows, so it never grows.
+	bodies []byte
 }
 
 // parse splits an encoded row into its title and its times.
@@ -86,7 +93,7 @@ func (h *titleHasher) parse(b []byte) (Row, error) {
 	if len(b) > maxRowLen {
 		return row, fmt.Errorf("%w: %d bytes, at most %d", ErrInvalidRow, len(b), maxRowLen)
 	}
-	body := make([]byte, 0, len(b))
+	start := len(h.bodies)
 	named := false
 	for rest := b; len(rest) > 0; {
 		num, typ, n := protowire.ConsumeTag(rest)
@@ -116,17 +123,17 @@ func (h *titleHasher) parse(b []byte) (Row, error) {
 			named = named || num == 2
 			fallthrough
 		default:
-			body = append(body, rest[:n+m]...)
+			h.bodies = append(h.bodies, rest[:n+m]...)
 		}
 		rest = rest[n+m:]
 	}
 	if !named {
 		return row, fmt.Errorf("%w: it has no name", ErrInvalidRow)
 	}
-	row.body = body
-	h.buf = append(append(h.buf[:0], h.install...), body...)
+	row.body = h.bodies[start:len(h.bodies):len(h.bodies)]
+	h.buf = append(append(h.buf[:0], h.install...), row.body...)
 	sum := sha256.Sum256(h.buf)
-	row.title = titleID(sum[:8])
+	row.title = titleID(binary.BigEndian.Uint64(sum[:]))
 	return row, nil
 }
 

@@ -21,7 +21,7 @@ const (
 	partBase   = 0
 	partDeltas = 1
 
-	foldShare = 4
+	foldShare = 2
 	foldMin   = 1 << 10
 )
 

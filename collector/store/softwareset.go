@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -27,13 +26,13 @@ type softwareSet struct {
 	deltas []delta
 }
 
-func (b base) id(i int) []byte { return b.ids[8*i : 8*i+8] }
+func (b base) id(i int) titleID { return titleID(binary.BigEndian.Uint64(b.ids[8*i:])) }
 
 // holds tells whether a row with this title is in the set.
 func (s *softwareSet) holds(id titleID) bool {
 	n := 0
-	first := sort.Search(s.base.n, func(i int) bool { return bytes.Compare(s.base.id(i), id[:]) >= 0 })
-	for i := first; i < s.base.n && bytes.Equal(s.base.id(i), id[:]); i++ {
+	first := sort.Search(s.base.n, func(i int) bool { return s.base.id(i) >= id })
+	for i := first; i < s.base.n && s.base.id(i) == id; i++ {
 		n++
 	}
 	for _, d := range s.deltas {
@@ -71,14 +70,15 @@ func (s *softwareSet) rows() ([]Row, error) {
 	return rows, nil
 }
 
-// apply returns sorted rows without the removed and with the added ones. A row
-// whose times differ from those held is found by its title.
+// apply returns sorted rows without the removed and with the added ones, which
+// are sorted too. A row whose times differ from those held is found by its
+// title.
 func apply(rows []Row, d delta) []Row {
 	drop := make(map[int]bool, len(d.removed))
 	for _, r := range d.removed {
 		i, exact := slices.BinarySearchFunc(rows, r, compareRows)
 		if !exact {
-			i = sort.Search(len(rows), func(i int) bool { return bytes.Compare(rows[i].title[:], r.title[:]) >= 0 })
+			i = sort.Search(len(rows), func(i int) bool { return rows[i].title >= r.title })
 		}
 		for i < len(rows) && drop[i] {
 			i++
@@ -88,14 +88,17 @@ func apply(rows []Row, d delta) []Row {
 		}
 	}
 	out := make([]Row, 0, len(rows)+len(d.added))
+	added := d.added
 	for i, r := range rows {
-		if !drop[i] {
-			out = append(out, r)
+		if drop[i] {
+			continue
 		}
+		for len(added) > 0 && compareRows(added[0], r) < 0 {
+			out, added = append(out, added[0]), added[1:]
+		}
+		out = append(out, r)
 	}
-	out = append(out, d.added...)
-	slices.SortFunc(out, compareRows)
-	return out
+	return append(out, added...)
 }
 
 // encodeBase packs sorted rows.
@@ -109,7 +112,7 @@ func encodeBase(rows []Row) []byte {
 
 	b := binary.AppendUvarint(make([]byte, 0, 12*len(rows)+64), uint64(len(rows)))
 	for _, r := range rows {
-		b = append(b, r.title[:]...)
+		b = binary.BigEndian.AppendUint64(b, uint64(r.title))
 	}
 	b = binary.AppendUvarint(b, uint64(len(times)))
 	var last int64
@@ -118,6 +121,9 @@ func encodeBase(rows []Row) []byte {
 		last = t
 	}
 	place := func(t int64) uint64 {
+		if t == times[0] { // most have no time of last use
+			return 0
+		}
 		i, _ := slices.BinarySearch(times, t)
 		return uint64(i)
 	}
@@ -153,7 +159,7 @@ func (b base) rows() ([]Row, error) {
 	}
 	rows := make([]Row, b.n)
 	for i := range rows {
-		rows[i] = Row{title: titleID(b.id(i)), installed: r.pick(times)}
+		rows[i] = Row{title: b.id(i), installed: r.pick(times)}
 	}
 	for i := range rows {
 		rows[i].lastUsed = r.pick(times)
@@ -168,7 +174,7 @@ func encodeDeltas(deltas []delta) []byte {
 		for _, rows := range [][]Row{d.removed, d.added} {
 			b = binary.AppendUvarint(b, uint64(len(rows)))
 			for _, r := range rows {
-				b = append(b, r.title[:]...)
+				b = binary.BigEndian.AppendUint64(b, uint64(r.title))
 				b = binary.AppendUvarint(b, uint64(r.installed))
 				b = binary.AppendUvarint(b, uint64(r.lastUsed))
 			}
@@ -223,9 +229,9 @@ func (r *reader) uvarint() uint64 {
 func (r *reader) title() titleID {
 	if len(r.b) < 8 {
 		r.bad, r.b = true, nil
-		return titleID{}
+		return 0
 	}
-	id := titleID(r.b[:8])
+	id := titleID(binary.BigEndian.Uint64(r.b))
 	r.b = r.b[8:]
 	return id
 }

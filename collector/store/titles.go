@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -69,4 +70,6 @@ func (t *Tx) putTitles(rows []Row) error {
 	})
 }
 
-func titleKey(id titleID) []byte { return append([]byte(prefixTitle), id[:]...) }
+func titleKey(id titleID) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefixTitle), uint64(id))
+}
