@@ -1,0 +1,140 @@
+// Package lz4 decompresses LZ4 frames, the format in which apt keeps package
+// lists on machines that compress them.
+package lz4
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The frame and block formats are those of
+// https://github.com/lz4/lz4/tree/dev/doc (lz4_Frame_format.md 1.6.x and
+// lz4_Block_format.md).
+const (
+	magic = 0x184D2204
+	// history is how far back a match can reach.
+	history = 64 << 10
+	// maxBlock is the largest block that a frame can declare.
+	maxBlock = 4 << 20
+)
+
+// ErrFormat is returned for bytes that are no LZ4 frame.
+var ErrFormat = errors.New("not an lz4 frame")
+
+// Reader decompresses one frame. Its memory is twice the frame's largest block
+// and 64 KiB, at most 8 MiB and a bit; the content checksum is not verified,
+// since apt verifies a list when it fetches it.
+type Reader struct {
+	src io.Reader
+	// out holds up to 64 KiB of what was decompressed before, then a block.
+	out []byte
+	in  []byte
+	// rest is what of out the caller has not read.
+	rest     []byte
+	maxBlock int
+	blockSum bool
+	linked   bool
+	err      error
+}
+
+// NewReader reads the header of the frame.
+func NewReader(src io.Reader) (*Reader, error) {
+	r := &Reader{src: src}
+	var head [15]byte
+	if _, err := io.ReadFull(src, head[:7]); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	flags, descriptor := head[4], head[5]
+	if binary.LittleEndian.Uint32(head[:]) != magic || flags>>6 != 1 {
+		return nil, ErrFormat
+	}
+	r.linked, r.blockSum = flags&0x20 == 0, flags&0x10 != 0
+	switch size := descriptor >> 4 & 7; size {
+	case 4, 5, 6, 7:
+		r.maxBlock = 1 << (8 + 2*size)
+	default:
+		return nil, fmt.Errorf("%w: block size %d", ErrFormat, size)
+	}
+	if flags&0x01 != 0 {
+		return nil, fmt.Errorf("%w: it needs a dictionary", ErrFormat)
+	}
+	if flags&0x08 != 0 {
+		// The content size takes 8 more bytes before the header's checksum.
+		if _, err := io.ReadFull(src, head[7:15]); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		}
+	}
+	// The buffers end some bytes later than they need to, so that short runs
+	// can be copied as whole words.
+	r.out = make([]byte, 0, history+r.maxBlock+slack)
+	r.in = make([]byte, r.maxBlock+slack)
+	return r, nil
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.err = r.block()
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// block decompresses the next block into rest; io.EOF after the last.
+func (r *Reader) block() error {
+	var head [4]byte
+	if err := r.fill(head[:]); err != nil {
+		return err
+	}
+	size := binary.LittleEndian.Uint32(head[:])
+	if size == 0 {
+		return io.EOF
+	}
+	stored := size&(1<<31) != 0
+	size &^= 1 << 31
+	if int(size) > r.maxBlock {
+		return fmt.Errorf("lz4 block of %d bytes, more than the %d of the frame", size, r.maxBlock)
+	}
+	if err := r.fill(r.in[:size]); err != nil {
+		return err
+	}
+	if r.blockSum {
+		if err := r.fill(head[:]); err != nil {
+			return err
+		}
+	}
+	if !r.linked {
+		r.out = r.out[:0]
+	} else if len(r.out) > history {
+		r.out = r.out[:copy(r.out, r.out[len(r.out)-history:])]
+	}
+	before := len(r.out)
+	if stored {
+		r.out = append(r.out, r.in[:size]...)
+	} else {
+		limit := before + r.maxBlock
+		end, err := decode(r.out[:limit+slack], before, limit, r.in[:size])
+		if err != nil {
+			return err
+		}
+		r.out = r.out[:end]
+	}
+	r.rest = r.out[before:]
+	return nil
+}
+
+func (r *Reader) fill(b []byte) error {
+	if _, err := io.ReadFull(r.src, b); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("lz4 frame: %w", err)
+	}
+	return nil
+}
