@@ -24,7 +24,9 @@ func dell(_ *rand.Rand, i int) string { return number(i, 6) + "3" }
 func lenovo(r *rand.Rand, i int) string { return pick(r, []string{"PF", "PC", "MP"}) + number(i, 6) }
 
 // An HP serial has ten: site, week, and a running number.
-func hp(r *rand.Rand, i int) string { return pick(r, []string{"5CG", "CZC", "8CC"}) + "4" + number(i, 6) }
+func hp(r *rand.Rand, i int) string {
+	return pick(r, []string{"5CG", "CZC", "8CC"}) + "4" + number(i, 6)
+}
 
 var (
 	sites         = []string{"ber", "par", "lon", "nyc", "sfo", "tyo"}
