@@ -1,7 +1,6 @@
 package archtest
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -213,7 +212,7 @@ func TestTableIsInOrder(t *testing.T) {
 	}
 	for _, g := range Guests {
 		if g.Why == "" || len(g.Only) == 0 {
-			t.Error(fmt.Sprintf("%s has no home or no reason", g.Path))
+			t.Errorf("%s has no home or no reason", g.Path)
 		}
 	}
 	for key, why := range Source.Exceptions {
