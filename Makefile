@@ -14,8 +14,6 @@ GRPC_ADDR ?= 127.0.0.1:8471
 
 LDFLAGS := -s -w -X github.com/rollcall-itam/rollcall/pkg/buildinfo.version=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
-BUF  := go tool -modfile=tools/buf/go.mod buf
-LINT := go tool -modfile=tools/lint/go.mod golangci-lint
 
 .PHONY: help build run test bench generate lint clean
 .PHONY: prepare check-generated vet race fuzz
@@ -38,7 +36,7 @@ bench: build ## measure: Go benchmarks, then collect beside the inventory agents
 	@.ci/bench
 
 generate: ## write the code generated from proto/ anew
-	$(BUF) generate
+	go tool -modfile=tools/buf/go.mod buf generate
 
 clean: ## remove what was built and the scratch folder of `make run`
 	rm -rf bin dist scratch .cache
@@ -50,11 +48,7 @@ check-generated: ## check that the generated code is what proto/ says
 	@.ci/generated
 
 lint: ## gofmt, buf lint, golangci-lint
-	@unformatted=$$(git ls-files -co --exclude-standard '*.go' ':!:**/testdata/**' | xargs -d '\n' gofmt -l); \
-	if [ -n "$$unformatted" ]; then echo "not formatted (gofmt -w them):"; echo "$$unformatted"; exit 1; fi
-	$(BUF) lint
-	$(BUF) format --diff --exit-code
-	$(LINT) run ./...
+	@.ci/lint
 
 vet: ## go vet, for every operating system that the agent runs on
 	go vet ./...
