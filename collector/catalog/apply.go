@@ -108,7 +108,10 @@ func (f *filing) file(held *pb.Observation, s *Statement) error {
 	if member != nil && slices.Equal(keys, before) {
 		// The same identifiers as before: the grouping cannot have changed.
 		f.asset = member.GetAssetId()
-		return f.refresh(member.GetAssetId(), o)
+		if !member.GetShared() {
+			return f.put(f.asset, nil, []part{{ref: f.ref, o: o, member: member}})
+		}
+		return f.refresh(f.asset, o)
 	}
 	if err := f.claim(before, keys); err != nil {
 		return err

@@ -302,18 +302,20 @@ func (f *filing) move(id string, touched map[string][]string, into map[string]st
 		}
 		f.changed(was, nil)
 	}
+	slices.Sort(redirects)
+	redirects = slices.Compact(redirects)
+	shared := len(group) > 1 || len(redirects) > 0
 	for _, p := range group {
 		if p.ref == f.ref {
 			f.asset = id
 		}
-		if p.member.GetAssetId() == id {
+		if p.member.GetAssetId() == id && p.member.GetShared() == shared {
 			continue
 		}
-		m := &pb.MemberRecord{AssetId: id, FirstSeen: p.member.GetFirstSeen()}
+		m := &pb.MemberRecord{AssetId: id, FirstSeen: p.member.GetFirstSeen(), Shared: shared}
 		if err := f.tx.PutMember(p.ref, m); err != nil {
 			return err
 		}
 	}
-	slices.Sort(redirects)
-	return f.put(id, slices.Compact(redirects), group)
+	return f.put(id, redirects, group)
 }

@@ -33,21 +33,14 @@ func (t *Tx) pack(key, b []byte) error {
 	if len(b) > maxRecord {
 		return fmt.Errorf("%w: %d bytes, at most %d", kv.ErrTooLarge, len(b), maxRecord)
 	}
-	var v []byte
-	if len(b) < minCompress {
-		v = make([]byte, 1+len(b))
-		copy(v[1:], b)
-	} else {
-		v = make([]byte, 1+s2.MaxEncodedLen(len(b)))
-		v[0] = packedS2
-		v = v[:1+len(s2.Encode(v[1:], b))]
-	}
+	v := compress(b)
 	if err := t.dropParts(key); err != nil {
 		return err
 	}
 	if len(v) <= partSize {
 		return t.kv.Set(key, v)
 	}
+	delete(t.single, string(key))
 	n := 0
 	for ; len(v) > 0; n++ {
 		part := v[:min(partSize, len(v))]
@@ -57,6 +50,20 @@ func (t *Tx) pack(key, b []byte) error {
 		v = v[len(part):]
 	}
 	return t.kv.Set(key, binary.AppendUvarint([]byte{packedParts}, uint64(n)))
+}
+
+// compress returns b with its packing, as a slice of its own.
+func compress(b []byte) []byte {
+	if len(b) < minCompress {
+		return append(append(make([]byte, 0, 1+len(b)), packedPlain), b...)
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	if need := s2.MaxEncodedLen(len(b)); cap(*buf) < need {
+		*buf = make([]byte, need)
+	}
+	packed := s2.Encode((*buf)[:cap(*buf)], b)
+	return append(append(make([]byte, 0, 1+len(packed)), packedS2), packed...)
 }
 
 // unpack returns the record that stored stands for.
@@ -103,6 +110,9 @@ func (t *Tx) unpack(key, stored []byte) ([]byte, error) {
 
 // dropParts removes the parts of the record now under key, if it has any.
 func (t *Tx) dropParts(key []byte) error {
+	if _, ok := t.single[string(key)]; ok {
+		return nil
+	}
 	stored, err := t.kv.Get(key)
 	if err != nil || len(stored) < 2 || stored[0] != packedParts {
 		return ignoreNotFound(err)

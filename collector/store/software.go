@@ -10,16 +10,13 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// ErrNoSuchRow is returned by ChangeSoftware when a row that is to be removed
-// is not there: the delta does not fit what is held.
-var ErrNoSuchRow = errors.New("the software row to remove is not held")
-
-// A device's software is one base set and, in a second record, the deltas
-// since, so that a small change writes little. Once the deltas outgrow a share
-// of the base they are folded into a new one.
+// A device's software is one base set and, in a second record, how many rows
+// there are now and the deltas since, so that a small change reads and writes
+// little. Once the deltas outgrow a share of the base they are folded into a
+// new one.
 const (
-	partBase   = 0
-	partDeltas = 1
+	partBase    = 0
+	partChanges = 1
 
 	foldShare = 2
 	foldMin   = 1 << 10
@@ -34,7 +31,7 @@ func (t *Tx) ReplaceSoftware(ref Ref, rows []Row) error {
 	if err := t.putTitles(rows); err != nil {
 		return err
 	}
-	if err := t.remove(softwareKey(ref, partDeltas)); err != nil {
+	if err := t.setValue(softwareKey(ref, partChanges), changes{base: len(rows), now: len(rows)}.encode()); err != nil {
 		return err
 	}
 	return t.setValue(softwareKey(ref, partBase), encodeBase(rows))
@@ -42,28 +39,26 @@ func (t *Tx) ReplaceSoftware(ref Ref, rows []Row) error {
 
 // DeleteSoftware removes all software of an observation.
 func (t *Tx) DeleteSoftware(ref Ref) error {
-	return errors.Join(t.remove(softwareKey(ref, partBase)), t.remove(softwareKey(ref, partDeltas)))
+	return errors.Join(t.remove(softwareKey(ref, partBase)), t.remove(softwareKey(ref, partChanges)))
 }
 
-// ChangeSoftware removes and adds rows, and returns how many there are now.
+// ChangeSoftware removes and adds rows, and returns how many there are now. A
+// row to remove that is not held is passed over when the deltas are folded:
+// whoever sends deltas proves by digest what they apply to.
 func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (int, error) {
 	if err := t.putTitles(added); err != nil {
 		return 0, err
 	}
-	set, err := t.softwareSet(ref)
+	c, err := t.changes(ref)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range removed {
-		if !set.holds(r.title) {
-			return 0, ErrNoSuchRow
-		}
+	c.deltas = append(c.deltas, delta{removed: removed, added: added})
+	c.now = max(0, c.now+len(added)-len(removed))
+	if b := c.encode(); len(b) <= max(foldMin, 8*c.base/foldShare) {
+		return c.now, t.setValue(softwareKey(ref, partChanges), b)
 	}
-	set.deltas = append(set.deltas, delta{removed: removed, added: added})
-	if b := encodeDeltas(set.deltas); len(b) <= max(foldMin, len(set.base.ids)/foldShare) {
-		return set.count(), t.setValue(softwareKey(ref, partDeltas), b)
-	}
-	rows, err := set.rows()
+	rows, err := t.rows(ref, c)
 	if err != nil {
 		return 0, err
 	}
@@ -73,23 +68,20 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (int, error) {
 // SoftwareCount returns how many software rows an observation has, and
 // ErrNotFound where it never stated any.
 func (t *Tx) SoftwareCount(ref Ref) (int, error) {
-	set, err := t.softwareSet(ref)
-	if err != nil {
-		return 0, err
-	}
-	return set.count(), nil
+	c, err := t.changes(ref)
+	return c.now, err
 }
 
 // Software calls fn with each software row of an observation, in no promised
 // order, and returns ErrNotFound where it never stated any.
 func (t *Tx) Software(ref Ref, fn func(*pb.Software) error) error {
-	set, err := t.softwareSet(ref)
+	c, err := t.changes(ref)
 	if err != nil {
 		return err
 	}
-	rows, err := set.rows()
+	rows, err := t.rows(ref, c)
 	if err != nil {
-		return fmt.Errorf("software of %s: %w", ref, err)
+		return err
 	}
 	for _, r := range rows {
 		body, err := t.value(titleKey(r.title))
@@ -115,21 +107,31 @@ func timestamp(seconds int64) *timestamppb.Timestamp {
 	return &timestamppb.Timestamp{Seconds: seconds}
 }
 
-func (t *Tx) softwareSet(ref Ref) (*softwareSet, error) {
+func (t *Tx) changes(ref Ref) (changes, error) {
+	b, err := t.value(softwareKey(ref, partChanges))
+	if err != nil {
+		return changes{}, err
+	}
+	c, err := decodeChanges(b)
+	if err != nil {
+		return changes{}, fmt.Errorf("software of %s: %w", ref, err)
+	}
+	return c, nil
+}
+
+// rows returns the base of an observation's software with its changes applied,
+// sorted.
+func (t *Tx) rows(ref Ref, c changes) ([]Row, error) {
 	b, err := t.value(softwareKey(ref, partBase))
 	if err != nil {
-		return nil, err
-	}
-	set := new(softwareSet)
-	if set.base, err = openBase(b); err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
-	b, err = t.value(softwareKey(ref, partDeltas))
-	if err == nil {
-		set.deltas, err = decodeDeltas(b)
-	}
-	if err := ignoreNotFound(err); err != nil {
+	rows, err := decodeBase(b)
+	if err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
-	return set, nil
+	for _, d := range c.deltas {
+		rows = apply(rows, d)
+	}
+	return rows, nil
 }

@@ -9,65 +9,14 @@ import (
 
 var errDamagedSet = errors.New("packed software is damaged: restore a backup, or let the agent report anew")
 
-// base is a packed set of rows: the number of rows, their title ids sorted, a
-// table of the distinct times, and for each row the place of its two times in
-// that table. A 1,000-title device takes about 10 KB.
-type base struct {
-	n     int
-	ids   []byte // n times 8 bytes
-	times []byte // the rest, decoded only when rows are read
-}
-
+// delta is one change of a device's software; both lists are sorted.
 type delta struct{ removed, added []Row }
 
-// softwareSet is the software of one observation as stored.
-type softwareSet struct {
-	base   base
-	deltas []delta
-}
-
-func (b base) id(i int) titleID { return titleID(binary.BigEndian.Uint64(b.ids[8*i:])) }
-
-// holds tells whether a row with this title is in the set.
-func (s *softwareSet) holds(id titleID) bool {
-	n := 0
-	first := sort.Search(s.base.n, func(i int) bool { return s.base.id(i) >= id })
-	for i := first; i < s.base.n && s.base.id(i) == id; i++ {
-		n++
-	}
-	for _, d := range s.deltas {
-		for _, r := range d.removed {
-			if r.title == id {
-				n--
-			}
-		}
-		for _, r := range d.added {
-			if r.title == id {
-				n++
-			}
-		}
-	}
-	return n > 0
-}
-
-func (s *softwareSet) count() int {
-	n := s.base.n
-	for _, d := range s.deltas {
-		n += len(d.added) - len(d.removed)
-	}
-	return n
-}
-
-// rows returns the rows of the set, sorted.
-func (s *softwareSet) rows() ([]Row, error) {
-	rows, err := s.base.rows()
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range s.deltas {
-		rows = apply(rows, d)
-	}
-	return rows, nil
+// changes is what happened to a device's software since its base was packed:
+// how many rows the base has, how many there are now, and the deltas between.
+type changes struct {
+	base, now int
+	deltas    []delta
 }
 
 // apply returns sorted rows without the removed and with the added ones, which
@@ -101,7 +50,9 @@ func apply(rows []Row, d delta) []Row {
 	return append(out, added...)
 }
 
-// encodeBase packs sorted rows.
+// encodeBase packs sorted rows: their number, their title ids, a table of the
+// distinct times, and for each row the place of its two times in that table. A
+// 1,000-title device takes about 10 KB.
 func encodeBase(rows []Row) []byte {
 	times := make([]int64, 0, 2*len(rows))
 	for _, r := range rows {
@@ -136,19 +87,18 @@ func encodeBase(rows []Row) []byte {
 	return b
 }
 
-func openBase(b []byte) (base, error) {
-	n, w := binary.Uvarint(b)
-	if w <= 0 || n > maxRecord/8 || uint64(len(b)-w) < 8*n {
-		return base{}, errDamagedSet
-	}
-	ids := b[w : w+8*int(n)]
-	return base{n: int(n), ids: ids, times: b[w+8*int(n):]}, nil
-}
-
-func (b base) rows() ([]Row, error) {
-	r := reader{b: b.times}
+func decodeBase(b []byte) ([]Row, error) {
+	r := reader{b: b}
 	n := r.uvarint()
-	if n > uint64(2*b.n)+1 || n > uint64(len(b.times)) {
+	if n > uint64(len(r.b)/8) {
+		return nil, errDamagedSet
+	}
+	rows := make([]Row, n)
+	for i := range rows {
+		rows[i].title = r.title()
+	}
+	n = r.uvarint()
+	if n > uint64(len(r.b)) {
 		return nil, errDamagedSet
 	}
 	times := make([]int64, n)
@@ -157,9 +107,8 @@ func (b base) rows() ([]Row, error) {
 		last += int64(r.uvarint())
 		times[i] = last
 	}
-	rows := make([]Row, b.n)
 	for i := range rows {
-		rows[i] = Row{title: b.id(i), installed: r.pick(times)}
+		rows[i].installed = r.pick(times)
 	}
 	for i := range rows {
 		rows[i].lastUsed = r.pick(times)
@@ -167,10 +116,10 @@ func (b base) rows() ([]Row, error) {
 	return rows, r.err()
 }
 
-// encodeDeltas packs deltas, oldest first.
-func encodeDeltas(deltas []delta) []byte {
-	var b []byte
-	for _, d := range deltas {
+func (c changes) encode() []byte {
+	b := binary.AppendUvarint(nil, uint64(c.base))
+	b = binary.AppendUvarint(b, uint64(c.now))
+	for _, d := range c.deltas {
 		for _, rows := range [][]Row{d.removed, d.added} {
 			b = binary.AppendUvarint(b, uint64(len(rows)))
 			for _, r := range rows {
@@ -183,24 +132,27 @@ func encodeDeltas(deltas []delta) []byte {
 	return b
 }
 
-func decodeDeltas(b []byte) ([]delta, error) {
+func decodeChanges(b []byte) (changes, error) {
 	r := reader{b: b}
-	var deltas []delta
+	c := changes{base: int(r.uvarint()), now: int(r.uvarint())}
+	if c.base < 0 || c.now < 0 || c.base > maxRecord || c.now > maxRecord {
+		return changes{}, errDamagedSet
+	}
 	for len(r.b) > 0 {
 		var d delta
 		for _, rows := range []*[]Row{&d.removed, &d.added} {
 			n := r.uvarint()
 			if n > uint64(len(r.b)) {
-				return nil, errDamagedSet
+				return changes{}, errDamagedSet
 			}
 			*rows = make([]Row, n)
 			for i := range *rows {
 				(*rows)[i] = Row{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
 			}
 		}
-		deltas = append(deltas, d)
+		c.deltas = append(c.deltas, d)
 	}
-	return deltas, r.err()
+	return c, r.err()
 }
 
 // reader reads packed numbers and remembers that it ran out.

@@ -98,6 +98,9 @@ type Tx struct {
 	kv        kv.Tx
 	store     *Store
 	newTitles []titleID
+	// single holds the keys that were read in this transaction and have no
+	// parts, so that writing them need not look for any.
+	single map[string]struct{}
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -118,12 +121,23 @@ func (t *Tx) get(key []byte, m proto.Message) error {
 func (t *Tx) value(key []byte) ([]byte, error) {
 	stored, err := t.kv.Get(key)
 	if errors.Is(err, kv.ErrNotFound) {
+		t.noteSingle(key)
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read record %q: %w", key, err)
 	}
+	if len(stored) > 0 && stored[0] != packedParts {
+		t.noteSingle(key)
+	}
 	return t.unpack(key, stored)
+}
+
+func (t *Tx) noteSingle(key []byte) {
+	if t.single == nil {
+		t.single = make(map[string]struct{}, 8)
+	}
+	t.single[string(key)] = struct{}{}
 }
 
 // put stores m under key.

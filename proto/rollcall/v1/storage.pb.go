@@ -371,9 +371,11 @@ func (x *TokenRecord) GetRevokedAt() *timestamppb.Timestamp {
 
 // MemberRecord ties an observation to its asset.
 type MemberRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AssetId       string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
-	FirstSeen     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	AssetId   string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
+	// The asset has other members or former ids, which its record names.
+	Shared        bool `protobuf:"varint,3,opt,name=shared,proto3" json:"shared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +422,13 @@ func (x *MemberRecord) GetFirstSeen() *timestamppb.Timestamp {
 		return x.FirstSeen
 	}
 	return nil
+}
+
+func (x *MemberRecord) GetShared() bool {
+	if x != nil {
+		return x.Shared
+	}
+	return false
 }
 
 // SourceRecord declares a source.
@@ -721,11 +730,12 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"revoked_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"d\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"|\n" +
 	"\fMemberRecord\x12\x19\n" +
 	"\basset_id\x18\x01 \x01(\tR\aassetId\x129\n" +
 	"\n" +
-	"first_seen\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\"`\n" +
+	"first_seen\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\x12\x16\n" +
+	"\x06shared\x18\x03 \x01(\bR\x06shared\"`\n" +
 	"\fSourceRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
