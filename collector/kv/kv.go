@@ -10,10 +10,12 @@ import (
 	"errors"
 )
 
-// Bounds that hold for every engine. Larger records are split by the caller.
+// Bounds that hold for every engine, in bytes. Larger records are split by the
+// caller. (Badger moves values of 1 MiB and more to a log of their own, which
+// the store's integrity checks do not cover: hence one less.)
 const (
 	MaxKeySize   = 1 << 10
-	MaxValueSize = 1 << 20
+	MaxValueSize = 1<<20 - 1
 	// MaxTxSize bounds what one update may write: the sum of its keys' and
 	// values' lengths, and WriteOverhead for each write.
 	MaxTxSize = 4 << 20

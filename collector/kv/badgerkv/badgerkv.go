@@ -1,0 +1,304 @@
+// Package badgerkv keeps the ordered map of kv in a Badger store that commits
+// in groups, notices lost data and does not run into a full disk.
+package badgerkv
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+)
+
+// Options say where the store is and how it looks after its disk.
+type Options struct {
+	// Dir is the data folder; it is made if it is not there. The store keeps
+	// the folder Dir/badger and the file Dir/mark. They are copied together,
+	// and only while the store is closed.
+	Dir string
+	// Logger gets what an operator should know; nil discards it.
+	Logger *slog.Logger
+	// MinFree is the free space, in bytes, below which updates are refused
+	// with kv.ErrFull. Open needs half of it. 0 means DefaultMinFree.
+	MinFree uint64
+	// CheckEvery is how often the free space is looked at and the mark is
+	// synced. 0 means a second.
+	CheckEvery time.Duration
+	// Free returns the free space of a folder's file system in bytes; nil asks
+	// the operating system.
+	Free func(dir string) (uint64, error)
+	// Verifier checks a store before it is opened; nil means Verify in this
+	// process. Programs set VerifyInChild.
+	Verifier func(ctx context.Context, dir string) error
+}
+
+// DefaultMinFree has room for all memtables and for a compaction of the two
+// largest levels that overlap.
+const DefaultMinFree = 1 << 30
+
+// Chosen by BenchmarkCommit: larger memtables gain little and cost their size
+// in memory three times.
+const (
+	memTableSize = 32 << 20
+	blockSize    = 4 << 10
+	badgerFolder = "badger"
+)
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MinFree == 0 {
+		o.MinFree = DefaultMinFree
+	}
+	if o.CheckEvery == 0 {
+		o.CheckEvery = time.Second
+	}
+	if o.Free == nil {
+		o.Free = diskFree
+	}
+	if o.Verifier == nil {
+		o.Verifier = func(_ context.Context, dir string) error { return Verify(dir) }
+	}
+	return o
+}
+
+func badgerOptions(dir string, logger *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithLogger(badgerLog{logger}).
+		WithSyncWrites(true).
+		// One committer at a time: nothing can conflict.
+		WithDetectConflicts(false).
+		// Values stay in the tables, so that the value log, its garbage
+		// collection and their faults play no part.
+		WithValueThreshold(kv.MaxValueSize + 1).
+		WithValueLogFileSize(16 << 20).
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(3).
+		WithNumLevelZeroTables(3).
+		WithNumLevelZeroTablesStall(8).
+		WithNumCompactors(2).
+		WithBaseTableSize(8 << 20).
+		WithBaseLevelSize(64 << 20).
+		WithBlockSize(blockSize).
+		WithBlockCacheSize(32 << 20).
+		WithIndexCacheSize(32 << 20).
+		WithCompression(options.ZSTD).
+		WithZSTDCompressionLevel(1).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithMetricsEnabled(false)
+}
+
+// DB is an open store; it implements kv.DB.
+type DB struct {
+	badger *badger.DB
+	mark   *mark
+	space  *space
+	logger *slog.Logger
+
+	// turn and full carry one token between them: whoever holds it may use
+	// open and own. Updates take it from turn; the committer from either.
+	turn chan struct{}
+	full chan struct{}
+	open *group
+	own  *overlay
+
+	// wake has a token while open has writes that the committer has not seen.
+	wake      chan struct{}
+	committed chan struct{}
+	// head is the newest commit; it belongs to the committer.
+	head head
+
+	failed  atomic.Pointer[error]
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+	stop    chan struct{}
+	watched chan struct{}
+}
+
+// Open verifies the store in opts.Dir and opens it, or makes a new one. The
+// error is an ErrDamaged when data is missing.
+func Open(ctx context.Context, opts Options) (*DB, error) {
+	opts = opts.withDefaults()
+	if err := prepareFolder(opts.Dir); err != nil {
+		return nil, err
+	}
+	s := &space{dir: opts.Dir, minimum: opts.MinFree, free: opts.Free, logger: opts.Logger}
+	if err := s.checkOpen(); err != nil {
+		return nil, err
+	}
+	if err := checkUnused(opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := opts.Verifier(ctx, opts.Dir); err != nil {
+		// A collector that started meanwhile looks like a damage.
+		if used := checkUnused(opts.Dir); used != nil {
+			return nil, used
+		}
+		return nil, fmt.Errorf("data folder %s: %w", opts.Dir, err)
+	}
+	return openVerified(opts, s)
+}
+
+func openVerified(opts Options, s *space) (*DB, error) {
+	marked, err := loadMark(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	b, err := badger.Open(badgerOptions(badgerDir(opts.Dir), opts.Logger))
+	if err != nil {
+		return nil, openError(opts.Dir, err)
+	}
+	d := &DB{
+		badger: b, space: s, logger: opts.Logger, own: newOverlay(),
+		turn: make(chan struct{}, 1), full: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		committed: make(chan struct{}), stop: make(chan struct{}), watched: make(chan struct{}),
+	}
+	if err := d.loadHead(marked); err != nil {
+		return nil, errors.Join(fmt.Errorf("data folder %s: %w", opts.Dir, err), b.Close())
+	}
+	if d.mark, err = openMark(opts.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the mark file: %w", err), b.Close())
+	}
+	d.space.check()
+	d.open = d.newGroup(nil)
+	d.turn <- struct{}{}
+	go d.commitGroups()
+	go d.watch(opts.CheckEvery)
+	return d, nil
+}
+
+// loadMark returns the mark, and makes one with a new identity where there is none.
+func loadMark(dir string) (head, error) {
+	h, err := readMark(dir)
+	if err == nil || errors.Is(err, ErrDamaged) {
+		return h, err
+	}
+	rand.Read(h.store[:])
+	if err := createMark(dir, h); err != nil {
+		return h, fmt.Errorf("make the mark file in %s: %w", dir, err)
+	}
+	return h, nil
+}
+
+// loadHead reads the newest commit as Badger sees it, which must be one that
+// the verification would have let pass.
+func (d *DB) loadHead(marked head) error {
+	d.head = head{store: marked.store}
+	err := d.badger.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(headKey)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the newest commit: %w", err)
+		}
+		value, err := itemValue(item)
+		if err != nil {
+			return err
+		}
+		d.head, err = decodeHead(value)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return compareMark(d.head, marked)
+}
+
+// View runs fn on a snapshot of what is committed.
+func (d *DB) View(ctx context.Context, fn func(kv.Tx) error) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	defer d.running.Done()
+	txn := d.badger.NewTransaction(false)
+	defer txn.Discard()
+	return fn(&tx{snap: txn})
+}
+
+// begin admits a transaction, unless ctx is done or the store is closed.
+func (d *DB) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return kv.ErrClosed
+	}
+	d.running.Add(1)
+	return nil
+}
+
+func (d *DB) writable() error {
+	if err := d.failure(); err != nil {
+		return err
+	}
+	return d.space.admit()
+}
+
+// fail ends all updates: after a failed write nobody knows what is on the
+// disk, and only opening the store again finds out.
+func (d *DB) fail(err error) error {
+	err = fmt.Errorf("the store takes no more updates until the collector is restarted: %w", err)
+	if d.failed.CompareAndSwap(nil, &err) {
+		d.logger.Error("store failed, updates are refused until a restart", "error", err)
+	}
+	return err
+}
+
+func (d *DB) failure() error {
+	if err := d.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// watch looks at the free space and syncs the mark at an interval.
+func (d *DB) watch(every time.Duration) {
+	defer close(d.watched)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-ticker.C:
+			d.space.check()
+			if err := d.mark.sync(); err != nil {
+				_ = d.fail(err)
+			}
+		}
+	}
+}
+
+// Close waits for what is running and closes the store.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	closed := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if closed {
+		return kv.ErrClosed
+	}
+	d.running.Wait()
+	close(d.wake)
+	<-d.committed
+	close(d.stop)
+	<-d.watched
+	d.open.snap.Discard()
+	if err := errors.Join(d.mark.close(), d.badger.Close()); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+package badgerkv_test
+
+func crashChild([]string) (bool, int) { return false, 0 }
