@@ -43,7 +43,12 @@ func setup(t testing.TB) *fixture {
 	}
 	var mu sync.Mutex
 	tick := 0
-	now := func() time.Time { mu.Lock(); defer mu.Unlock(); tick++; return epoch.Add(time.Duration(tick) * time.Second) }
+	now := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		tick++
+		return epoch.Add(time.Duration(tick) * time.Second)
+	}
 	c := catalog.New(st, now, slog.New(slog.DiscardHandler))
 	for source, kind := range map[string]string{"agent": "agent", "jamf": "mdm", "abm": "purchasing"} {
 		if err := c.DeclareSource(context.Background(), &pb.SourceRecord{Id: source, Kind: kind}); err != nil {
@@ -149,7 +154,7 @@ func TestAStatementReplacesTheOneBefore(t *testing.T) {
 		t.Errorf("first: %v", a)
 	}
 	f.accept(t, observe("agent", "1", "SER-A1"))
-	if a := f.asset(t, id); a.Os != nil || a.Provenance["os.version"] != nil {
+	if a := f.asset(t, id); a.Os != nil || a.Provenance["os"] != nil {
 		t.Errorf("what is no longer said is still there: %v", a)
 	}
 }

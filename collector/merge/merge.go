@@ -30,7 +30,8 @@ type Statement struct {
 // Merge returns the asset that the statements make, with the given id and the
 // ids that were united into it. The result does not depend on the order of the
 // statements. The asset shares messages with the observations: neither may be
-// modified afterwards.
+// modified afterwards. Its provenance has one entry for a group of fields that
+// come from one statement; Expand gives each field its own.
 func Merge(id string, redirects []string, stmts []Statement) *pb.Asset {
 	stmts = slices.Clone(stmts)
 	slices.SortFunc(stmts, compareStatements)
@@ -81,7 +82,7 @@ func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
 				return true
 			}
 			dst.Set(c.dst, v)
-			m.credit(c, v, one.from)
+			m.asset.Provenance[c.path] = one.from
 			return true
 		})
 		return
@@ -108,9 +109,8 @@ func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
 // subgroup fills one group from the sources that have it.
 func (m *merger) subgroup(dst protoreflect.Message, c *field, with []said) {
 	if len(with) == 1 {
-		v := with[0].msg.Get(c.src)
-		dst.Set(c.dst, v)
-		m.credit(c, v, with[0].from)
+		dst.Set(c.dst, with[0].msg.Get(c.src))
+		m.asset.Provenance[c.path] = with[0].from
 		return
 	}
 	sub := dst.NewField(c.dst)
@@ -120,20 +120,6 @@ func (m *merger) subgroup(dst protoreflect.Message, c *field, with []said) {
 	}
 	m.group(sub.Message(), c, inner)
 	dst.Set(c.dst, sub)
-}
-
-// credit records where a value, or every value of a group, comes from.
-func (m *merger) credit(c *field, v protoreflect.Value, from *pb.Provenance) {
-	if c.below == nil {
-		m.asset.Provenance[c.path] = from
-		return
-	}
-	v.Message().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if sub := c.below[fd.Number()]; sub != nil {
-			m.credit(sub, v, from)
-		}
-		return true
-	})
 }
 
 // value takes the best source's value whole, and keeps those that disagree.

@@ -22,6 +22,13 @@ func says(kind, source string, at int, d *pb.Device) Statement {
 		Source: source, SourceId: "1", ObservedAt: timestamppb.New(day.AddDate(0, 0, at)), Subject: &pb.Observation_Device{Device: d}}}
 }
 
+// expanded is the asset as users see it, away from the observations.
+func expanded(id string, stmts []Statement) *pb.Asset {
+	a := proto.CloneOf(Merge(id, nil, stmts))
+	Expand(a)
+	return a
+}
+
 func TestOneSource(t *testing.T) {
 	s := says(KindAgent, "agent", 2, &pb.Device{
 		Hardware: &pb.Hardware{Serial: "S1", Chassis: "notebook", MemoryBytes: proto.Int64(8 << 30), Cpu: &pb.Cpu{Cores: proto.Int32(4)}},
@@ -31,7 +38,7 @@ func TestOneSource(t *testing.T) {
 	})
 	s.SoftwareRows = 3
 	before := proto.CloneOf(s.Observation)
-	a := Merge("id-1", nil, []Statement{s})
+	a := expanded("id-1", []Statement{s})
 	from := &pb.Provenance{Source: "agent", SourceId: "1", ObservedAt: s.Observation.ObservedAt}
 	want := &pb.Asset{
 		Id: "id-1", Name: "ann-mbp", Class: "laptop", Stage: "deployed", StageSince: timestamppb.New(day), FirstSeen: timestamppb.New(day),
@@ -59,7 +66,7 @@ func TestPrecedence(t *testing.T) {
 		Mdm: &pb.Mdm{Enrolled: proto.Bool(false)}, Warranties: []*pb.Warranty{{Provider: "Apple", End: "2027-01-01"}}})
 	orders := says(KindPurchasing, "csv:po", 0, &pb.Device{
 		Purchase: &pb.Purchase{Price: &pb.Money{Amount: "1299.00", Currency: "EUR"}}, Warranty: &pb.Warranty{Provider: "Dealer", End: "2028-01-01"}})
-	a := Merge("id", nil, []Statement{orders, mdm, agent})
+	a := expanded("id", []Statement{orders, mdm, agent})
 
 	for _, tc := range []struct{ field, got, want, source string }{
 		{"os.version", a.Os.Version, "14.5", "agent"},
@@ -160,6 +167,23 @@ func TestEveryDeviceFieldHasAPlace(t *testing.T) {
 		if path != "" && !derivedHere[path] && !known(plan(), path) {
 			t.Errorf("precedence names %q, which is no field", path)
 		}
+	}
+}
+
+// Every leaf of an asset that a source stated has a provenance once expanded,
+// and nothing but leaves has.
+func TestExpandCreditsLeavesOnly(t *testing.T) {
+	agent := says(KindAgent, "agent", 1, &pb.Device{Name: "n", Hardware: &pb.Hardware{Serial: "S", Cpu: &pb.Cpu{Model: "c"}, Cloud: &pb.Cloud{Region: "eu"}},
+		Storage: &pb.Storage{SystemSizeBytes: proto.Int64(2), SystemFreeBytes: proto.Int64(1)}})
+	cloud := says(KindCloud, "aws", 1, &pb.Device{Hardware: &pb.Hardware{Model: "m5", Cloud: &pb.Cloud{InstanceId: "i-1", Region: "us"}}})
+	got := map[string]string{}
+	for path, from := range expanded("id", []Statement{agent, cloud}).Provenance {
+		got[path] = from.Source
+	}
+	want := map[string]string{"name": "agent", "hardware.serial": "agent", "hardware.cpu.model": "agent", "hardware.cloud.region": "aws",
+		"hardware.cloud.instance_id": "aws", "hardware.model": "aws", "storage.system_size_bytes": "agent", "storage.system_free_bytes": "agent"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("provenance (-want +got):\n%s", diff)
 	}
 }
 
