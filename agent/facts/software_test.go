@@ -44,7 +44,9 @@ func TestSoftwareOrder(t *testing.T) {
 			Version: rapid.StringMatching("[0-2]?").Draw(t, "version"), Architecture: rapid.SampledFrom([]string{"", "all"}).Draw(t, "arch"),
 		}
 	})
-	key := func(s *pb.Software) string { return s.Kind + "\x00" + s.Name + "\x00" + s.Version + "\x00" + s.Architecture }
+	key := func(s *pb.Software) string {
+		return s.Kind + "\x00" + s.Name + "\x00" + s.Version + "\x00" + s.Architecture
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		rows := rapid.SliceOf(row).Draw(t, "rows")
 		split := rapid.IntRange(0, len(rows)).Draw(t, "split")
