@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X github.com/rollcall-itam/rollcall/pkg/buildinfo.version=$(VE
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
 .PHONY: help build run test bench generate lint clean
-.PHONY: prepare check-generated vet race fuzz
+.PHONY: prepare check-generated check-run vet race fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -29,7 +29,7 @@ build: ## build bin/rollcall-agent, bin/rollcall-collector and bin/rollcall
 run: build ## show this machine as an asset: collector, agent, table (HTTP_ADDR=, GRPC_ADDR=, RUN_ONCE=1)
 	@HTTP_ADDR='$(HTTP_ADDR)' GRPC_ADDR='$(GRPC_ADDR)' .ci/demo
 
-test: ## everything that CI checks: the five targets below, each timed
+test: ## everything that CI checks: the targets below, each timed
 	@FUZZTIME='$(FUZZTIME)' .ci/test
 
 bench: build ## measure: Go benchmarks, then collect beside the inventory agents installed here
@@ -57,6 +57,9 @@ vet: ## go vet, for every operating system that the agent runs on
 
 race: ## all tests, under the race detector
 	go test -race -timeout 20m ./...
+
+check-run: build ## check that `make run` shows an asset, and the same one again
+	@.ci/check-run
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@FUZZTIME='$(FUZZTIME)' .ci/fuzz
