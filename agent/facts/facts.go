@@ -5,6 +5,7 @@ package facts
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -19,10 +20,14 @@ type Fact struct {
 	// OS lists the GOOS values on which it can be learnt; elsewhere it is not
 	// tried. Empty means all.
 	OS []string
-	// Learn adds what it finds to d. It touches only the fields that are its
+	// Learn adds what it finds to d, which holds what earlier facts found in
+	// the same section and nothing else. It touches only the fields that are its
 	// own; what it found before it failed stays. An error that wraps
 	// errors.ErrUnsupported means that this machine has no such thing, which is
 	// no problem; any other makes its section partial, or failed when the
 	// section stays empty.
 	Learn func(ctx context.Context, h *host.Host, d *pb.Device) error
+
+	// busy is set while the fact runs, also after it was given up on.
+	busy *atomic.Bool
 }

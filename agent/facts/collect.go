@@ -1,0 +1,237 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
+	"github.com/rollcall-itam/rollcall/pkg/section"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	// defaultTimeout is how long one fact may take; a whole collection takes
+	// some 60 ms on a healthy machine.
+	defaultTimeout = 20 * time.Second
+	// maxProblemText is the number of bytes of an error that a report carries.
+	maxProblemText = 2 << 10
+)
+
+// Options say how to collect. The zero value is good.
+type Options struct {
+	// Facts are what to learn, in that order; empty means All(). Some facts
+	// keep what was costly to learn, so whoever collects repeatedly calls All
+	// once and hands in the same facts each time.
+	Facts []Fact
+	// Timeout is how long one fact may take; 0 means 20 seconds.
+	Timeout time.Duration
+	// Skip names facts that are switched off, as if they did not exist.
+	Skip []string
+}
+
+// Result is what a collection gives.
+type Result struct {
+	Device *pb.Device
+	// Sections has the state of every section, in the order of section.Names.
+	Sections []*pb.SectionStatus
+	// Problems has every fact that could not be learnt wholly.
+	Problems []*pb.Problem
+	// Costs has every fact that was tried, in the order of trying.
+	Costs []Cost
+}
+
+// Cost is the time that one fact took.
+type Cost struct {
+	Name string
+	Took time.Duration
+}
+
+// Collect learns every fact that the host's OS can tell, one after the other.
+// It always returns: a fact that panics, fails or takes too long becomes a
+// problem and makes its section partial or failed, and harms no other.
+func Collect(ctx context.Context, h *host.Host, opts Options) Result {
+	list := opts.Facts
+	if len(list) == 0 {
+		list = All()
+	}
+	c := collection{host: h, timeout: opts.Timeout, sections: make(map[string]*progress), out: Result{Device: new(pb.Device)}}
+	if c.timeout <= 0 {
+		c.timeout = defaultTimeout
+	}
+	for _, f := range list {
+		if len(f.OS) > 0 && !slices.Contains(f.OS, h.OS) {
+			continue
+		}
+		p := c.sections[f.Section]
+		if p == nil {
+			p = new(progress)
+			c.sections[f.Section] = p
+		}
+		if slices.Contains(opts.Skip, f.Name) {
+			continue
+		}
+		p.tried++
+		c.learn(ctx, f, p)
+	}
+	for _, name := range section.Names() {
+		c.out.Sections = append(c.out.Sections, c.status(name))
+	}
+	return c.out
+}
+
+// Observe returns what Collect gives as the observation that an agent reports,
+// without the source_id, which is the agent's own name.
+func Observe(ctx context.Context, h *host.Host, opts Options) *pb.Observation {
+	at := h.Now()
+	r := Collect(ctx, h, opts)
+	return &pb.Observation{
+		Source:     "agent",
+		ObservedAt: timestamppb.New(at),
+		Sections:   r.Sections,
+		Problems:   r.Problems,
+		Subject:    &pb.Observation_Device{Device: r.Device},
+	}
+}
+
+// collection is one run of Collect.
+type collection struct {
+	host     *host.Host
+	timeout  time.Duration
+	sections map[string]*progress
+	out      Result
+}
+
+// progress counts the facts of one section.
+type progress struct {
+	tried, absent int
+	failed        []string
+}
+
+// learn tries one fact and files what came of it.
+func (c *collection) learn(ctx context.Context, f Fact, p *progress) {
+	begin := c.host.Now()
+	learnt, err := c.try(ctx, f)
+	took := max(c.host.Now().Sub(begin), 0)
+	c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: took})
+	if learnt != nil {
+		section.Replace(c.out.Device, learnt, f.Section)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, errors.ErrUnsupported):
+		p.absent++
+	default:
+		p.failed = append(p.failed, f.Name)
+		c.out.Problems = append(c.out.Problems, &pb.Problem{
+			Section: f.Section, Fact: f.Name, Error: problemText(err), Took: durationpb.New(took),
+		})
+	}
+}
+
+// try runs one fact on a copy of its section, which is the fact's own: one that
+// is given up on cannot touch what the others find. It returns the copy as the
+// fact left it, nil when it must not be used.
+func (c *collection) try(ctx context.Context, f Fact) (*pb.Device, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("not tried: %w", err)
+	}
+	if f.busy != nil && !f.busy.CompareAndSwap(false, true) {
+		return nil, errors.New("not tried: it still hangs in an earlier collection")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	scratch := copySection(c.out.Device, f.Section)
+	done := make(chan error, 1)
+	go func() {
+		err := guarded(ctx, f, c.host, scratch)
+		if f.busy != nil {
+			f.busy.Store(false)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		var crash *panicked
+		if errors.As(err, &crash) {
+			return nil, err
+		}
+		return scratch, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("gave up after %s: %w", c.timeout, ctx.Err())
+	}
+}
+
+// panicked is what a fact's panic becomes.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string {
+	return fmt.Sprintf("panic, please report it: %v\n%s", p.value, p.stack)
+}
+
+// guarded learns a fact and turns a panic of it into an error: decoders read
+// foreign bytes, and a bug in one must not cost the whole report.
+func guarded(ctx context.Context, f Fact, h *host.Host, d *pb.Device) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicked{value: v, stack: debug.Stack()}
+		}
+	}()
+	return f.Learn(ctx, h, d)
+}
+
+// copySection returns a device that has a copy of one section. Rows of
+// software are shared, since facts add rows and change none.
+func copySection(d *pb.Device, name string) *pb.Device {
+	if name == section.Software {
+		return &pb.Device{Software: slices.Clone(d.Software)}
+	}
+	return proto.CloneOf(section.Extract(d, name))
+}
+
+// status sums up one section.
+func (c *collection) status(name string) *pb.SectionStatus {
+	s := &pb.SectionStatus{Name: name, State: section.Complete}
+	p := c.sections[name]
+	switch {
+	case p == nil:
+		s.State, s.Reason = section.Skipped, "not available on "+c.host.OS
+	case p.tried == 0:
+		s.State, s.Reason = section.Skipped, "switched off"
+	case len(p.failed) > 0:
+		s.State, s.Reason = section.Failed, "not learnt: "+strings.Join(p.failed, ", ")
+		if proto.Size(section.Extract(c.out.Device, name)) > 0 {
+			s.State, s.Reason = section.Partial, "not learnt wholly: "+strings.Join(p.failed, ", ")
+		}
+	case p.absent == p.tried:
+		s.State, s.Reason = section.Skipped, "this machine has none of its sources"
+	}
+	return s
+}
+
+// problemText makes an error fit for a report: valid UTF-8 and bounded.
+func problemText(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxProblemText)], "\uFFFD")
+}
+
+// guarding gives each fact the mark that keeps one that hangs from being
+// started again and again.
+func guarding(list []Fact) []Fact {
+	for i := range list {
+		list[i].busy = new(atomic.Bool)
+	}
+	return list
+}
