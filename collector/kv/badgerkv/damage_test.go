@@ -1,0 +1,296 @@
+package badgerkv_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
+)
+
+const damageCommits = 90
+
+// fillStore commits about 90 MB, so that the store has tables and several logs.
+func fillStore(t *testing.T, db kv.DB, commits int) {
+	t.Helper()
+	noise := make([]byte, 256<<10)
+	for i := range noise {
+		noise[i] = byte(i * i >> 7 * 31)
+	}
+	for c := range commits {
+		err := db.Update(t.Context(), func(tx kv.Tx) error {
+			for part := range 4 {
+				key := fmt.Appendf(nil, "commit %04d part %d", c, part)
+				if err := tx.Set(key, append(key, noise...)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func countKeys(t *testing.T, db kv.DB) int {
+	t.Helper()
+	n := 0
+	err := db.View(t.Context(), func(tx kv.Tx) error {
+		return tx.Scan(nil, nil, func(key, value []byte) error {
+			if bytes.HasPrefix(value, key) {
+				n++
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// copyStore copies what a store looks like after its process was killed.
+func copyStore(t *testing.T, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func files(t *testing.T, dir, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "badger", pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	return found
+}
+
+func oldest(pattern string) func(*testing.T, string) string {
+	return func(t *testing.T, dir string) string {
+		found := files(t, dir, pattern)
+		if len(found) == 0 {
+			t.Fatalf("the store has no %s", pattern)
+		}
+		return found[0]
+	}
+}
+
+func newest(pattern string) func(*testing.T, string) string {
+	return func(t *testing.T, dir string) string {
+		found := files(t, dir, pattern)
+		if len(found) == 0 {
+			t.Fatalf("the store has no %s", pattern)
+		}
+		return found[len(found)-1]
+	}
+}
+
+func flip(at int64) func(string) error {
+	return func(path string) error {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		b := make([]byte, 4)
+		_, err = f.ReadAt(b, at)
+		for i := range b {
+			b[i] ^= 0xA5
+		}
+		_, errWrite := f.WriteAt(b, at)
+		return errors.Join(err, errWrite, f.Close())
+	}
+}
+
+func flipMiddle(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return flip(info.Size() / 2)(path)
+}
+
+func flipEnd(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return flip(info.Size() - 6)(path)
+}
+
+func cut(to int64) func(string) error {
+	return func(path string) error { return os.Truncate(path, to) }
+}
+
+func cutHalf(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, info.Size()/2)
+}
+
+// TestDamage damages copies of a store in the ways that make Badger lose keys
+// without an error, panic, or refuse. Open must refuse or lose nothing.
+func TestDamage(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	fillStore(t, db, damageCommits)
+	live := copyStore(t, dir)
+	if len(files(t, live, "*.mem")) == 0 || len(files(t, live, "*.sst")) == 0 {
+		t.Fatalf("the store has not both logs and tables: %v", files(t, live, "*"))
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mem, sst := oldest("*.mem"), oldest("*.sst")
+	manifest, markFile := oldest("MANIFEST"), func(_ *testing.T, d string) string { return filepath.Join(d, "mark") }
+	for _, c := range []struct {
+		name     string
+		file     func(*testing.T, string) string
+		damage   func(string) error
+		harmless bool
+	}{
+		{"nothing", manifest, func(string) error { return nil }, true},
+		{"log changed early", mem, flip(300), false},
+		{"newest log changed", newest("*.mem"), flip(300), false},
+		{"log cut", mem, cut(2 << 20), false},
+		{"newest log cut", newest("*.mem"), cut(1000), false},
+		{"oldest log removed", mem, os.Remove, false},
+		{"newest log removed", newest("*.mem"), os.Remove, false},
+		{"manifest cut", manifest, cut(20), false},
+		{"manifest cut by a byte", manifest, func(p string) error {
+			info, err := os.Stat(p)
+			return errors.Join(err, os.Truncate(p, info.Size()-1))
+		}, false},
+		{"manifest changed", manifest, flip(24), false},
+		{"manifest removed", manifest, os.Remove, false},
+		{"table changed", sst, flipMiddle, false},
+		{"table changed early", sst, flip(100), false},
+		{"table index changed", sst, flipEnd, false},
+		{"newest table changed", newest("*.sst"), flipMiddle, false},
+		{"table cut", sst, cutHalf, false},
+		{"table emptied", sst, cut(0), false},
+		{"table removed", sst, os.Remove, false},
+		{"key registry removed", oldest("KEYREGISTRY"), os.Remove, true},
+		{"discard file removed", oldest("DISCARD"), os.Remove, true},
+		{"empty value log removed", oldest("*.vlog"), os.Remove, true},
+		{"mark removed", markFile, os.Remove, false},
+		{"one slot of the mark changed", markFile, flip(20), true},
+		{"mark emptied", markFile, cut(0), false},
+	} {
+		for name, verifier := range map[string]func(context.Context, string) error{
+			"in process": nil, "in child": badgerkv.VerifyInChild,
+		} {
+			if c.harmless && verifier == nil {
+				continue // the child's run covers it
+			}
+			t.Run(c.name+" "+name, func(t *testing.T) {
+				damaged := copyStore(t, live)
+				if err := c.damage(c.file(t, damaged)); err != nil {
+					t.Fatal(err)
+				}
+				openDamaged(t, damaged, verifier, c.harmless)
+			})
+		}
+	}
+}
+
+// openDamaged checks that a store is refused, or opens whole.
+func openDamaged(t *testing.T, dir string, verifier func(context.Context, string) error, harmless bool) {
+	t.Helper()
+	before := listing(t, dir)
+	opts := options(dir)
+	opts.Verifier = verifier
+	db, err := badgerkv.Open(t.Context(), opts)
+	if err == nil {
+		defer db.Close()
+		if got := countKeys(t, db); got != 4*damageCommits {
+			t.Fatalf("opened with %d of %d keys", got, 4*damageCommits)
+		}
+		return
+	}
+	if harmless {
+		t.Fatalf("refused although nothing is lost: %v", err)
+	}
+	if !errors.Is(err, badgerkv.ErrDamaged) || !strings.Contains(err.Error(), "restore the store from a backup") {
+		t.Errorf("the error does not say what to do: %v", err)
+	}
+	if after := listing(t, dir); !slices.Equal(before, after) {
+		t.Errorf("the refused store was changed:\n%v\n%v", before, after)
+	}
+	t.Log(err)
+}
+
+// listing returns names and sizes of a store's files.
+func listing(t *testing.T, dir string) []string {
+	t.Helper()
+	var list []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == "LOCK" {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			list = append(list, fmt.Sprint(d.Name(), " ", info.Size()))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestRolledBack puts an older state of the files, or another store's, beside the mark.
+func TestRolledBack(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	fillStore(t, db, 3)
+	_ = db.Close()
+	old := copyStore(t, dir)
+	db = open(t, dir)
+	fillStore(t, db, 2)
+	_ = db.Close()
+
+	other := t.TempDir()
+	db = open(t, other)
+	fillStore(t, db, 10)
+	_ = db.Close()
+
+	for name, c := range map[string]struct {
+		files string
+		want  string
+	}{
+		"older state":   {old, "the last 2 commits of the store are missing"},
+		"another store": {other, "belong to different stores"},
+		"nothing":       {t.TempDir(), "all 5 commits of the store are missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mixed := copyStore(t, c.files)
+			b, err := os.ReadFile(filepath.Join(dir, "mark"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(mixed, "mark"), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = badgerkv.Open(t.Context(), options(mixed))
+			if !errors.Is(err, badgerkv.ErrDamaged) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("open: %v, want %q", err, c.want)
+			}
+		})
+	}
+}
