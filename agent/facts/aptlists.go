@@ -31,9 +31,10 @@ const (
 // kept as long as neither they nor dpkg's status change.
 //
 // It says what `apt list --upgradable` says, with these limits: pins in
-// /etc/apt/preferences are not read, dependencies are not solved, and of phased
-// updates only those that are phased to nobody are left out. An archive that is
-// not automatic (backports) counts only for packages that came from it. An
+// /etc/apt/preferences are not read, dependencies are not solved, a source that
+// was disabled counts until the next `apt update` removes its lists, and of
+// phased updates only those are left out that are phased to nobody. An archive
+// that is not automatic (backports) counts only for packages that came from it. An
 // update is a security update if an archive for those has a newer version than
 // the installed one.
 type aptUpdates struct {

@@ -14,5 +14,11 @@ func All() []Fact {
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
 		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: new(aptUpdates).learn},
+		{Name: "dnf_updates", Section: section.Patch, OS: linux, Learn: learnDNFPending},
+		{Name: "apk_updates", Section: section.Patch, OS: linux, Learn: learnAPKPending},
+		{Name: "pacman_updates", Section: section.Patch, OS: linux, Learn: learnPacmanPending},
+		{Name: "reboot", Section: section.Patch, OS: linux, Learn: learnReboot},
+		{Name: "last_update", Section: section.Patch, OS: linux, Learn: learnLastUpdate},
+		{Name: "auto_update", Section: section.Patch, OS: linux, Learn: learnAutoUpdate},
 	})
 }
