@@ -3,6 +3,8 @@
 package host
 
 import (
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -22,9 +24,60 @@ type Host struct {
 	OS string
 	// Now is the clock.
 	Now func() time.Time
+
+	// live tells that the machine is this one, so that its kernel can be asked.
+	live bool
 }
 
 // Live returns the machine that this program runs on.
 func Live() *Host {
-	return &Host{FS: os.DirFS("/"), Root: "/", OS: runtime.GOOS, Now: time.Now}
+	return &Host{FS: os.DirFS("/"), Root: "/", OS: runtime.GOOS, Now: time.Now, live: true}
+}
+
+// Captured returns a machine whose files were copied into the folder dir; goos
+// is the OS that it runs. What only a running machine can tell, such as free
+// space, is answered with errors.ErrUnsupported. Links that lead out of the
+// folder are not followed, so a capture cannot show files of this machine as
+// its own.
+func Captured(dir, goos string) (*Host, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the capture: %w", err)
+	}
+	return &Host{FS: root.FS(), Root: dir, OS: goos, Now: time.Now}, nil
+}
+
+// ReadFile returns a file of at most max bytes. A longer one is an error, as is
+// anything but a regular file: reading a pipe or a device could last for ever.
+// What was read before an error comes with it.
+func (h *Host) ReadFile(name string, max int64) ([]byte, error) {
+	info, err := fs.Stat(h.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read /%s: it is not a regular file", name)
+	}
+	f, err := h.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// Files of /proc have size 0 and those of /sys 4096, whatever they hold.
+	buf := make([]byte, 0, min(max, info.Size(), 1<<20)+512)
+	for {
+		n, err := f.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > max:
+			return buf[:max], fmt.Errorf("/%s is longer than %d bytes: the rest is not read", name, max)
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return buf, fmt.Errorf("read /%s: %w", name, err)
+		}
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+	}
 }
