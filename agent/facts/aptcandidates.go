@@ -9,7 +9,7 @@ import (
 
 var (
 	paragraphEnd = []byte("\n\n")
-	packageField = []byte("\nPackage: ")
+	packageField = []byte("Package: ")
 )
 
 // aptCandidate is an installed package and the newest versions that archives
@@ -46,19 +46,21 @@ func newAptCandidates(packages []debPackage) *aptCandidates {
 // a paragraph only when the name is wanted.
 func (c *aptCandidates) scan(b []byte, from aptList) {
 	for at := 0; ; {
-		if !bytes.HasPrefix(b[at:], packageField[1:]) || at > 0 {
-			next := bytes.Index(b[at:], packageField)
-			if next < 0 {
-				return
-			}
-			at += next + 1
+		// The capital is rare, so that this is a search for one byte.
+		next := bytes.Index(b[at:], packageField)
+		if next < 0 {
+			return
 		}
-		name := b[at+len(packageField)-1:]
+		at += next + len(packageField)
+		if start := at - len(packageField); start > 0 && b[start-1] != '\n' {
+			continue
+		}
+		name := b[at:]
 		end := bytes.IndexByte(name, '\n')
 		if end < 0 {
 			end = len(name)
 		}
-		at += len(packageField) - 1 + end
+		at += end
 		if i := c.byName[string(bytes.TrimSpace(name[:end]))]; i > 0 {
 			c.offer(i, paragraphAround(b, at), from)
 		}

@@ -70,8 +70,10 @@ func extent(src []byte) (n, used int) {
 // copyMatch repeats the length bytes that stand distance before at. A match may
 // overlap what it makes, which repeats it.
 func copyMatch(dst []byte, at, distance, length int) {
-	if distance >= slack && length <= slack {
-		*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
+	if distance >= slack && length <= 4*slack {
+		for end := at + length; at < end; at += slack {
+			*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
+		}
 		return
 	}
 	for length > distance {

@@ -16,19 +16,21 @@ const (
 	magic = 0x184D2204
 	// history is how far back a match can reach.
 	history = 64 << 10
-	// maxBlock is the largest block that a frame can declare.
-	maxBlock = 4 << 20
+	// least is the least room for blocks: what they look back at is moved to
+	// the front only when it is used up.
+	least = 448 << 10
 )
 
 // ErrFormat is returned for bytes that are no LZ4 frame.
 var ErrFormat = errors.New("not an lz4 frame")
 
-// Reader decompresses one frame. Its memory is twice the frame's largest block
-// and 64 KiB, at most 8 MiB and a bit; the content checksum is not verified,
+// Reader decompresses one frame. Its memory is twice the frame's largest block,
+// of which the format allows 4 MiB, and at most 512 KiB; the content checksum is not verified,
 // since apt verifies a list when it fetches it.
 type Reader struct {
 	src io.Reader
-	// out holds up to 64 KiB of what was decompressed before, then a block.
+	// out holds what was decompressed before, as far as matches reach back,
+	// then a block.
 	out []byte
 	in  []byte
 	// rest is what of out the caller has not read.
@@ -68,7 +70,7 @@ func NewReader(src io.Reader) (*Reader, error) {
 	}
 	// The buffers end some bytes later than they need to, so that short runs
 	// can be copied as whole words.
-	r.out = make([]byte, 0, history+r.maxBlock+slack)
+	r.out = make([]byte, 0, history+max(r.maxBlock, least)+slack)
 	r.in = make([]byte, r.maxBlock+slack)
 	return r, nil
 }
@@ -111,8 +113,8 @@ func (r *Reader) block() error {
 	}
 	if !r.linked {
 		r.out = r.out[:0]
-	} else if len(r.out) > history {
-		r.out = r.out[:copy(r.out, r.out[len(r.out)-history:])]
+	} else if len(r.out)+r.maxBlock+slack > cap(r.out) {
+		r.out = r.out[:copy(r.out, r.out[max(0, len(r.out)-history):])]
 	}
 	before := len(r.out)
 	if stored {
