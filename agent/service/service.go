@@ -1,0 +1,99 @@
+// Package service makes the agent a service of the operating system (systemd,
+// launchd, Windows), one at a time on one state folder.
+package service
+
+import (
+	"context"
+	_ "embed" // the unit files
+	"errors"
+	"fmt"
+
+	"github.com/kardianos/service"
+)
+
+// Name is the service's, as systemctl, launchctl and sc know it.
+const Name = "rollcall-agent"
+
+//go:embed systemd.service
+var systemdUnit string
+
+//go:embed launchd.plist
+var launchdPlist string
+
+// Service is the agent as the operating system sees it.
+type Service struct{ s service.Service }
+
+// New returns the service that runs the current executable with args. run is
+// what the service does until its context ends; it may be nil for a service
+// that is only controlled.
+func New(args []string, run func(context.Context) error) (*Service, error) {
+	s, err := service.New(&program{run: run}, &service.Config{
+		Name: Name, DisplayName: "Rollcall agent", Arguments: args,
+		Description: "Reports what this machine is and runs to the Rollcall collector",
+		Option: service.KeyValue{
+			"SystemdScript": systemdUnit, "LaunchdConfig": launchdPlist,
+			"OnFailure": "restart", "OnFailureDelayDuration": "30s", "DelayedAutoStart": true,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("this system's service manager is not supported, run the agent under your own: %w", err)
+	}
+	return &Service{s: s}, nil
+}
+
+// Run runs the service under its manager until that stops it.
+func (s *Service) Run() error {
+	if err := s.s.Run(); err != nil {
+		return fmt.Errorf("run as a service: %w", err)
+	}
+	return nil
+}
+
+// Control installs, uninstalls, starts or stops the service.
+func (s *Service) Control(action string) error {
+	if err := service.Control(s.s, action); err != nil {
+		return fmt.Errorf("%s the service %s (administrator rights are needed): %w", action, Name, err)
+	}
+	return nil
+}
+
+// Status says in a word what the service manager knows.
+func (s *Service) Status() string {
+	st, err := s.s.Status()
+	switch {
+	case errors.Is(err, service.ErrNotInstalled):
+		return "not installed"
+	case err != nil:
+		return "unknown: " + err.Error()
+	case st == service.StatusRunning:
+		return "running"
+	case st == service.StatusStopped:
+		return "stopped"
+	}
+	return "unknown"
+}
+
+// program is what the service manager starts and stops.
+type program struct {
+	run    func(context.Context) error
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// Start begins the work and returns at once.
+func (p *program) Start(service.Service) error {
+	if p.run == nil {
+		return errors.New("there is nothing to run")
+	}
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	p.done = make(chan error, 1)
+	go func() { p.done <- p.run(ctx) }()
+	return nil
+}
+
+// Stop ends the work and waits for it.
+func (p *program) Stop(service.Service) error {
+	p.cancel()
+	return <-p.done
+}
