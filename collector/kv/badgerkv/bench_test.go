@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
+	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 )
 
 // delta is what the store writes for one delta report: an observation, an
@@ -39,7 +40,7 @@ const benchDevices = 100_000
 func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 128} {
 		b.Run(fmt.Sprintf("single/%d", writers), func(b *testing.B) {
-			db, err := badger.Open(badger.DefaultOptions(b.TempDir()).WithLogger(nil).WithSyncWrites(true))
+			db, err := badger.Open(badger.DefaultOptions(b.TempDir()).WithLogger(nil).WithSyncWrites(true).WithDetectConflicts(false))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -115,4 +116,43 @@ func residentKiB() (int, bool) {
 		return n, err == nil
 	}
 	return 0, false
+}
+
+// BenchmarkOpen opens a store of 100,000 keys of 2 KB, verification included.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	db := open(b, dir)
+	rng := rand.New(rand.NewPCG(1, 1))
+	const batch = 500
+	for first := 0; first < benchDevices; first += batch {
+		err := db.Update(b.Context(), func(tx kv.Tx) error {
+			for device := first; device < first+batch; device++ {
+				p := delta(rng, device)[0]
+				if err := tx.Set(p[0], p[1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("verify", func(b *testing.B) {
+		for b.Loop() {
+			if err := badgerkv.Verify(dir); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("open and close", func(b *testing.B) {
+		for b.Loop() {
+			if err := open(b, dir).Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -48,8 +48,8 @@ func damagedf(format string, args ...any) error {
 // power loss took the unsynced mark and the log was damaged as well, nor an
 // older copy of the whole data folder together with its mark.
 //
-// The cost is reading all tables once, and the logs: about a second per
-// gigabyte from a fast disk.
+// The cost is reading all tables and logs once: 0.2 s for 100,000 keys of 2 KB
+// in the page cache on two cores (BenchmarkOpen), about a second per gigabyte.
 func Verify(dir string) error {
 	_, err := verify(dir)
 	return err
