@@ -295,8 +295,11 @@ type SectionStatus struct {
 	// peripherals.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// complete, partial, failed or skipped
-	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	State  string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the section was last reported complete: what is held of it dates from
+	// then, and a partial one since has removed nothing.
+	CompleteAt    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=complete_at,json=completeAt,proto3" json:"complete_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -352,6 +355,13 @@ func (x *SectionStatus) GetReason() string {
 	return ""
 }
 
+func (x *SectionStatus) GetCompleteAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_observation_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_observation_proto_rawDesc = "" +
@@ -378,11 +388,13 @@ const file_rollcall_v1_observation_proto_rawDesc = "" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
 	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12-\n" +
-	"\x04took\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04took\"Q\n" +
+	"\x04took\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04took\"\x8e\x01\n" +
 	"\rSectionStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reasonB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12;\n" +
+	"\vcomplete_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"completeAtB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_observation_proto_rawDescOnce sync.Once
@@ -413,11 +425,12 @@ var file_rollcall_v1_observation_proto_depIdxs = []int32{
 	3, // 3: rollcall.v1.Observation.sections:type_name -> rollcall.v1.SectionStatus
 	5, // 4: rollcall.v1.Observation.device:type_name -> rollcall.v1.Device
 	6, // 5: rollcall.v1.Problem.took:type_name -> google.protobuf.Duration
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 6: rollcall.v1.SectionStatus.complete_at:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_observation_proto_init() }

@@ -1,0 +1,237 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/pkg/section"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// errSendAll ends the filing of a report that does not build on what is held.
+var errSendAll = errors.New("the report builds on another baseline")
+
+// maxSkew is how far ahead of ours an agent's clock may be before what it says
+// of the present is dated by ours.
+const maxSkew = 5 * time.Minute
+
+// Report takes in one report.
+func (s *Service) Report(stream pb.AgentService_ReportServer) error {
+	ctx := stream.Context()
+	who, err := caller(ctx)
+	if err != nil {
+		return err
+	}
+	begin := s.now()
+	resp, err := s.report(ctx, who, stream)
+	s.metrics.reported(resp, err, s.now().Sub(begin))
+	if err != nil {
+		return status(err)
+	}
+	return stream.SendAndClose(resp)
+}
+
+func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.AgentService_ReportServer) (*pb.ReportResponse, error) {
+	first, err := stream.Recv()
+	if err != nil {
+		return nil, fmt.Errorf("%w: no message: %w", errInvalid, err)
+	}
+	header := first.GetHeader()
+	payload, decoded, err := checkHeader(header)
+	if err != nil {
+		return nil, err
+	}
+	// Memory for payload and content is bounded over all reports under way.
+	if err := s.memory.Acquire(ctx, payload+decoded); err != nil {
+		return nil, fmt.Errorf("wait for other reports: %w", err)
+	}
+	defer s.memory.Release(payload + decoded)
+	data, err := receive(stream, first, payload)
+	if err != nil {
+		return nil, err
+	}
+	sections, err := decode(s.decoder, s.store, header, data)
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.received(len(data), sections)
+	return s.file(ctx, who, header, sections)
+}
+
+// receive joins the payload of a report.
+func receive(stream pb.AgentService_ReportServer, first *pb.ReportRequest, size int64) ([]byte, error) {
+	data := first.GetData()
+	if int64(len(data)) > size {
+		return nil, fmt.Errorf("%w: more than the %d bytes of payload that were announced", errInvalid, size)
+	}
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("receive the report: %w", err)
+		}
+		if m.GetHeader() != nil {
+			return nil, fmt.Errorf("%w: a second header", errInvalid)
+		}
+		if int64(len(data)+len(m.GetData())) > size {
+			return nil, fmt.Errorf("%w: more than the %d bytes of payload that were announced", errInvalid, size)
+		}
+		if cap(data) < int(size) {
+			data = append(make([]byte, 0, size), data...)
+		}
+		data = append(data, m.GetData()...)
+	}
+	if int64(len(data)) != size {
+		return nil, fmt.Errorf("%w: %d bytes of payload arrived, %d were announced: it was cut short; report again", errInvalid, len(data), size)
+	}
+	return data, nil
+}
+
+// file hands a checked report to the catalog.
+func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHeader, sections []received) (*pb.ReportResponse, error) {
+	ref := store.Ref{Source: Source, ID: who.SourceID}
+	observed, problems := s.dated(h)
+	var generation int64
+	id, err := s.catalog.Apply(ctx, ref, func(tx *store.Tx, held *pb.Observation) (*catalog.Statement, error) {
+		base, err := tx.Baseline(ref.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		next, err := s.advance(base, h, sections)
+		if err != nil {
+			return nil, err
+		}
+		generation = next.GetGeneration()
+		if err := tx.PutBaseline(ref.ID, next); err != nil {
+			return nil, err
+		}
+		o := &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}
+		software := assemble(o, held, sections, who.Labels)
+		return &catalog.Statement{Observation: o, Software: software}, nil
+	})
+	if errors.Is(err, errSendAll) {
+		return &pb.ReportResponse{SendAll: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.catalog.Seen(ref, s.now())
+	return &pb.ReportResponse{Generation: generation, AssetId: id, NextCheckIn: durationpb.New(s.pace.next())}, nil
+}
+
+// dated returns when the report was made, by our clock where the agent's is
+// ahead or missing, and the problems with that one added.
+func (s *Service) dated(h *pb.ReportHeader) (*timestamppb.Timestamp, []*pb.Problem) {
+	now := s.now()
+	at := h.GetObservedAt()
+	if at != nil && at.AsTime().Before(now.Add(maxSkew)) && at.AsTime().Year() >= 2000 {
+		return at, h.GetProblems()
+	}
+	text := "the report has no time"
+	if at != nil {
+		text = fmt.Sprintf("the device's clock differs from the collector's by %v: set it by NTP", at.AsTime().Sub(now).Round(time.Second))
+	}
+	return timestamppb.New(now), append(slices.Clone(h.GetProblems()), &pb.Problem{Section: section.OS, Fact: "clock", Error: text})
+}
+
+// advance returns the baseline after a report, or errSendAll where the report
+// does not build on the one that is held.
+func (s *Service) advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections []received) (*pb.BaselineRecord, error) {
+	next := &pb.BaselineRecord{Digests: make(map[string][]byte)}
+	switch {
+	case h.GetBaseGeneration() == 0:
+		next.Generation = base.GetGeneration() + 1
+		if base == nil {
+			var err error
+			if next.Generation, err = firstGeneration(); err != nil {
+				return nil, err
+			}
+		}
+	case h.GetBaseGeneration() != base.GetGeneration():
+		return nil, errSendAll
+	default:
+		next.Generation = base.GetGeneration() + 1
+		for name, digest := range base.GetDigests() {
+			next.Digests[name] = digest
+		}
+	}
+	for _, r := range sections {
+		if !r.hasPayload() {
+			continue
+		}
+		if r.head.GetDelta() && !bytes.Equal(r.head.GetBaseDigest(), base.GetDigests()[section.Software]) {
+			return nil, errSendAll
+		}
+		next.Digests[r.head.GetName()] = r.head.GetDigest()
+	}
+	return next, nil
+}
+
+// firstGeneration is random, so that a baseline of an earlier life of the
+// agent or of the collector never matches by chance.
+func firstGeneration() (int64, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("begin a baseline: %w", err)
+	}
+	return int64(binary.BigEndian.Uint64(b[:])>>2 | 1), nil
+}
+
+// assemble fills o with what is held, changed by the sections that arrived, and
+// returns what changes of the software.
+func assemble(o, held *pb.Observation, sections []received, labels map[string]string) catalog.SoftwareChange {
+	device := &pb.Device{Labels: labels}
+	if d := held.GetDevice(); d != nil {
+		device.Name, device.Class, device.Hardware, device.Os, device.Patch = d.Name, d.Class, d.Hardware, d.Os, d.Patch
+		device.Security, device.Mdm, device.Edr, device.PrimaryUser = d.Security, d.Mdm, d.Edr, d.PrimaryUser
+		device.Network, device.Storage = d.Network, d.Storage
+	}
+	o.Subject = &pb.Observation_Device{Device: device}
+	states := make(map[string]*pb.SectionStatus)
+	for _, st := range held.GetSections() {
+		states[st.GetName()] = st
+	}
+	var software catalog.SoftwareChange
+	for _, r := range sections {
+		if !r.known {
+			continue
+		}
+		name := r.head.GetName()
+		state := &pb.SectionStatus{Name: name, State: r.head.GetState(), Reason: r.head.GetReason(), CompleteAt: states[name].GetCompleteAt()}
+		states[name] = state
+		// What a complete section said outlives a partial one: absence in it
+		// proves nothing.
+		if !r.hasPayload() || state.State == section.Partial && state.CompleteAt != nil {
+			continue
+		}
+		if state.State == section.Complete {
+			state.CompleteAt = o.GetObservedAt()
+		}
+		if name == section.Software {
+			software = catalog.SoftwareChange{Replace: !r.head.GetDelta(), Removed: r.removed, Added: r.added}
+			continue
+		}
+		section.Replace(device, r.device, name)
+	}
+	for _, name := range section.Names() {
+		if st := states[name]; st != nil {
+			o.Sections = append(o.Sections, st)
+		}
+	}
+	return software
+}
