@@ -75,8 +75,8 @@ func checkState(s *pb.SectionHeader) error {
 		if len(s.GetDigest()) != sha256.Size {
 			return fmt.Errorf("%w: section %q has a digest of %d bytes, want %d", errInvalid, s.GetName(), len(s.GetDigest()), sha256.Size)
 		}
-		if s.GetDelta() && (s.GetName() != section.Software || len(s.GetBaseDigest()) != sha256.Size) {
-			return fmt.Errorf("%w: section %q cannot be a delta, or its base_digest is missing", errInvalid, s.GetName())
+		if s.GetDelta() && (s.GetName() != section.Software || s.GetState() != section.Complete || len(s.GetBaseDigest()) != sha256.Size) {
+			return fmt.Errorf("%w: section %q cannot be a delta (only complete software can), or its base_digest is missing", errInvalid, s.GetName())
 		}
 	case section.Failed, section.Skipped:
 		if s.GetPayloadBytes() != 0 {

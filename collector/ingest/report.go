@@ -117,11 +117,14 @@ func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHea
 			return nil, err
 		}
 		generation = next.GetGeneration()
+		o := &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}
+		software, digest := assemble(o, held, sections, who.Labels)
+		if digest != nil {
+			next.SoftwareHeld = digest
+		}
 		if err := tx.PutBaseline(ref.ID, next); err != nil {
 			return nil, err
 		}
-		o := &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}
-		software := assemble(o, held, sections, who.Labels)
 		return &catalog.Statement{Observation: o, Software: software}, nil
 	})
 	if errors.Is(err, errSendAll) {
@@ -152,7 +155,7 @@ func (s *Service) dated(h *pb.ReportHeader) (*timestamppb.Timestamp, []*pb.Probl
 // advance returns the baseline after a report, or errSendAll where the report
 // does not build on the one that is held.
 func (s *Service) advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections []received) (*pb.BaselineRecord, error) {
-	next := &pb.BaselineRecord{Digests: make(map[string][]byte)}
+	next := &pb.BaselineRecord{Digests: make(map[string][]byte), SoftwareHeld: base.GetSoftwareHeld()}
 	switch {
 	case h.GetBaseGeneration() == 0:
 		next.Generation = base.GetGeneration() + 1
@@ -174,7 +177,7 @@ func (s *Service) advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections 
 		if !r.hasPayload() {
 			continue
 		}
-		if r.head.GetDelta() && !bytes.Equal(r.head.GetBaseDigest(), base.GetDigests()[section.Software]) {
+		if r.head.GetDelta() && !bytes.Equal(r.head.GetBaseDigest(), base.GetSoftwareHeld()) {
 			return nil, errSendAll
 		}
 		next.Digests[r.head.GetName()] = r.head.GetDigest()
@@ -193,8 +196,9 @@ func firstGeneration() (int64, error) {
 }
 
 // assemble fills o with what is held, changed by the sections that arrived, and
-// returns what changes of the software.
-func assemble(o, held *pb.Observation, sections []received, labels map[string]string) catalog.SoftwareChange {
+// returns what changes of the software, and its digest from then on; nil where
+// the software stays as it is.
+func assemble(o, held *pb.Observation, sections []received, labels map[string]string) (software catalog.SoftwareChange, digest []byte) {
 	device := &pb.Device{Labels: labels}
 	if d := held.GetDevice(); d != nil {
 		device.Name, device.Class, device.Hardware, device.Os, device.Patch = d.Name, d.Class, d.Hardware, d.Os, d.Patch
@@ -206,7 +210,6 @@ func assemble(o, held *pb.Observation, sections []received, labels map[string]st
 	for _, st := range held.GetSections() {
 		states[st.GetName()] = st
 	}
-	var software catalog.SoftwareChange
 	for _, r := range sections {
 		if !r.known {
 			continue
@@ -224,6 +227,7 @@ func assemble(o, held *pb.Observation, sections []received, labels map[string]st
 		}
 		if name == section.Software {
 			software = catalog.SoftwareChange{Replace: !r.head.GetDelta(), Removed: r.removed, Added: r.added}
+			digest = r.head.GetDigest()
 			continue
 		}
 		section.Replace(device, r.device, name)
@@ -233,5 +237,5 @@ func assemble(o, held *pb.Observation, sections []received, labels map[string]st
 			o.Sections = append(o.Sections, st)
 		}
 	}
-	return software
+	return software, digest
 }

@@ -121,6 +121,14 @@ func TestIncompleteSectionsRemoveNothing(t *testing.T) {
 			t.Errorf("states %v", states)
 		}
 	}
+	// A delta cannot build on rows that were not taken.
+	last, err := d.report(0, partial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.report(last.Generation, delta(t, partial.head.Digest, rows(1, "1"), nil)); err != nil || !r.SendAll {
+		t.Errorf("a delta on a partial section: %v %v, want send_all", r, err)
+	}
 	fresh := c.enrolled()
 	if _, err := fresh.report(0, partial); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,6 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
-	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -159,8 +158,8 @@ var outcomes = []outcome{
 	{enroll.ErrUnknownAgent, codes.Unauthenticated, "unknown_agent"},
 	{enroll.ErrRevokedAgent, codes.PermissionDenied, "revoked_agent"},
 	{errTooMany, codes.ResourceExhausted, "limited"},
-	{kv.ErrFull, codes.ResourceExhausted, "storage_full"},
-	{kv.ErrClosed, codes.Unavailable, "stopping"},
+	{store.ErrFull, codes.ResourceExhausted, "storage_full"},
+	{store.ErrClosed, codes.Unavailable, "stopping"},
 	{store.ErrNotFound, codes.NotFound, "not_found"},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, "timeout"},
 	{context.Canceled, codes.Canceled, "canceled"},

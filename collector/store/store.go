@@ -18,6 +18,12 @@ import (
 // ErrNotFound is returned for a record that is not there.
 var ErrNotFound = errors.New("not found")
 
+// Errors of the engine that callers tell apart; see package kv.
+var (
+	ErrFull   = kv.ErrFull
+	ErrClosed = kv.ErrClosed
+)
+
 // Store is the collector's database.
 type Store struct {
 	db kv.DB

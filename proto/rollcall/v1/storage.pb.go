@@ -195,7 +195,10 @@ type BaselineRecord struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Generation int64                  `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Section name to digest, as in SectionDigest.
-	Digests       map[string][]byte `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Digests map[string][]byte `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Digest of the software rows that are held, which a delta builds on; it
+	// differs from the one above after a partial section that was not taken.
+	SoftwareHeld  []byte `protobuf:"bytes,3,opt,name=software_held,json=softwareHeld,proto3" json:"software_held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +243,13 @@ func (x *BaselineRecord) GetGeneration() int64 {
 func (x *BaselineRecord) GetDigests() map[string][]byte {
 	if x != nil {
 		return x.Digests
+	}
+	return nil
+}
+
+func (x *BaselineRecord) GetSoftwareHeld() []byte {
+	if x != nil {
+		return x.SoftwareHeld
 	}
 	return nil
 }
@@ -702,12 +712,13 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vcertificate\x18\x10 \x01(\fR\vcertificate\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb0\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x01\n" +
 	"\x0eBaselineRecord\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +
 	"generation\x12B\n" +
-	"\adigests\x18\x02 \x03(\v2(.rollcall.v1.BaselineRecord.DigestsEntryR\adigests\x1a:\n" +
+	"\adigests\x18\x02 \x03(\v2(.rollcall.v1.BaselineRecord.DigestsEntryR\adigests\x12#\n" +
+	"\rsoftware_held\x18\x03 \x01(\fR\fsoftwareHeld\x1a:\n" +
 	"\fDigestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd3\x03\n" +
