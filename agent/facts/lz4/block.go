@@ -19,6 +19,15 @@ func decode(dst []byte, at, limit int, src []byte) (int, error) {
 		token := src[i]
 		i++
 		literals := int(token >> 4)
+		// Most runs and matches are short: what their lengths in the token say
+		// is all of it, and a copy of constant size is enough.
+		if distance := shortRun(dst, at, limit, src, i, token); distance > 0 {
+			at += literals
+			length := int(token&15) + 4
+			*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
+			at, i = at+length, i+literals+2
+			continue
+		}
 		if literals == 15 {
 			n, used := extent(src[i:])
 			literals, i = literals+n, i+used
@@ -54,6 +63,23 @@ func decode(dst []byte, at, limit int, src []byte) (int, error) {
 	return at, nil
 }
 
+// shortRun copies the literals of a token that is followed by a match of up to
+// 18 bytes which does not overlap what it makes, far enough from both ends, and
+// returns that match's distance; 0, having changed nothing that counts, for any
+// other token.
+func shortRun(dst []byte, at, limit int, src []byte, i int, token byte) (distance int) {
+	literals, length := int(token>>4), int(token&15)+4
+	if literals == 15 || length == 19 || len(src)-i < 18 || limit-at < 32 {
+		return 0
+	}
+	*(*[16]byte)(dst[at:]) = [16]byte(src[i:])
+	distance = int(binary.LittleEndian.Uint16(src[i+literals:]))
+	if distance < length || distance > at+literals {
+		return 0
+	}
+	return distance
+}
+
 // extent decodes the rest of a length: bytes of 255 and one that is less.
 func extent(src []byte) (n, used int) {
 	for used < len(src) {
@@ -70,7 +96,11 @@ func extent(src []byte) (n, used int) {
 // copyMatch repeats the length bytes that stand distance before at. A match may
 // overlap what it makes, which repeats it.
 func copyMatch(dst []byte, at, distance, length int) {
-	if distance >= slack && length <= 4*slack {
+	if length <= slack && distance >= length {
+		*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
+		return
+	}
+	if distance >= slack && length <= 8*slack {
 		for end := at + length; at < end; at += slack {
 			*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
 		}
