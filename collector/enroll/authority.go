@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -49,33 +50,43 @@ type Authority struct {
 }
 
 // OpenAuthority loads the authority for a purpose from dir, or makes it at the
-// first start, and records its public part in the store. A store that knows an
-// authority whose key is missing is refused: agents would trust nobody.
+// first start, and records its public part in the store. It may be interrupted
+// at any point and repeated. A store that knows an authority whose key is
+// missing or another is refused: agents would be locked out for good.
 func OpenAuthority(ctx context.Context, st *store.Store, dir, purpose string, now time.Time) (*Authority, error) {
 	path := filepath.Join(dir, purpose+".pem")
+	known, err := knownAuthority(ctx, st, purpose)
+	if err != nil {
+		return nil, fmt.Errorf("look up the %s authority: %w", purpose, err)
+	}
 	a, err := loadAuthority(path)
-	known, kerr := knownAuthority(ctx, st, purpose)
-	switch {
-	case kerr != nil:
-		return nil, kerr
-	case errors.Is(err, fs.ErrNotExist) && known != nil:
-		return nil, fmt.Errorf("the key of the %s authority is missing: restore %s from a backup of the data folder", purpose, path)
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
+		if known != nil {
+			return nil, fmt.Errorf("the key of the %s authority is missing: restore %s from a backup of the data folder", purpose, path)
+		}
 		if a, err = newAuthority(purpose, now); err == nil {
 			err = a.save(path)
 		}
-	case err == nil && known != nil && !slices.Equal(known.GetCertificate(), a.cert.Raw):
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s authority: %w", purpose, err)
+	case now.After(a.cert.NotAfter):
+		return nil, fmt.Errorf("the %s authority %s ended on %s: no agent can use it; start with a new data folder and enrol them anew", purpose, path, a.cert.NotAfter.Format(time.DateOnly))
+	case known == nil:
+		if err := a.record(ctx, st, purpose, now); err != nil {
+			return nil, fmt.Errorf("record the %s authority: %w", purpose, err)
+		}
+	case !bytes.Equal(known.GetCertificate(), a.cert.Raw):
 		return nil, fmt.Errorf("%s is not the %s authority that this store was made with: restore the one from its backup", path, purpose)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s authority: %w", purpose, err)
-	}
-	if known == nil {
-		err = st.Update(ctx, func(tx *store.Tx) error {
-			return tx.PutAuthority(&pb.AuthorityRecord{Id: purpose + "-1", Purpose: purpose, State: "active", Certificate: a.cert.Raw, CreatedAt: timestamppb.New(now)})
-		})
-	}
-	return a, err
+	return a, nil
+}
+
+func (a *Authority) record(ctx context.Context, st *store.Store, purpose string, now time.Time) error {
+	return st.Update(ctx, func(tx *store.Tx) error {
+		return tx.PutAuthority(&pb.AuthorityRecord{Id: purpose + "-1", Purpose: purpose, State: "active", Certificate: a.cert.Raw, CreatedAt: timestamppb.New(now)})
+	})
 }
 
 func knownAuthority(ctx context.Context, st *store.Store, purpose string) (known *pb.AuthorityRecord, err error) {
@@ -124,7 +135,7 @@ func (a *Authority) save(path string) error {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return fmt.Errorf("make the folder of the authorities: %w", err)
 	}
 	content := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), a.PEM()...)
 	return WriteFile(path, content, 0o600)
@@ -145,10 +156,13 @@ func WriteFile(path string, content []byte, mode fs.FileMode) error {
 		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
 	}
 	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	if err != nil {
+		return fmt.Errorf("write %s durably: %w", path, err)
+	}
+	return nil
 }
 
 func loadAuthority(path string) (*Authority, error) {
@@ -194,7 +208,8 @@ func (a *Authority) Pool() *x509.CertPool {
 
 // issueClient returns the certificate of an agent, DER.
 func (a *Authority) issueClient(key *ecdsa.PublicKey, agentID string, now time.Time, life time.Duration) ([]byte, error) {
-	return a.issue(key, now, life, &x509.Certificate{Subject: pkix.Name{CommonName: agentID}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	return a.issue(key, now, life, &x509.Certificate{Subject: pkix.Name{CommonName: agentID},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 }
 
 func (a *Authority) issue(key *ecdsa.PublicKey, now time.Time, life time.Duration, template *x509.Certificate) ([]byte, error) {
@@ -204,6 +219,9 @@ func (a *Authority) issue(key *ecdsa.PublicKey, now time.Time, life time.Duratio
 	}
 	template.SerialNumber, template.KeyUsage = serial, x509.KeyUsageDigitalSignature
 	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(life)
+	if a.cert.NotAfter.Before(template.NotAfter) {
+		template.NotAfter = a.cert.NotAfter
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("issue a certificate for %s: %w", template.Subject.CommonName, err)
@@ -223,8 +241,24 @@ type ServerCertificate struct {
 	renewAt time.Time
 }
 
+// ServerNames returns the host names and addresses by which this machine's
+// collector is called: itself, by its host name, and what was configured.
+func ServerNames(configured ...string) ([]string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("look up the host name: %w", err)
+	}
+	var names []string
+	for _, n := range append([]string{"localhost", "127.0.0.1", "::1", host}, configured...) {
+		if n != "" && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
 // NewServerCertificate returns the certificate of a server that is called by
-// the given host names and addresses.
+// the given host names and addresses; see ServerNames.
 func NewServerCertificate(a *Authority, names []string, now func() time.Time) *ServerCertificate {
 	return &ServerCertificate{authority: a, names: names, now: now}
 }

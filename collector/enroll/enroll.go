@@ -4,15 +4,16 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,10 @@ var (
 	ErrRevokedAgent = errors.New("this agent was revoked")
 	ErrBadRequest   = errors.New("invalid enrolment request")
 )
+
+// refusals are the errors that mean that somebody with a token of ours was
+// refused, rather than that we could not serve.
+var refusals = []error{ErrUsedUp, ErrExpired, ErrRevokedToken, ErrRevokedAgent, ErrBadRequest}
 
 // Bounds of what an agent sends when it enrols.
 const (
@@ -63,8 +68,33 @@ func New(st *store.Store, tokens *Tokens, device, server *Authority, life time.D
 
 // Enroll exchanges a token and a certificate request for a client certificate.
 // The agent's id follows from its key, so the same key may repeat it after a
-// lost reply and gets the same identity without another use of the token.
+// lost reply, however often, and gets the same identity without another use of
+// the token. peer is who calls, for the audit log. Errors wrap one of this
+// package's, or are the store's.
 func (e *Enroller) Enroll(ctx context.Context, peer string, r *pb.EnrollRequest) (*pb.EnrollResponse, error) {
+	if err := e.tokens.known(ctx, r.GetToken()); err != nil {
+		return nil, fmt.Errorf("enrol: %w", err)
+	}
+	fresh, err := e.newEnrolment(r)
+	if err != nil {
+		return nil, fmt.Errorf("enrol: %w", err)
+	}
+	var record *pb.EnrolmentRecord
+	err = e.store.Update(ctx, func(tx *store.Tx) (err error) {
+		record, err = e.enroll(tx, peer, fresh, r.GetToken())
+		return err
+	})
+	if err != nil {
+		e.auditRefusal(ctx, r.GetToken(), peer, err)
+		return nil, fmt.Errorf("enrol: %w", err)
+	}
+	return &pb.EnrollResponse{AgentId: record.GetAgentId(), CertificateChain: e.chain(record), CaBundle: e.bundle(),
+		RenewalSequence: record.GetRenewalSequence()}, nil
+}
+
+// newEnrolment checks a request and returns the record that it leads to, but
+// for what its token says.
+func (e *Enroller) newEnrolment(r *pb.EnrollRequest) (*pb.EnrolmentRecord, error) {
 	key, err := checkCSR(r.GetCsr())
 	if err != nil {
 		return nil, err
@@ -72,99 +102,122 @@ func (e *Enroller) Enroll(ctx context.Context, peer string, r *pb.EnrollRequest)
 	if err := checkTexts(r.GetHardwareHash(), r.GetHostname(), r.GetAgentVersion(), r.GetPlatform()); err != nil {
 		return nil, err
 	}
-	hash := keyHash(key)
-	id := agentID(hash)
-	cert, err := e.device.issueClient(key, id, e.now(), e.life)
+	hash, err := keyHash(key)
 	if err != nil {
 		return nil, err
 	}
-	var record *pb.EnrolmentRecord
-	err = e.store.Update(ctx, func(tx *store.Tx) error {
-		record, err = tx.Enrolment(id)
-		if err == nil {
-			return e.repeat(tx, record, hash, r.GetToken())
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		token, err := e.tokens.consume(tx, r.GetToken())
-		if err != nil {
-			return err
-		}
-		record = &pb.EnrolmentRecord{
-			AgentId: id, KeyHash: hash, RenewalSequence: 1, HardwareHash: r.GetHardwareHash(), TokenId: token.GetId(),
-			Hostname: r.GetHostname(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
-			EnrolledAt: timestamppb.New(e.now()), CertificateExpiresAt: timestamppb.New(e.now().Add(e.life)),
-			Labels: token.GetLabels(), Certificate: cert,
-		}
-		if err := tx.PutEnrolment(record); err != nil {
-			return err
-		}
-		return e.audit(tx, "token:"+token.GetId(), "agent.enroll", id, r.GetHostname()+" at "+peer)
-	})
+	id, now := agentID(hash), e.now()
+	cert, err := e.device.issueClient(key, id, now, e.life)
 	if err != nil {
-		e.auditRefusal(ctx, r.GetToken(), peer, err)
-		return nil, fmt.Errorf("enrol: %w", err)
+		return nil, err
 	}
-	return &pb.EnrollResponse{AgentId: id, CertificateChain: [][]byte{record.GetCertificate(), e.device.cert.Raw},
-		CaBundle: e.bundle(), RenewalSequence: record.GetRenewalSequence()}, nil
+	return &pb.EnrolmentRecord{
+		AgentId: id, KeyHash: hash, RenewalSequence: 1, HardwareHash: r.GetHardwareHash(),
+		Hostname: r.GetHostname(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+		EnrolledAt: timestamppb.New(now), CertificateExpiresAt: timestamppb.New(now.Add(e.life)), Certificate: cert,
+	}, nil
 }
 
-// repeat answers an agent that enrols again with the key that it has: it needs
-// no unused token, but the one that it enrolled with.
-func (e *Enroller) repeat(tx *store.Tx, record *pb.EnrolmentRecord, hash []byte, secret string) error {
-	if record.GetRevokedAt() != nil {
-		return ErrRevokedAgent
+// enroll takes one use of the token and stores the identity, or returns the one
+// that the same key was given before.
+func (e *Enroller) enroll(tx *store.Tx, peer string, fresh *pb.EnrolmentRecord, secret string) (*pb.EnrolmentRecord, error) {
+	held, err := tx.Enrolment(fresh.GetAgentId())
+	if err == nil {
+		return held, repeated(tx, held, fresh, secret)
 	}
-	token, err := e.tokens.find(tx, secret)
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	token, err := e.tokens.consume(tx, secret)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if token.GetId() != record.GetTokenId() || !equal(record.GetKeyHash(), hash) {
-		return fmt.Errorf("%w: this key is enrolled with another token, or was renewed since; remove the agent's state folder to enrol anew", ErrBadRequest)
+	record := proto.CloneOf(fresh)
+	record.TokenId, record.Labels = token.GetId(), token.GetLabels()
+	if err := tx.PutEnrolment(record); err != nil {
+		return nil, err
+	}
+	return record, e.audit(tx, "token:"+token.GetId(), "agent.enroll", record.GetAgentId(), record.GetHostname()+" at "+peer)
+}
+
+// repeated tells whether an agent that enrols again is given what it was given
+// before. It proves its key and knows its token; that may be used up or have
+// expired since, but not have been revoked.
+func repeated(tx *store.Tx, held, fresh *pb.EnrolmentRecord, secret string) error {
+	token, err := authentic(tx, secret)
+	switch {
+	case err != nil:
+		return err
+	case held.GetRevokedAt() != nil:
+		return ErrRevokedAgent
+	case token.GetRevokedAt() != nil:
+		return ErrRevokedToken
+	case token.GetId() != held.GetTokenId(), !equal(held.GetKeyHash(), fresh.GetKeyHash()), !bytes.Equal(held.GetHardwareHash(), fresh.GetHardwareHash()):
+		return fmt.Errorf("%w: this key was enrolled with another token or on another machine, or was renewed since; empty the agent's state folder to enrol anew", ErrBadRequest)
 	}
 	return nil
 }
 
-// auditRefusal notes an enrolment that was refused, where the token names
-// whose it was; others are only counted, so that nobody can fill the log.
+// auditRefusal notes an enrolment that was refused although its token is one of
+// ours; others are only counted, so that a stranger cannot fill the log.
 func (e *Enroller) auditRefusal(ctx context.Context, secret, peer string, why error) {
-	if !errors.Is(why, ErrUsedUp) && !errors.Is(why, ErrExpired) && !errors.Is(why, ErrRevokedToken) {
+	if !slices.ContainsFunc(refusals, func(e error) bool { return errors.Is(why, e) }) {
 		return
 	}
-	id, _, _ := splitToken(secret)
 	// The refusal stands whether or not it could be noted.
 	_ = e.store.Update(ctx, func(tx *store.Tx) error {
-		return e.audit(tx, "token:"+id, "agent.enroll.refused", "", peer+": "+why.Error())
+		token, err := authentic(tx, secret)
+		if err != nil {
+			return err
+		}
+		return e.audit(tx, "token:"+token.GetId(), "agent.enroll.refused", "", peer+": "+why.Error())
 	})
 }
 
 // bundle is the authorities that agents trust from now on.
 func (e *Enroller) bundle() [][]byte { return [][]byte{e.server.cert.Raw} }
 
+// chain is an agent's certificate with its authority.
+func (e *Enroller) chain(r *pb.EnrolmentRecord) [][]byte {
+	return [][]byte{r.GetCertificate(), e.device.cert.Raw}
+}
+
 func (e *Enroller) audit(tx *store.Tx, actor, action, target, detail string) error {
 	return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(e.now()), Actor: actor, Action: action, Target: target, Detail: detail})
 }
 
-// Revoke refuses an agent from its next call on. What it said is kept.
+// Revoke refuses an agent from its next call on; what it said is kept. The
+// error wraps store.ErrNotFound for an agent that is not enrolled.
 func (e *Enroller) Revoke(ctx context.Context, actor, agentID, reason string) error {
+	if !plain(reason, maxText) {
+		return fmt.Errorf("%w: the reason may have %d bytes and no control characters", ErrBadRequest, maxText)
+	}
+	return e.change(ctx, agentID, func(tx *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+		if r.GetRevokedAt() != nil {
+			return false, nil
+		}
+		r.RevokedAt, r.RevokedReason = timestamppb.New(e.now()), reason
+		return true, e.audit(tx, actor, "agent.revoke", agentID, reason)
+	})
+}
+
+// change updates one agent's record; fn may modify it, and tells whether it
+// did.
+func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *pb.EnrolmentRecord) (bool, error)) error {
 	err := e.store.Update(ctx, func(tx *store.Tx) error {
-		record, err := tx.Enrolment(agentID)
+		r, err := tx.Enrolment(id)
 		if err != nil {
 			return err
 		}
-		if record.GetRevokedAt() != nil {
-			return nil
-		}
-		record = proto.CloneOf(record)
-		record.RevokedAt, record.RevokedReason = timestamppb.New(e.now()), reason
-		if err := tx.PutEnrolment(record); err != nil {
+		r = proto.CloneOf(r)
+		changed, err := fn(tx, r)
+		if err != nil || !changed {
 			return err
 		}
-		return e.audit(tx, actor, "agent.revoke", agentID, reason)
+		return tx.PutEnrolment(r)
 	})
 	if err != nil {
-		return fmt.Errorf("revoke agent %s: %w", agentID, err)
+		return fmt.Errorf("record of agent %s: %w", id, err)
 	}
 	return nil
 }
@@ -193,26 +246,26 @@ func checkTexts(hash []byte, texts ...string) error {
 		return fmt.Errorf("%w: hardware_hash has %d bytes, at most %d", ErrBadRequest, len(hash), maxHash)
 	}
 	for _, s := range texts {
-		if len(s) > maxText {
-			return fmt.Errorf("%w: a text of %d bytes, at most %d", ErrBadRequest, len(s), maxText)
+		if !plain(s, maxText) {
+			return fmt.Errorf("%w: host name, platform and version may have %d bytes each and no control characters", ErrBadRequest, maxText)
 		}
 	}
 	return nil
 }
 
 // keyHash is the SHA-256 of a key's SubjectPublicKeyInfo.
-func keyHash(key *ecdsa.PublicKey) []byte {
+func keyHash(key *ecdsa.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
-		// A P-256 key always has an encoding; a hash of nothing matches none.
-		return nil
+		return nil, fmt.Errorf("%w: public key: %w", ErrBadRequest, err)
 	}
 	sum := sha256.Sum256(der)
-	return sum[:]
+	return sum[:], nil
 }
 
 // agentID derives an agent's id from the hash of its first key, as a UUID of
-// version 8 (RFC 9562, 5.8).
+// version 8 (RFC 9562, 5.8): a repeated enrolment finds its record by it, and
+// two keys never share one.
 func agentID(hash []byte) string {
 	var u uuid.UUID
 	copy(u[:], hash)
@@ -221,6 +274,6 @@ func agentID(hash []byte) string {
 	return u.String()
 }
 
+// equal compares without telling by its time how much agrees; nothing equals
+// the empty hash.
 func equal(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }
-
-func short(hash []byte) string { return hex.EncodeToString(hash[:min(4, len(hash))]) }

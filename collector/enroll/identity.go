@@ -1,9 +1,11 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
-	"crypto/ecdsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -28,13 +30,10 @@ type Identity struct {
 }
 
 // Authenticate returns who holds a client certificate that the device CA
-// signed. It is to be asked at every call: a revoked agent is refused at once.
+// signed. It is to be asked at every call, since it is here that a revoked
+// agent is refused and a copied identity shows.
 func (e *Enroller) Authenticate(ctx context.Context, cert *x509.Certificate) (Identity, error) {
-	key, ok := cert.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return Identity{}, fmt.Errorf("%w: its key is not ECDSA", ErrUnknownAgent)
-	}
-	id, hash := cert.Subject.CommonName, keyHash(key)
+	id, sum := cert.Subject.CommonName, sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 	var record *pb.EnrolmentRecord
 	err := e.store.View(ctx, func(tx *store.Tx) (err error) {
 		record, err = tx.Enrolment(id)
@@ -48,61 +47,46 @@ func (e *Enroller) Authenticate(ctx context.Context, cert *x509.Certificate) (Id
 	case record.GetRevokedAt() != nil:
 		return Identity{}, ErrRevokedAgent
 	}
-	who := Identity{AgentID: id, SourceID: id, Labels: record.GetLabels(), key: hash}
+	who := Identity{AgentID: id, SourceID: id, Labels: record.GetLabels(), key: sum[:]}
+	// What is noted below is noted at the next call where the store takes
+	// nothing now: an agent is not refused for it.
 	switch {
-	case equal(record.GetKeyHash(), hash):
+	case equal(record.GetKeyHash(), who.key):
 		if len(record.GetPreviousKeyHash()) > 0 {
-			err = e.retirePrevious(ctx, who)
+			_ = e.retirePrevious(ctx, who)
 		}
-	case equal(record.GetPreviousKeyHash(), hash):
+	case equal(record.GetPreviousKeyHash(), who.key):
 		// The reply to a renewal may have been lost.
 	default:
-		who.SourceID = id + "~" + short(hash)
+		who.SourceID = id + "~" + hex.EncodeToString(who.key[:4])
 		if !record.GetConflicted() {
-			err = e.markConflict(ctx, id, "a key that was renewed is still in use")
+			_ = e.markConflict(ctx, who)
 		}
 	}
-	return who, err
+	return who, nil
 }
 
 // retirePrevious ends the life of the key before, now that the current one was
 // used.
 func (e *Enroller) retirePrevious(ctx context.Context, who Identity) error {
-	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *pb.EnrolmentRecord) error {
-		if equal(r.GetKeyHash(), who.key) {
-			r.PreviousKeyHash = nil
+	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+		if !equal(r.GetKeyHash(), who.key) || len(r.GetPreviousKeyHash()) == 0 {
+			return false, nil
 		}
-		return nil
+		r.PreviousKeyHash = nil
+		return true, nil
 	})
 }
 
-func (e *Enroller) markConflict(ctx context.Context, id, why string) error {
-	return e.change(ctx, id, func(tx *store.Tx, r *pb.EnrolmentRecord) error {
-		if r.Conflicted {
-			return nil
+// markConflict notes that a key is in use which is not this agent's any more.
+func (e *Enroller) markConflict(ctx context.Context, who Identity) error {
+	return e.change(ctx, who.AgentID, func(tx *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+		if r.GetConflicted() || equal(r.GetKeyHash(), who.key) || equal(r.GetPreviousKeyHash(), who.key) {
+			return false, nil
 		}
 		r.Conflicted = true
-		return e.audit(tx, "agent:"+id, "agent.conflict", id, why)
+		return true, e.audit(tx, "agent:"+who.AgentID, "agent.conflict", who.SourceID, "a key that was replaced by renewal is still in use: the agent's state was copied or restored")
 	})
-}
-
-// change updates one agent's record; fn may modify it.
-func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *pb.EnrolmentRecord) error) error {
-	err := e.store.Update(ctx, func(tx *store.Tx) error {
-		r, err := tx.Enrolment(id)
-		if err != nil {
-			return err
-		}
-		r = proto.CloneOf(r)
-		if err := fn(tx, r); err != nil {
-			return err
-		}
-		return tx.PutEnrolment(r)
-	})
-	if err != nil {
-		return fmt.Errorf("record of agent %s: %w", id, err)
-	}
-	return nil
 }
 
 // Renew replaces a client certificate, with a new key each time. It may be
@@ -110,6 +94,33 @@ func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *pb
 // state, which shows by a key that was already replaced or by other hardware,
 // becomes an agent of its own: nobody is locked out, and both are marked.
 func (e *Enroller) Renew(ctx context.Context, who Identity, r *pb.RenewRequest) (*pb.RenewResponse, error) {
+	next, err := e.newRenewal(who, r)
+	if err != nil {
+		return nil, fmt.Errorf("renew agent %s: %w", who.AgentID, err)
+	}
+	var out *pb.EnrolmentRecord
+	err = e.store.Update(ctx, func(tx *store.Tx) (err error) {
+		out, err = e.renew(tx, who, next)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("renew agent %s: %w", who.AgentID, err)
+	}
+	return &pb.RenewResponse{CertificateChain: e.chain(out), CaBundle: e.bundle(), RenewalSequence: out.GetRenewalSequence()}, nil
+}
+
+// renewal is a checked request with the certificates that may answer it, which
+// are signed before the store's writer is needed.
+type renewal struct {
+	hash, hardware []byte
+	version        string
+	ends           *timestamppb.Timestamp
+	// same continues the agent; apart makes the caller one of its own, ownID.
+	same, apart []byte
+	ownID       string
+}
+
+func (e *Enroller) newRenewal(who Identity, r *pb.RenewRequest) (*renewal, error) {
 	key, err := checkCSR(r.GetCsr())
 	if err != nil {
 		return nil, err
@@ -117,63 +128,69 @@ func (e *Enroller) Renew(ctx context.Context, who Identity, r *pb.RenewRequest) 
 	if err := checkTexts(r.GetHardwareHash(), r.GetAgentVersion()); err != nil {
 		return nil, err
 	}
-	hash := keyHash(key)
+	hash, err := keyHash(key)
+	if err != nil {
+		return nil, err
+	}
 	if equal(hash, who.key) {
 		return nil, fmt.Errorf("%w: renew with a new key, not with the one in use", ErrBadRequest)
 	}
-	same, err := e.device.issueClient(key, who.AgentID, e.now(), e.life)
+	now := e.now()
+	n := &renewal{hash: hash, hardware: r.GetHardwareHash(), version: r.GetAgentVersion(), ends: timestamppb.New(now.Add(e.life)), ownID: agentID(hash)}
+	if n.same, err = e.device.issueClient(key, who.AgentID, now, e.life); err != nil {
+		return nil, err
+	}
+	n.apart, err = e.device.issueClient(key, n.ownID, now, e.life)
+	return n, err
+}
+
+func (e *Enroller) renew(tx *store.Tx, who Identity, n *renewal) (*pb.EnrolmentRecord, error) {
+	held, err := tx.Enrolment(who.AgentID)
 	if err != nil {
 		return nil, err
 	}
-	other, err := e.device.issueClient(key, agentID(hash), e.now(), e.life)
-	if err != nil {
-		return nil, err
+	if held.GetRevokedAt() != nil {
+		return nil, ErrRevokedAgent
 	}
-	var out *pb.EnrolmentRecord
-	err = e.store.Update(ctx, func(tx *store.Tx) error {
-		record, err := tx.Enrolment(who.AgentID)
-		if err != nil {
-			return err
-		}
-		record = proto.CloneOf(record)
-		moved := len(record.GetHardwareHash()) > 0 && len(r.GetHardwareHash()) > 0 && !equal(record.GetHardwareHash(), r.GetHardwareHash())
-		switch {
-		case !moved && equal(record.GetKeyHash(), who.key):
-			record.PreviousKeyHash, record.KeyHash, record.Certificate = record.GetKeyHash(), hash, same
-			record.RenewalSequence++
-			record.CertificateExpiresAt, record.AgentVersion = timestamppb.New(e.now().Add(e.life)), r.GetAgentVersion()
-			out = record
-			return tx.PutEnrolment(record)
-		case !moved && equal(record.GetPreviousKeyHash(), who.key) && equal(record.GetKeyHash(), hash):
-			out = record
-			return nil
-		}
-		out, err = e.split(tx, record, hash, other, r)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("renew agent %s: %w", who.AgentID, err)
+	moved := len(held.GetHardwareHash()) > 0 && len(n.hardware) > 0 && !bytes.Equal(held.GetHardwareHash(), n.hardware)
+	switch {
+	case !moved && equal(held.GetKeyHash(), who.key):
+		next := proto.CloneOf(held)
+		next.PreviousKeyHash, next.KeyHash, next.Certificate = held.GetKeyHash(), n.hash, n.same
+		next.RenewalSequence++
+		next.CertificateExpiresAt, next.AgentVersion = n.ends, n.version
+		return next, tx.PutEnrolment(next)
+	case !moved && equal(held.GetPreviousKeyHash(), who.key) && equal(held.GetKeyHash(), n.hash):
+		return held, nil
 	}
-	return &pb.RenewResponse{CertificateChain: [][]byte{out.GetCertificate(), e.device.cert.Raw}, CaBundle: e.bundle(), RenewalSequence: out.GetRenewalSequence()}, nil
+	return e.split(tx, held, n)
 }
 
 // split makes a copy of an agent's state an agent of its own.
-func (e *Enroller) split(tx *store.Tx, from *pb.EnrolmentRecord, hash, cert []byte, r *pb.RenewRequest) (*pb.EnrolmentRecord, error) {
-	id := agentID(hash)
-	if again, err := tx.Enrolment(id); err == nil {
+func (e *Enroller) split(tx *store.Tx, from *pb.EnrolmentRecord, n *renewal) (*pb.EnrolmentRecord, error) {
+	again, err := tx.Enrolment(n.ownID)
+	switch {
+	case err == nil && again.GetRevokedAt() != nil:
+		return nil, ErrRevokedAgent
+	case err == nil && !equal(again.GetKeyHash(), n.hash):
+		return nil, fmt.Errorf("%w: this key was renewed since; renew with a new one", ErrBadRequest)
+	case err == nil:
 		return again, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return nil, err
 	}
 	own := proto.CloneOf(from)
-	own.AgentId, own.KeyHash, own.PreviousKeyHash, own.Certificate = id, hash, nil, cert
-	own.RenewalSequence, own.HardwareHash, own.Conflicted = 1, r.GetHardwareHash(), true
-	own.EnrolledAt, own.CertificateExpiresAt = timestamppb.New(e.now()), timestamppb.New(e.now().Add(e.life))
+	own.AgentId, own.KeyHash, own.PreviousKeyHash, own.Certificate = n.ownID, n.hash, nil, n.apart
+	own.RenewalSequence, own.HardwareHash, own.AgentVersion, own.Conflicted = 1, n.hardware, n.version, true
+	own.EnrolledAt, own.CertificateExpiresAt = timestamppb.New(e.now()), n.ends
 	if !from.GetConflicted() {
-		from.Conflicted = true
-		if err := tx.PutEnrolment(from); err != nil {
+		marked := proto.CloneOf(from)
+		marked.Conflicted = true
+		if err := tx.PutEnrolment(marked); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.audit(tx, "agent:"+from.GetAgentId(), "agent.split", id, "a copy of the state of "+from.GetAgentId()+" was renewed"); err != nil {
+	if err := e.audit(tx, "agent:"+from.GetAgentId(), "agent.split", own.GetAgentId(), "a copy of the state of "+from.GetAgentId()+" was renewed"); err != nil {
 		return nil, err
 	}
 	return own, tx.PutEnrolment(own)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -53,9 +55,6 @@ const (
 	maxSecret    = 512
 )
 
-// bootstrapID is the record of the token that an operator preset.
-const bootstrapID = "bootstrap"
-
 // Tokens creates and checks tokens; only hashes of their secrets are stored.
 type Tokens struct {
 	store *store.Store
@@ -86,14 +85,12 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *pb.CreateTokenRequ
 		life = r.GetExpiresIn().AsDuration()
 	}
 	record.ExpiresAt = timestamppb.New(t.now().Add(life))
-	random := make([]byte, 5+32)
-	if _, err := rand.Read(random); err != nil {
-		return nil, fmt.Errorf("make a token: %w", err)
+	id, secret, err := newSecret(prefix)
+	if err != nil {
+		return nil, err
 	}
-	record.Id = strings.ToLower(base32.StdEncoding.EncodeToString(random[:5]))
-	secret := prefix + "_" + record.Id + "_" + base64.RawURLEncoding.EncodeToString(random[5:])
-	record.SecretHash = hashSecret(secret)
-	err := t.store.Update(ctx, func(tx *store.Tx) error {
+	record.Id, record.SecretHash = id, hashSecret(secret)
+	err = t.store.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.PutToken(record); err != nil {
 			return err
 		}
@@ -104,6 +101,19 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *pb.CreateTokenRequ
 	}
 	return &pb.CreateTokenResponse{Token: secret, Id: record.Id, Kind: record.Kind, Name: record.Name, Role: record.Role,
 		ExpiresAt: record.ExpiresAt, MaxUses: record.MaxUses, Labels: record.Labels}, nil
+}
+
+// idLen is the length of the random id that a secret carries.
+const idLen = 8
+
+// newSecret makes a secret, <prefix>_<id>_<256 random bits>, and its id.
+func newSecret(prefix string) (id, secret string, err error) {
+	random := make([]byte, 5+32)
+	if _, err := rand.Read(random); err != nil {
+		return "", "", fmt.Errorf("make a token: %w", err)
+	}
+	id = strings.ToLower(base32.StdEncoding.EncodeToString(random[:5]))
+	return id, prefix + "_" + id + "_" + base64.RawURLEncoding.EncodeToString(random[5:]), nil
 }
 
 func checkRequest(r *pb.CreateTokenRequest) error {
@@ -117,8 +127,8 @@ func checkRequest(r *pb.CreateTokenRequest) error {
 		return fmt.Errorf("%w: an enrolment token has no role", ErrBadToken)
 	case r.GetKind() == KindAPI && r.GetMaxUses() != 0:
 		return fmt.Errorf("%w: max_uses is for enrolment tokens only", ErrBadToken)
-	case len(r.GetName()) > maxName || strings.ContainsAny(r.GetName(), "\x00\n\r"):
-		return fmt.Errorf("%w: the name may have %d bytes on one line", ErrBadToken, maxName)
+	case !plain(r.GetName(), maxName):
+		return fmt.Errorf("%w: the name may have %d bytes and no control characters", ErrBadToken, maxName)
 	case r.GetMaxUses() < 0 || r.GetMaxUses() > maxUses:
 		return fmt.Errorf("%w: max_uses is %d, want 1 to %d", ErrBadToken, r.GetMaxUses(), maxUses)
 	case life != nil && (life.CheckValid() != nil || life.AsDuration() <= 0 || life.AsDuration() > maxTokenLife):
@@ -127,8 +137,8 @@ func checkRequest(r *pb.CreateTokenRequest) error {
 		return fmt.Errorf("%w: %d labels, at most %d", ErrBadToken, len(r.GetLabels()), maxLabels)
 	}
 	for k, v := range r.GetLabels() {
-		if k == "" || len(k) > maxLabelText || len(v) > maxLabelText || strings.ContainsRune(k+v, 0) {
-			return fmt.Errorf("%w: label %q: key and value may have %d bytes each", ErrBadToken, k, maxLabelText)
+		if k == "" || !plain(k, maxLabelText) || !plain(v, maxLabelText) {
+			return fmt.Errorf("%w: label %q: key and value may have %d bytes each and no control characters, and the key may not be empty", ErrBadToken, k, maxLabelText)
 		}
 	}
 	return nil
@@ -139,49 +149,64 @@ func hashSecret(secret string) []byte {
 	return sum[:]
 }
 
-// splitToken returns the parts of a secret.
-func splitToken(secret string) (id, prefix string, ok bool) {
-	parts := strings.SplitN(secret, "_", 3)
-	if len(parts) != 3 || len(secret) > maxSecret || len(parts[1]) != 8 || (parts[0] != prefixAPI && parts[0] != prefixEnroll) {
-		return "", "", false
-	}
-	return parts[1], parts[0], true
+// plain tells whether s is a text of at most limit bytes that can be shown on
+// one line.
+func plain(s string, limit int) bool {
+	return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// find returns the record of a secret that may be used at all: known, neither
-// expired nor revoked.
-func (t *Tokens) find(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
-	id, prefix, ok := splitToken(secret)
-	if !ok {
-		id = bootstrapID
-	}
-	if strings.ContainsRune(id, 0) || len(secret) > maxSecret {
+// tokenID returns the id that a secret of our making carries.
+func tokenID(secret string) (string, bool) {
+	prefix, rest, _ := strings.Cut(secret, "_")
+	id, _, ok := strings.Cut(rest, "_")
+	return id, ok && len(id) == idLen && (prefix == prefixAPI || prefix == prefixEnroll)
+}
+
+// authentic returns the record of a secret, usable or not, or ErrUnknownToken.
+func authentic(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
+	if len(secret) > maxSecret {
 		return nil, ErrUnknownToken
 	}
-	r, err := tx.Token(id)
+	hash := hashSecret(secret)
+	ids := []string{presetID}
+	if id, ok := tokenID(secret); ok {
+		ids = []string{id, presetID}
+	}
+	for _, id := range ids {
+		r, err := tx.Token(id)
+		if err == nil && equal(r.GetSecretHash(), hash) {
+			return r, nil
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return nil, ErrUnknownToken
+}
+
+// usable tells why a token cannot be used, uses apart.
+func (t *Tokens) usable(r *pb.TokenRecord, kind string) error {
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, ErrUnknownToken
-	case err != nil:
-		return nil, err
-	case !equal(r.GetSecretHash(), hashSecret(secret)), ok && (prefix == prefixEnroll) != (r.GetKind() == KindEnroll):
-		return nil, ErrUnknownToken
+	case r.GetKind() != kind && kind == KindAPI:
+		return fmt.Errorf("%w (this is a token for enrolment, not for the API)", ErrUnknownToken)
+	case r.GetKind() != kind:
+		return fmt.Errorf("%w (this is a token for the API, not for enrolment)", ErrUnknownToken)
 	case r.GetRevokedAt() != nil:
-		return nil, ErrRevokedToken
+		return ErrRevokedToken
 	case r.GetExpiresAt() != nil && !t.now().Before(r.GetExpiresAt().AsTime()):
-		return nil, ErrExpired
+		return ErrExpired
 	}
-	return r, nil
+	return nil
 }
 
 // consume takes one use of an enrolment token.
 func (t *Tokens) consume(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
-	r, err := t.find(tx, secret)
+	r, err := authentic(tx, secret)
 	if err != nil {
 		return nil, err
 	}
-	if r.GetKind() != KindEnroll {
-		return nil, fmt.Errorf("%w (this is a token for the API, not for enrolment)", ErrUnknownToken)
+	if err := t.usable(r, KindEnroll); err != nil {
+		return nil, err
 	}
 	if r.GetUses() >= r.GetMaxUses() {
 		return nil, ErrUsedUp
@@ -191,18 +216,28 @@ func (t *Tokens) consume(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
 	return r, tx.PutToken(r)
 }
 
-// Verify returns the record of an API token that may be used.
+// known returns ErrUnknownToken for a secret that was never given out; it
+// costs a hash and a look-up, so it comes before any work for a stranger.
+func (t *Tokens) known(ctx context.Context, secret string) error {
+	return t.store.View(ctx, func(tx *store.Tx) error {
+		_, err := authentic(tx, secret)
+		return err
+	})
+}
+
+// Verify returns the record of an API token that may be used. Its error wraps
+// ErrUnknownToken, ErrExpired or ErrRevokedToken, or is the store's.
 func (t *Tokens) Verify(ctx context.Context, secret string) (*pb.TokenRecord, error) {
 	var r *pb.TokenRecord
 	err := t.store.View(ctx, func(tx *store.Tx) (err error) {
-		r, err = t.find(tx, secret)
+		r, err = authentic(tx, secret)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = t.usable(r, KindAPI)
 	}
-	if r.GetKind() != KindAPI {
-		return nil, fmt.Errorf("%w (this is a token for enrolment, not for the API)", ErrUnknownToken)
+	if err != nil {
+		return nil, fmt.Errorf("verify a token: %w", err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -256,47 +291,4 @@ func (t *Tokens) Revoke(ctx context.Context, actor, id string) error {
 		return fmt.Errorf("revoke token %s: %w", id, err)
 	}
 	return nil
-}
-
-// minPreset is the least length of a preset secret.
-const minPreset = 16
-
-// Bootstrap makes the first administrator's token of an installation that has
-// no token at all, and returns its secret, or "" where there are tokens. preset
-// is the secret that an operator chose, or "" for a random one; a preset is
-// taken over also later, so that a deployment can rely on it.
-func (t *Tokens) Bootstrap(ctx context.Context, preset string) (string, error) {
-	if preset == "" {
-		any, err := t.List(ctx, "", 1)
-		if err != nil || len(any) > 0 {
-			return "", err
-		}
-		r, err := t.Create(ctx, "bootstrap", &pb.CreateTokenRequest{Kind: KindAPI, Name: "first administrator", Role: "admin"})
-		return r.GetToken(), err
-	}
-	if len(preset) < minPreset || len(preset) > maxSecret || strings.ContainsAny(preset, " \t\r\n\x00") {
-		return "", fmt.Errorf("the preset administrator token must have %d to %d characters without spaces", minPreset, maxSecret)
-	}
-	id, _, ok := splitToken(preset)
-	if !ok {
-		id = bootstrapID
-	}
-	record := &pb.TokenRecord{Id: id, Kind: KindAPI, Name: "preset administrator", Role: "admin", SecretHash: hashSecret(preset), CreatedAt: timestamppb.New(t.now())}
-	err := t.store.Update(ctx, func(tx *store.Tx) error {
-		held, err := tx.Token(id)
-		if err == nil && equal(held.GetSecretHash(), record.SecretHash) {
-			return nil
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		if err := tx.PutToken(record); err != nil {
-			return err
-		}
-		return tx.AppendAudit(&pb.AuditRecord{At: record.CreatedAt, Actor: "bootstrap", Action: "token.preset", Target: id})
-	})
-	if err != nil {
-		return "", fmt.Errorf("preset the administrator token: %w", err)
-	}
-	return preset, nil
 }
