@@ -34,6 +34,9 @@ func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error)
 		if software.Added, err = c.store.ParseRows(encoded, section.FieldDeviceSoftware); err != nil {
 			return "", fmt.Errorf("%w: software: %w", ErrInvalid, err)
 		}
+		if err := c.store.PrepareTitles(ctx, software.Added); err != nil {
+			return "", err
+		}
 		software.Replace = true
 		bare := proto.CloneOf(o)
 		bare.GetDevice().Software = nil

@@ -104,6 +104,11 @@ func receive(stream pb.AgentService_ReportServer, first *pb.ReportRequest, size 
 
 // file hands a checked report to the catalog.
 func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHeader, sections []received) (*pb.ReportResponse, error) {
+	for _, r := range sections {
+		if err := s.store.PrepareTitles(ctx, r.added); err != nil {
+			return nil, err
+		}
+	}
 	ref := store.Ref{Source: Source, ID: who.SourceID}
 	observed, problems := s.dated(h)
 	var generation int64

@@ -138,6 +138,17 @@ func TestIncompleteSectionsRemoveNothing(t *testing.T) {
 	}
 }
 
+func TestTheLargestReportIsTaken(t *testing.T) {
+	d := serve(t).enrolled()
+	all := rows(50_000, "1")
+	if _, err := d.report(0, section1(t, section.Software, &pb.Device{Software: all})); err != nil {
+		t.Fatal(err)
+	}
+	if _, have := d.held(d.id); len(have) != len(all) {
+		t.Errorf("%d rows", len(have))
+	}
+}
+
 func TestUnknownSectionsArePassedOver(t *testing.T) {
 	c := serve(t)
 	d := c.enrolled()

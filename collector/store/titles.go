@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
@@ -68,6 +70,29 @@ func (t *Tx) putTitles(rows []Row) error {
 		}
 		return err
 	})
+}
+
+// titleBatch is how many titles one transaction stores.
+const titleBatch = 2000
+
+// PrepareTitles stores the titles of rows that are new in transactions of their
+// own, where they are too many for the one that files the rows. Titles that no
+// row comes to use do no harm.
+func (s *Store) PrepareTitles(ctx context.Context, rows []Row) error {
+	var unknown []Row
+	_ = s.titles.missing(rows, func(r Row) error {
+		unknown = append(unknown, r)
+		return nil
+	})
+	if len(unknown) <= titleBatch {
+		return nil
+	}
+	for batch := range slices.Chunk(unknown, titleBatch) {
+		if err := s.Update(ctx, func(tx *Tx) error { return tx.putTitles(batch) }); err != nil {
+			return fmt.Errorf("store %d new software titles: %w", len(unknown), err)
+		}
+	}
+	return nil
 }
 
 func titleKey(id titleID) []byte {
