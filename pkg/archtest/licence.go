@@ -18,6 +18,7 @@ var licences = []struct{ name, words string }{
 	{"MIT", "permission is hereby granted, free of charge, to any person obtaining a copy"},
 	{"ISC", "permission to use, copy, modify, and/or distribute this software for any purpose"},
 	{"ISC", "permission to use, copy, modify, and distribute this software for any purpose"},
+	{"Zlib", "permission is granted to anyone to use this software for any purpose"},
 	{"CC0-1.0", "cc0 1.0 universal"},
 	{"Unlicense", "this is free and unencumbered software released into the public domain"},
 }

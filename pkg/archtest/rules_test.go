@@ -173,6 +173,7 @@ func TestModuleLicence(t *testing.T) {
 		{"Apache", "LICENSE.txt", "      Apache License\n   Version 2.0, January 2004", ""},
 		{"MPL names the GPL as one that it goes with", "LICENCE", "Mozilla Public License, version 2.0\n" + strings.Repeat("text ", 200) + "the GNU General Public License", ""},
 		{"ISC", "COPYING", "Permission to use, copy, modify, and distribute this\nsoftware for any purpose", ""},
+		{"Zlib", "LICENSE", "Permission is granted to anyone to use this software\nfor any purpose", ""},
 		{"GPL", "COPYING", "GNU GENERAL PUBLIC LICENSE\nVersion 2", "COPYING is not one"},
 		{"AGPL", "LICENSE", "GNU AFFERO GENERAL\nPUBLIC LICENSE", "LICENSE is not one"},
 		{"something else", "LICENSE", "You may look but not touch.", "LICENSE is not one"},
