@@ -26,13 +26,11 @@ const (
 	maxProblems = 1000
 )
 
-// errInvalid is wrapped by errors about a report that is out of bounds, not
-// what it claims to be, or unreadable.
-var errInvalid = errors.New("invalid report")
-
-// decoders expand payloads; one is safe for use by many at once.
+// newDecoder returns a decoder that is safe for use by many at once.
 func newDecoder() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxReport), zstd.WithDecoderMaxWindow(MaxReport))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxReport), zstd.WithDecoderMaxWindow(MaxReport),
+		// What a section announced is all the room that it is given.
+		zstd.WithDecodeAllCapLimit(true))
 }
 
 // checkHeader holds what a report announces to the bounds, before anything is
@@ -69,7 +67,12 @@ func checkHeader(h *pb.ReportHeader) (payload, decoded int64, err error) {
 	return payload, decoded, nil
 }
 
+// checkState checks the rest of a section's header; a section that is not known
+// is a newer agent's matter.
 func checkState(s *pb.SectionHeader) error {
+	if !section.Known(s.GetName()) {
+		return nil
+	}
 	switch s.GetState() {
 	case section.Complete, section.Partial:
 		if len(s.GetDigest()) != sha256.Size {
@@ -131,6 +134,9 @@ func expand(dec *zstd.Decoder, head *pb.SectionHeader, part []byte) ([]byte, err
 		return nil, nil
 	}
 	encoded, err := dec.DecodeAll(part, make([]byte, 0, head.GetDecodedBytes()))
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return nil, fmt.Errorf("%w: section %s: decompress: it has more than the %d bytes that were announced", errInvalid, head.GetName(), head.GetDecodedBytes())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: section %s: decompress: %w", errInvalid, head.GetName(), err)
 	}

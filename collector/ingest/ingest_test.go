@@ -64,6 +64,7 @@ type collector struct {
 	store    *store.Store
 	tokens   *enroll.Tokens
 	enroller *enroll.Enroller
+	devices  *enroll.Authority
 	server   *enroll.Authority
 	addr     string
 	registry *prometheus.Registry
@@ -97,19 +98,17 @@ func serve(t testing.TB) *collector {
 	must(err)
 	c.tokens = enroll.NewTokens(c.store, c.clock)
 	dir := t.TempDir()
-	device, err := enroll.OpenAuthority(ctx, c.store, dir, enroll.PurposeDevice, time.Now())
+	c.devices, err = enroll.OpenAuthority(ctx, c.store, dir, enroll.PurposeDevice, time.Now())
 	must(err)
 	c.server, err = enroll.OpenAuthority(ctx, c.store, dir, enroll.PurposeServer, time.Now())
 	must(err)
-	c.enroller = enroll.New(c.store, c.tokens, device, c.server, 10*365*24*time.Hour)
+	c.enroller = enroll.New(c.store, c.tokens, c.devices, c.server, 10*365*24*time.Hour)
 	log := slog.New(slog.DiscardHandler)
 	service, err := ingest.New(ctx, ingest.Options{Store: c.store, Catalog: catalog.New(c.store, c.clock, log), Enroller: c.enroller,
 		Logger: log, Now: c.clock, Metrics: c.registry})
 	must(err)
-	conf := tlsconf.Server(enroll.NewServerCertificate(c.server, []string{"localhost", "127.0.0.1"}, time.Now).Get, device.Pool)
-	g := grpc.NewServer(append(ingest.ServerOptions(), grpc.Creds(credentials.NewTLS(conf)),
-		grpc.UnaryInterceptor(service.UnaryInterceptor), grpc.StreamInterceptor(service.StreamInterceptor))...)
-	service.Register(g)
+	conf := tlsconf.Server(enroll.NewServerCertificate(c.server, []string{"localhost", "127.0.0.1"}, time.Now).Get, c.devices.Pool)
+	g := service.NewServer(conf)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	c.addr = l.Addr().String()

@@ -62,10 +62,11 @@ func (m *metrics) reported(resp *pb.ReportResponse, err error, took time.Duratio
 func (m *metrics) received(payload int, sections []received) {
 	m.payload.Add(float64(payload))
 	for _, r := range sections {
-		name := r.head.GetName()
+		name, state := r.head.GetName(), r.head.GetState()
 		if !r.known {
-			name = "unknown"
+			// Whatever a newer agent says, the labels stay bounded.
+			name, state = "unknown", "unknown"
 		}
-		m.sections.WithLabelValues(name, r.head.GetState()).Inc()
+		m.sections.WithLabelValues(name, state).Inc()
 	}
 }

@@ -39,15 +39,23 @@ func (s *Service) Report(stream pb.AgentService_ReportServer) error {
 	resp, err := s.report(ctx, who, stream)
 	s.metrics.reported(resp, err, s.now().Sub(begin))
 	if err != nil {
-		return status(err)
+		return s.answer(err)
 	}
 	return stream.SendAndClose(resp)
 }
 
 func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.AgentService_ReportServer) (*pb.ReportResponse, error) {
-	first, err := stream.Recv()
+	if !s.reports.TryAcquire(1) {
+		return nil, errBusy
+	}
+	defer s.reports.Release(1)
+	in := listen(ctx, stream)
+	first, err := in.next()
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: it has no message", errInvalid)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: no message: %w", errInvalid, err)
+		return nil, err
 	}
 	header := first.GetHeader()
 	payload, decoded, err := checkHeader(header)
@@ -55,11 +63,11 @@ func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.Age
 		return nil, err
 	}
 	// Memory for payload and content is bounded over all reports under way.
-	if err := s.memory.Acquire(ctx, payload+decoded); err != nil {
-		return nil, fmt.Errorf("wait for other reports: %w", err)
+	if err := s.reserve(ctx, payload+decoded); err != nil {
+		return nil, err
 	}
 	defer s.memory.Release(payload + decoded)
-	data, err := receive(stream, first, payload)
+	data, err := in.payload(first, payload)
 	if err != nil {
 		return nil, err
 	}
@@ -71,35 +79,17 @@ func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.Age
 	return s.file(ctx, who, header, sections)
 }
 
-// receive joins the payload of a report.
-func receive(stream pb.AgentService_ReportServer, first *pb.ReportRequest, size int64) ([]byte, error) {
-	data := first.GetData()
-	if int64(len(data)) > size {
-		return nil, fmt.Errorf("%w: more than the %d bytes of payload that were announced", errInvalid, size)
+// maxWait is how long a report waits for memory that others hold.
+const maxWait = 10 * time.Second
+
+// reserve waits a while for memory; it is to be released.
+func (s *Service) reserve(ctx context.Context, bytes int64) error {
+	wait, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	if err := s.memory.Acquire(wait, bytes); err != nil {
+		return errBusy
 	}
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("receive the report: %w", err)
-		}
-		if m.GetHeader() != nil {
-			return nil, fmt.Errorf("%w: a second header", errInvalid)
-		}
-		if int64(len(data)+len(m.GetData())) > size {
-			return nil, fmt.Errorf("%w: more than the %d bytes of payload that were announced", errInvalid, size)
-		}
-		if cap(data) < int(size) {
-			data = append(make([]byte, 0, size), data...)
-		}
-		data = append(data, m.GetData()...)
-	}
-	if int64(len(data)) != size {
-		return nil, fmt.Errorf("%w: %d bytes of payload arrived, %d were announced: it was cut short; report again", errInvalid, len(data), size)
-	}
-	return data, nil
+	return nil
 }
 
 // file hands a checked report to the catalog.

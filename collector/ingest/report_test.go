@@ -159,7 +159,7 @@ func TestUnknownSectionsArePassedOver(t *testing.T) {
 	if o, _ := d.held(d.id); o.GetDevice().GetOs().GetFamily() != "linux" {
 		t.Errorf("held %v", o)
 	}
-	if n := c.metric("rollcall_ingest_sections_total", "unknown,complete"); n != 1 {
+	if n := c.metric("rollcall_ingest_sections_total", "unknown,unknown"); n != 1 {
 		t.Errorf("%v unknown sections counted", n)
 	}
 }

@@ -2,31 +2,39 @@ package ingest
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"runtime/debug"
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
-	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// ServerOptions bound what one connection may cost: messages, headers, streams
+// NewServer returns a gRPC server with the service on it, for a listener with
+// the given TLS configuration. Other services may be registered on it, which
+// authenticate their callers themselves: an agent's certificate counts for
+// nothing there. Their interceptors come as more options.
+func (s *Service) NewServer(conf *tls.Config, more ...grpc.ServerOption) *grpc.Server {
+	options := append(serverOptions(), grpc.Creds(s.Credentials(conf)),
+		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream))
+	g := grpc.NewServer(append(options, more...)...)
+	pb.RegisterAgentServiceServer(g, s)
+	return g
+}
+
+// serverOptions bound what one connection may cost: messages, headers, streams
 // and time. Agents connect, report and go; an idle connection is closed.
-func ServerOptions() []grpc.ServerOption {
+func serverOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(1 << 20), grpc.MaxSendMsgSize(4 << 20), grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxConcurrentStreams(100), grpc.ConnectionTimeout(15 * time.Second),
@@ -42,7 +50,7 @@ func ServerOptions() []grpc.ServerOption {
 const callTimeout = time.Minute
 
 const (
-	agentService = "/" + "rollcall.v1.AgentService" + "/"
+	agentService = "/rollcall.v1.AgentService/"
 	enrolMethod  = pb.AgentService_Enroll_FullMethodName
 )
 
@@ -63,8 +71,11 @@ func (s *Service) authenticate(ctx context.Context, method string) (context.Cont
 	if method == enrolMethod {
 		return ctx, nil
 	}
-	p, _ := peer.FromContext(ctx)
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	var info credentials.TLSInfo
+	p, ok := peer.FromContext(ctx)
+	if ok {
+		info, ok = p.AuthInfo.(credentials.TLSInfo)
+	}
 	if !ok || len(info.State.VerifiedChains) == 0 {
 		s.metrics.rejected("no_certificate")
 		return nil, grpcstatus.Error(codes.Unauthenticated, "a client certificate of this collector is needed: enrol first")
@@ -72,15 +83,15 @@ func (s *Service) authenticate(ctx context.Context, method string) (context.Cont
 	who, err := s.enroller.Authenticate(ctx, info.State.VerifiedChains[0][0])
 	if err != nil {
 		s.metrics.rejected(reason(err))
-		return nil, status(err)
+		return nil, s.answer(err)
 	}
 	return context.WithValue(ctx, callerKey{}, who), nil
 }
 
-// UnaryInterceptor authenticates agents, bounds the time of their calls, and
+// unary authenticates agents, bounds the time of their calls, and
 // turns a panic into an error of the one call that caused it. Calls of other
 // services pass.
-func (s *Service) UnaryInterceptor(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+func (s *Service) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	if !strings.HasPrefix(info.FullMethod, agentService) {
 		return handler(ctx, req)
 	}
@@ -93,8 +104,8 @@ func (s *Service) UnaryInterceptor(ctx context.Context, req any, info *grpc.Unar
 	return handler(ctx, req)
 }
 
-// StreamInterceptor does the same for streams.
-func (s *Service) StreamInterceptor(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+// stream does the same for streams.
+func (s *Service) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	if !strings.HasPrefix(info.FullMethod, agentService) {
 		return handler(srv, stream)
 	}
@@ -124,6 +135,7 @@ func (s *Service) recover(method string, err *error) {
 	}
 }
 
+// peerAddress returns the caller's address without the port.
 func peerAddress(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -134,60 +146,4 @@ func peerAddress(ctx context.Context) string {
 		return p.Addr.String()
 	}
 	return host
-}
-
-// retryWhenFull is when an agent should come back to a collector that takes no
-// more data for now.
-const retryWhenFull = 5 * time.Minute
-
-// outcome is how an error is told to an agent and counted.
-type outcome struct {
-	err    error
-	code   codes.Code
-	reason string
-}
-
-var outcomes = []outcome{
-	{errInvalid, codes.InvalidArgument, "invalid"},
-	{catalog.ErrInvalid, codes.InvalidArgument, "invalid"},
-	{enroll.ErrBadRequest, codes.InvalidArgument, "invalid"},
-	{enroll.ErrUnknownToken, codes.PermissionDenied, "unknown_token"},
-	{enroll.ErrExpired, codes.PermissionDenied, "expired_token"},
-	{enroll.ErrRevokedToken, codes.PermissionDenied, "revoked_token"},
-	{enroll.ErrUsedUp, codes.PermissionDenied, "used_up_token"},
-	{enroll.ErrUnknownAgent, codes.Unauthenticated, "unknown_agent"},
-	{enroll.ErrRevokedAgent, codes.PermissionDenied, "revoked_agent"},
-	{errTooMany, codes.ResourceExhausted, "limited"},
-	{store.ErrFull, codes.ResourceExhausted, "storage_full"},
-	{store.ErrClosed, codes.Unavailable, "stopping"},
-	{store.ErrNotFound, codes.NotFound, "not_found"},
-	{context.DeadlineExceeded, codes.DeadlineExceeded, "timeout"},
-	{context.Canceled, codes.Canceled, "canceled"},
-}
-
-func find(err error) outcome {
-	for _, o := range outcomes {
-		if errors.Is(err, o.err) {
-			return o
-		}
-	}
-	if st, ok := grpcstatus.FromError(err); ok && st.Code() != codes.Unknown {
-		return outcome{code: st.Code(), reason: "transport"}
-	}
-	return outcome{code: codes.Internal, reason: "internal"}
-}
-
-func reason(err error) string { return find(err).reason }
-
-// status returns the gRPC status by which an agent hears of an error, with the
-// time after which to try again where it is the collector that is short.
-func status(err error) error {
-	o := find(err)
-	st := grpcstatus.New(o.code, err.Error())
-	if o.code == codes.ResourceExhausted {
-		if with, derr := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryWhenFull)}); derr == nil {
-			st = with
-		}
-	}
-	return st.Err()
 }

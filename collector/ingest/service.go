@@ -14,7 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -28,8 +27,12 @@ import (
 // Source is the source that all agents' observations belong to.
 const Source = "agent"
 
-// memoryForReports bounds the payload and content of all reports under way.
-const memoryForReports = 256 << 20
+// Bounds of the reports under way at one time: how many there are, and their
+// payload and content together, in bytes.
+const (
+	maxReports       = 1024
+	memoryForReports = 256 << 20
+)
 
 // Options are what a Service works with.
 type Options struct {
@@ -45,7 +48,8 @@ type Options struct {
 	CheckIn, Inventory time.Duration
 }
 
-// Service implements AgentService.
+// Service implements AgentService. Its methods are called through the server
+// that NewServer makes.
 type Service struct {
 	pb.UnimplementedAgentServiceServer
 	store    *store.Store
@@ -55,6 +59,7 @@ type Service struct {
 	now      func() time.Time
 	metrics  *metrics
 	decoder  *zstd.Decoder
+	reports  *semaphore.Weighted
 	memory   *semaphore.Weighted
 	guard    *guard
 	pace     pace
@@ -75,7 +80,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec,
-		memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory}}
+		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory}}
 	if s.pace.checkIn == 0 {
 		s.pace.checkIn = 5 * time.Minute
 	}
@@ -84,10 +89,6 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	return s, nil
 }
-
-// Register adds the service to a gRPC server, which must be made with
-// ServerOptions, UnaryInterceptor and StreamInterceptor.
-func (s *Service) Register(g *grpc.Server) { pb.RegisterAgentServiceServer(g, s) }
 
 // Close releases what the service holds; no call may be under way.
 func (s *Service) Close() { s.decoder.Close() }
@@ -109,14 +110,18 @@ func (s *Service) Enroll(ctx context.Context, r *pb.EnrollRequest) (*pb.EnrollRe
 	address := peerAddress(ctx)
 	if err := s.guard.allow(address); err != nil {
 		s.metrics.enrolled("limited")
-		return nil, status(err)
+		s.metrics.rejected(reason(err))
+		return nil, s.answer(err)
 	}
 	resp, err := s.enroller.Enroll(ctx, address, r)
 	if err != nil {
-		s.guard.failed(address)
+		if blames(err) {
+			s.guard.failed(address)
+		}
 		s.metrics.enrolled("refused")
+		s.metrics.rejected(reason(err))
 		s.log.Warn("enrolment refused", "peer", address, "hostname", r.GetHostname(), "error", err)
-		return nil, status(err)
+		return nil, s.answer(err)
 	}
 	s.metrics.enrolled("accepted")
 	s.log.Info("agent enrolled", "peer", address, "hostname", r.GetHostname(), "agent_id", resp.GetAgentId())
@@ -134,7 +139,7 @@ func (s *Service) Renew(ctx context.Context, r *pb.RenewRequest) (*pb.RenewRespo
 	if err != nil {
 		s.metrics.enrolled("renewal_refused")
 		s.log.Warn("renewal refused", "agent_id", who.AgentID, "error", err)
-		return nil, status(err)
+		return nil, s.answer(err)
 	}
 	s.metrics.enrolled("renewed")
 	return resp, nil
@@ -147,7 +152,7 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 		return nil, err
 	}
 	if len(r.GetSections()) > maxSections {
-		return nil, status(fmt.Errorf("%w: %d sections, at most %d", errInvalid, len(r.GetSections()), maxSections))
+		return nil, s.answer(fmt.Errorf("%w: %d sections, at most %d", errInvalid, len(r.GetSections()), maxSections))
 	}
 	ref := store.Ref{Source: Source, ID: who.SourceID}
 	var base *pb.BaselineRecord
@@ -156,7 +161,7 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, status(err)
+		return nil, s.answer(err)
 	}
 	resp := &pb.CheckInResponse{Generation: base.GetGeneration(), ServerTime: timestamppb.New(s.now()), NextCheckIn: durationpb.New(s.pace.next())}
 	for _, d := range r.GetSections() {
