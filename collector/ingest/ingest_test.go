@@ -141,7 +141,6 @@ type device struct {
 	key  *ecdsa.PrivateKey
 	cert *tls.Certificate
 	id   string
-	conn *grpc.ClientConn
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

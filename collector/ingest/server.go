@@ -38,7 +38,7 @@ func serverOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(1 << 20), grpc.MaxSendMsgSize(4 << 20), grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxConcurrentStreams(100), grpc.ConnectionTimeout(15 * time.Second),
-		grpc.SharedWriteBuffer(true), grpc.ReadBufferSize(16 << 10), grpc.WriteBufferSize(16 << 10),
+		grpc.ReadBufferSize(16 << 10), grpc.WriteBufferSize(16 << 10),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: time.Minute, MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 30 * time.Second,
 			Time: 2 * time.Minute, Timeout: 20 * time.Second}),
