@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/merge"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Bounds of page_size.
+const (
+	defaultPage = 50
+	maxPage     = 1000
+)
+
+// ListAssets answers with assets in the order of their ids.
+func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.ListAssetsResponse, error) {
+	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageAfter("assets", r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	want, err := parseMask(r.GetFields(), (*pb.Asset)(nil).ProtoReflect().Descriptor())
+	if err != nil {
+		return nil, err
+	}
+	out := &pb.ListAssetsResponse{TotalSize: int32(s.View.Len())}
+	last, bytes := "", 0
+	err = s.Store.View(ctx, func(tx *store.Tx) error {
+		return tx.ScanAssets(after, func(a *pb.Asset) error {
+			if len(out.Assets) == limit || bytes > maxPageBytes {
+				out.NextPageToken = nextPage("assets", last)
+				return store.Stop
+			}
+			last = a.GetId()
+			s.present(a, want)
+			bytes += proto.Size(a)
+			out.Assets = append(out.Assets, a)
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return nil, s.answer("list the assets", err)
+	}
+	return out, nil
+}
+
+// GetAsset answers with one asset, also under an id that it had before.
+func (s *Service) GetAsset(ctx context.Context, r *pb.GetAssetRequest) (*pb.Asset, error) {
+	want, err := parseMask(r.GetFields(), (*pb.Asset)(nil).ProtoReflect().Descriptor())
+	if err != nil {
+		return nil, err
+	}
+	var a *pb.Asset
+	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
+		a, err = resolve(tx, r.GetId())
+		return err
+	})
+	if err != nil {
+		return nil, s.answer("read the asset", err)
+	}
+	s.present(a, want)
+	return a, nil
+}
+
+// maxID bounds an id, so that a longer one is not looked up.
+const maxID = 256
+
+// resolve returns an asset by its present or a former id.
+func resolve(tx *store.Tx, id string) (*pb.Asset, error) {
+	unknown := status.Errorf(codes.NotFound, "there is no asset %.100q: list the ids with GET /v1/assets?fields=id,name", id)
+	if len(id) > maxID {
+		return nil, unknown
+	}
+	a, err := tx.ResolveAsset(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, unknown
+	}
+	return a, err
+}
+
+// present makes a stored asset, which must be the caller's own, what users see
+// of it.
+func (s *Service) present(a *pb.Asset, want *mask) {
+	for _, src := range a.GetSources() {
+		at, ok := s.Catalog.LastSeen(store.Ref{Source: src.GetSource(), ID: src.GetSourceId()})
+		if !ok {
+			continue
+		}
+		src.LastSeen = newer(src.GetLastSeen(), at)
+		a.LastSeen = newer(a.GetLastSeen(), at)
+	}
+	if want.wants("provenance") {
+		merge.Expand(a)
+	}
+	want.apply(a.ProtoReflect())
+}
+
+func newer(held *timestamppb.Timestamp, at time.Time) *timestamppb.Timestamp {
+	if held != nil && !at.After(held.AsTime()) {
+		return held
+	}
+	return timestamppb.New(at)
+}
+
+// GetAssetSourceStates tells how complete the last statement of each source
+// of an asset was.
+func (s *Service) GetAssetSourceStates(ctx context.Context, r *pb.GetAssetSourceStatesRequest) (*pb.GetAssetSourceStatesResponse, error) {
+	out := new(pb.GetAssetSourceStatesResponse)
+	err := s.Store.View(ctx, func(tx *store.Tx) error {
+		a, err := resolve(tx, r.GetId())
+		if err != nil {
+			return err
+		}
+		for _, src := range a.GetSources() {
+			o, err := tx.Observation(store.Ref{Source: src.GetSource(), ID: src.GetSourceId()})
+			if err != nil {
+				return err
+			}
+			out.Sources = append(out.Sources, sourceState(o))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.answer("read what the sources said", err)
+	}
+	return out, nil
+}
+
+func sourceState(o *pb.Observation) *pb.SourceState {
+	out := &pb.SourceState{Source: o.GetSource(), SourceId: o.GetSourceId(), ObservedAt: o.GetObservedAt()}
+	for _, x := range o.GetSections() {
+		out.Sections = append(out.Sections, &pb.SourceSection{Name: x.GetName(), State: x.GetState(), Reason: x.GetReason()})
+	}
+	for _, p := range o.GetProblems() {
+		out.Problems = append(out.Problems, &pb.SourceProblem{Section: p.GetSection(), Fact: p.GetFact(), Error: p.GetError()})
+	}
+	return out
+}

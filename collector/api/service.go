@@ -1,0 +1,107 @@
+// Package api answers people, scripts and service desks: AdminService, over
+// gRPC and, translated, over REST.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/view"
+	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Options are what a Service works with.
+type Options struct {
+	Store    *store.Store
+	Catalog  *catalog.Catalog
+	View     *view.View
+	Tokens   *enroll.Tokens
+	Enroller *enroll.Enroller
+	Logger   *slog.Logger
+	Now      func() time.Time
+	// Engine names the storage engine, for GetServerInfo.
+	Engine string
+}
+
+// Service implements AdminService.
+type Service struct {
+	pb.UnimplementedAdminServiceServer
+	Options
+	started  time.Time
+	failures *failures
+}
+
+// New returns the service.
+func New(o Options) (*Service, error) {
+	f, err := newFailures(o.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{Options: o, started: o.Now(), failures: f}, nil
+}
+
+// Register adds the service to a gRPC server, which must be made with one of
+// its interceptors.
+func (s *Service) Register(g *grpc.Server) { pb.RegisterAdminServiceServer(g, s) }
+
+// GetServerInfo tells which collector answers.
+func (s *Service) GetServerInfo(ctx context.Context, _ *pb.GetServerInfoRequest) (*pb.GetServerInfoResponse, error) {
+	out := &pb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started)}
+	err := s.Store.View(ctx, func(tx *store.Tx) error {
+		return tx.ScanEnrolments("", func(*pb.EnrolmentRecord) error {
+			out.Agents++
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return nil, s.answer("count the agents", err)
+	}
+	return out, nil
+}
+
+// retryLater is when to come back to a collector that is short of something.
+const retryLater = 10 * time.Second
+
+// answer turns an error into the status that the caller gets. What is no
+// fault of the caller is logged, and its inside stays here.
+func (s *Service) answer(doing string, err error) error {
+	if st, ok := status.FromError(err); ok {
+		return st.Err()
+	}
+	switch {
+	case errors.Is(err, enroll.ErrBadToken), errors.Is(err, enroll.ErrBadRequest):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, "the call was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, "the call took too long: ask for a smaller page")
+	case errors.Is(err, store.ErrFull):
+		return later(codes.ResourceExhausted, "the collector's disk is nearly full and nothing is written: free some space, then repeat the call", time.Minute)
+	case errors.Is(err, store.ErrClosed):
+		return later(codes.Unavailable, "the collector is stopping: repeat the call once it runs again", retryLater)
+	}
+	s.Logger.Error("api call failed", "doing", doing, "error", err)
+	return status.Errorf(codes.Internal, "could not %s; the collector's log has the details", doing)
+}
+
+// later is a status with the time after which to try again.
+func later(code codes.Code, message string, after time.Duration) error {
+	st := status.New(code, message)
+	if with, err := st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)}); err == nil {
+		st = with
+	}
+	return st.Err()
+}

@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// CreateToken makes a token and answers with its secret, once.
+func (s *Service) CreateToken(ctx context.Context, r *pb.CreateTokenRequest) (*pb.CreateTokenResponse, error) {
+	out, err := s.Tokens.Create(ctx, actor(ctx), r)
+	if err != nil {
+		return nil, s.answer("create the token", err)
+	}
+	return out, nil
+}
+
+// ListTokens answers with all tokens, without their secrets.
+func (s *Service) ListTokens(ctx context.Context, r *pb.ListTokensRequest) (*pb.ListTokensResponse, error) {
+	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageAfter("tokens", r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.Tokens.List(ctx, after, limit+1)
+	if err != nil {
+		return nil, s.answer("list the tokens", err)
+	}
+	out := &pb.ListTokensResponse{Tokens: tokens}
+	if len(tokens) > limit {
+		out.Tokens = tokens[:limit]
+		out.NextPageToken = nextPage("tokens", tokens[limit-1].GetId())
+	}
+	return out, nil
+}
+
+// RevokeToken refuses a token from now on.
+func (s *Service) RevokeToken(ctx context.Context, r *pb.RevokeTokenRequest) (*pb.RevokeTokenResponse, error) {
+	err := store.ErrNotFound
+	if len(r.GetId()) <= maxID {
+		err = s.Tokens.Revoke(ctx, actor(ctx), r.GetId())
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, status.Errorf(codes.NotFound, "there is no token %.100q: GET /v1/tokens lists the ids (an id is no secret, and not the token itself)", r.GetId())
+	}
+	if err != nil {
+		return nil, s.answer("revoke the token", err)
+	}
+	return &pb.RevokeTokenResponse{}, nil
+}
+
+// agentSource is the source under which agents report.
+const agentSource = "agent"
+
+// ListAgents answers with the enrolled agents in the order of their ids.
+func (s *Service) ListAgents(ctx context.Context, r *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
+	if err != nil {
+		return nil, err
+	}
+	after, err := pageAfter("agents", r.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	out := new(pb.ListAgentsResponse)
+	err = s.Store.View(ctx, func(tx *store.Tx) error {
+		err := tx.ScanEnrolments(after, func(e *pb.EnrolmentRecord) error {
+			if len(out.Agents) == limit {
+				out.NextPageToken = nextPage("agents", out.Agents[limit-1].GetId())
+				return store.Stop
+			}
+			out.Agents = append(out.Agents, s.agent(e))
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		for _, a := range out.Agents {
+			m, err := tx.Member(store.Ref{Source: agentSource, ID: a.GetId()})
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			a.AssetId = m.GetAssetId() // none before the first report
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.answer("list the agents", err)
+	}
+	return out, nil
+}
+
+func (s *Service) agent(e *pb.EnrolmentRecord) *pb.Agent {
+	a := &pb.Agent{Id: e.GetAgentId(), Hostname: e.GetHostname(), Platform: e.GetPlatform(), AgentVersion: e.GetAgentVersion(),
+		EnrolledAt: e.GetEnrolledAt(), CertificateExpiresAt: e.GetCertificateExpiresAt(), RenewalSequence: e.GetRenewalSequence(),
+		RevokedAt: e.GetRevokedAt(), Conflicted: e.GetConflicted(), Labels: e.GetLabels()}
+	if at, ok := s.Catalog.LastSeen(store.Ref{Source: agentSource, ID: a.GetId()}); ok {
+		a.LastSeen = timestamppb.New(at)
+	}
+	return a
+}
+
+// RevokeAgent refuses an agent from its next call on.
+func (s *Service) RevokeAgent(ctx context.Context, r *pb.RevokeAgentRequest) (*pb.RevokeAgentResponse, error) {
+	err := store.ErrNotFound
+	if len(r.GetId()) <= maxID {
+		err = s.Enroller.Revoke(ctx, actor(ctx), r.GetId(), r.GetReason())
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, status.Errorf(codes.NotFound, "there is no agent %.100q: GET /v1/agents lists the ids", r.GetId())
+	}
+	if err != nil {
+		return nil, s.answer("revoke the agent", err)
+	}
+	return &pb.RevokeAgentResponse{}, nil
+}
