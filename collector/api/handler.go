@@ -1,0 +1,135 @@
+package api
+
+import (
+	_ "embed" // for the files that are served
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// maxBody bounds the body of a request, in bytes.
+const maxBody = 1 << 20
+
+//go:embed openapi.swagger.json
+var openAPI []byte
+
+//go:embed index.html
+var index []byte
+
+// Handler answers over HTTP: REST under /v1/, its description at
+// /openapi.json, and metrics to whom may read them.
+type Handler struct {
+	http.Handler
+	gateway *gateway
+}
+
+// NewHandler returns the handler of the service. metrics answers at /metrics;
+// public lets everybody read it, otherwise a token is needed.
+func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error) {
+	g, err := s.newGateway()
+	if err != nil {
+		return nil, err
+	}
+	if !public {
+		metrics = s.guarded(metricsGrant, metrics)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", g)
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /openapi.json", static("application/json", openAPI))
+	mux.Handle("GET /{$}", static("text/html; charset=utf-8", index))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		code := http.StatusNotFound
+		if r.URL.Path == "/" || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json" {
+			code = http.StatusMethodNotAllowed
+		}
+		writeRoutingError(w, r, code)
+	})
+	return &Handler{Handler: mux, gateway: g}, nil
+}
+
+// Close ends what the handler runs; no request may be under way.
+func (h *Handler) Close() error { return h.gateway.close() }
+
+func (s *Service) guarded(g grant, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := s.authorise(r.Context(), r.Header.Get("Authorization"), host(r.RemoteAddr), g); err != nil {
+			writeError(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func static(kind string, content []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(content) // whoever asked may be gone
+	})
+}
+
+// Gate stands before the handler: it tells how the collector is while it
+// starts and stops, and holds what is true of every request and answer.
+type Gate struct {
+	state atomic.Pointer[gateState]
+}
+
+type gateState struct {
+	// next is nil while nothing is answered; reason says why.
+	next   http.Handler
+	reason string
+}
+
+// NewGate returns a gate that is closed for a reason.
+func NewGate(reason string) *Gate {
+	g := new(Gate)
+	g.state.Store(&gateState{reason: reason})
+	return g
+}
+
+// Open lets requests through to next.
+func (g *Gate) Open(next http.Handler) { g.state.Store(&gateState{next: next}) }
+
+// Drain answers requests still, but says at /readyz that no more should come.
+func (g *Gate) Drain(reason string) {
+	g.state.Store(&gateState{next: g.state.Load().next, reason: reason})
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	if r.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	now := g.state.Load()
+	switch {
+	case r.URL.Path == "/healthz":
+		writeLine(w, http.StatusOK, "ok")
+	case r.URL.Path == "/readyz" && now.reason != "":
+		writeLine(w, http.StatusServiceUnavailable, now.reason)
+	case r.URL.Path == "/readyz":
+		writeLine(w, http.StatusOK, "ok")
+	case now.next == nil:
+		writeError(w, later(codes.Unavailable, "the collector does not answer yet: "+now.reason, retryLater))
+	case r.ContentLength > maxBody:
+		writeStatus(w, http.StatusRequestEntityTooLarge, status.Convert(errTooLong))
+	default:
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		now.next.ServeHTTP(w, r)
+	}
+}
+
+func writeLine(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, strings.TrimSpace(text))
+}
