@@ -34,7 +34,7 @@ type machine struct {
 	*office
 	token string
 	uses  int
-	// keys counts the distinct keys that enrolled, by identity.
+	// enrolled holds the identities that were given out for the token.
 	enrolled map[string]bool
 	folders  []*folder
 }
@@ -232,7 +232,10 @@ func TestACopyBecomesAnAgentOfItsOwn(t *testing.T) {
 		t.Errorf("the copy has lost its labels: %q", got)
 	}
 	contains(t, o.audited(), "agent.split")
-	if source(renew(clone)) != source(clone) && source(original) != r.AgentId {
-		t.Error("once apart, the two do not stay what they are")
+	if got := source(renew(clone)); got != clone.Subject.CommonName {
+		t.Errorf("the copy's next certificate reports as %s, want %s", got, clone.Subject.CommonName)
+	}
+	if got := source(renew(original)); got != r.AgentId {
+		t.Errorf("the original's next certificate reports as %s, want %s", got, r.AgentId)
 	}
 }

@@ -129,3 +129,20 @@ func TestGuessersAreTakenTogether(t *testing.T) {
 		t.Errorf("a minute later: %v", err)
 	}
 }
+
+func TestTheFleetCanBeSlowedDown(t *testing.T) {
+	for stretch, want := range map[float64]time.Duration{-1: time.Minute, 1: time.Minute, 3: 3 * time.Minute, 1000: maxStretch * time.Minute} {
+		p := pace{checkIn: time.Minute, stretch: func() float64 { return stretch }}
+		seen := map[time.Duration]bool{}
+		for range 100 {
+			got := p.next()
+			seen[got] = true
+			if got < want*9/10 || got > want*11/10 {
+				t.Errorf("stretched %v times: %v, want 10 %% around %v", stretch, got, want)
+			}
+		}
+		if len(seen) < 50 {
+			t.Errorf("stretched %v times: only %d different waits of 100: the fleet would come at once", stretch, len(seen))
+		}
+	}
+}

@@ -46,6 +46,10 @@ type Options struct {
 	// five minutes; Inventory that at which they read themselves anew, 0 for an
 	// hour.
 	CheckIn, Inventory time.Duration
+	// Stretch says how many times longer than usual agents shall stay away,
+	// from 1 to 12, so that a collector short of something can slow the fleet
+	// down; nil for 1.
+	Stretch func() float64
 }
 
 // Service implements AgentService. Its methods are called through the server
@@ -80,7 +84,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec,
-		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory}}
+		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory, stretch: o.Stretch}}
 	if s.pace.checkIn == 0 {
 		s.pace.checkIn = 5 * time.Minute
 	}
@@ -94,11 +98,20 @@ func New(ctx context.Context, o Options) (*Service, error) {
 func (s *Service) Close() { s.decoder.Close() }
 
 // pace is how often agents come.
-type pace struct{ checkIn, inventory time.Duration }
+type pace struct {
+	checkIn, inventory time.Duration
+	stretch            func() float64
+}
+
+const maxStretch = 12
 
 // next spreads the fleet: 10 % around the interval.
 func (p pace) next() time.Duration {
-	return p.checkIn + time.Duration((rand.Float64()-0.5)*0.2*float64(p.checkIn))
+	wait := float64(p.checkIn) * (0.9 + 0.2*rand.Float64())
+	if p.stretch != nil {
+		wait *= min(max(p.stretch(), 1), maxStretch)
+	}
+	return time.Duration(wait)
 }
 
 func (p pace) settings() *pb.AgentSettings {
@@ -163,7 +176,7 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, s.answer(err)
 	}
-	resp := &pb.CheckInResponse{Generation: base.GetGeneration(), ServerTime: timestamppb.New(s.now()), NextCheckIn: durationpb.New(s.pace.next())}
+	resp := &pb.CheckInResponse{Generation: base.GetGeneration(), ServerTime: timestamppb.New(s.now()), NextCheckIn: durationpb.New(s.pace.next()), Settings: s.pace.settings()}
 	for _, d := range r.GetSections() {
 		if !section.Known(d.GetName()) {
 			continue
