@@ -81,3 +81,30 @@ func (h *Host) ReadFile(name string, max int64) ([]byte, error) {
 		}
 	}
 }
+
+// ReadTail returns the last max bytes of a file, all of a shorter one, and how
+// long the whole file is. The file system must be able to read at an offset.
+func (h *Host) ReadTail(name string, max int64) (tail []byte, size int64, err error) {
+	info, err := fs.Stat(h.FS, name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("read /%s: it is not a regular file", name)
+	}
+	f, err := h.FS.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	from, ok := f.(io.ReaderAt)
+	if !ok {
+		return nil, 0, fmt.Errorf("read the end of /%s: this file system reads from the start only", name)
+	}
+	size = info.Size()
+	tail = make([]byte, min(size, max))
+	if _, err := from.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
+		return nil, 0, fmt.Errorf("read the end of /%s: %w", name, err)
+	}
+	return tail, size, nil
+}

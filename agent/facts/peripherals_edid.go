@@ -1,0 +1,70 @@
+package facts
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	edidBlock = 128
+	// Tags of EDID's display descriptors.
+	edidSerial, edidName = 0xff, 0xfc
+)
+
+var edidHeader = []byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0}
+
+// decodeEDID reads the first block of a display's EDID (VESA E-EDID 1.4): the
+// maker as the three letters that UEFI assigns, the model by its name or else
+// its number, the serial as it is printed on the case or else its number, and
+// the year. Bad checksums are common among displays and are not held against
+// them.
+func decodeEDID(b []byte) (*pb.Display, error) {
+	if len(b) < edidBlock {
+		return nil, fmt.Errorf("%d bytes, fewer than the %d of an EDID", len(b), edidBlock)
+	}
+	if !bytes.Equal(b[:8], edidHeader) {
+		return nil, errors.New("it does not begin as an EDID")
+	}
+	out := new(pb.Display)
+	maker := binary.BigEndian.Uint16(b[8:])
+	letters := []byte{byte(maker >> 10 & 31), byte(maker >> 5 & 31), byte(maker & 31)}
+	for i := range letters {
+		letters[i] += 'A' - 1
+		if letters[i] < 'A' || letters[i] > 'Z' {
+			letters = nil
+			break
+		}
+	}
+	out.Manufacturer = string(letters)
+	// Four descriptors of 18 bytes; those of timings do not begin with 0.
+	for at := 54; at+18 <= 126; at += 18 {
+		d := b[at : at+18]
+		if d[0] != 0 || d[1] != 0 || d[2] != 0 {
+			continue
+		}
+		text, _, _ := bytes.Cut(d[5:], []byte{'\n'})
+		switch d[3] {
+		case edidSerial:
+			out.Serial = plainText(text)
+		case edidName:
+			out.Model = plainText(text)
+		}
+	}
+	if out.Model == "" {
+		out.Model = fmt.Sprintf("%04x", binary.LittleEndian.Uint16(b[10:]))
+	}
+	if n := binary.LittleEndian.Uint32(b[12:]); out.Serial == "" && n != 0 {
+		out.Serial = strconv.FormatUint(uint64(n), 10)
+	}
+	if b[17] > 0 {
+		out.Year = proto.Int32(1990 + int32(b[17]))
+	}
+	return out, nil
+}
