@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
+	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/view"
+)
+
+// core is the collector without its listeners.
+type core struct {
+	db       kv.DB
+	store    *store.Store
+	catalog  *catalog.Catalog
+	view     *view.View
+	tokens   *enroll.Tokens
+	enroller *enroll.Enroller
+	// device signs agents, and server the collector's own certificate.
+	device, server *enroll.Authority
+}
+
+// prepareDataDir makes the data folder, which holds keys and is therefore this
+// user's alone.
+func prepareDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data folder %s cannot be made: %w; choose another with --data-dir, or start as a user who may", dir, err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("data folder %s cannot be written: %w; choose another with --data-dir, or start as a user who may", dir, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// openEngine opens the storage engine that the settings name.
+func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error) {
+	if s.Store == "memory" {
+		return memkv.New(), nil
+	}
+	return badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree, Verifier: badgerkv.VerifyInChild})
+}
+
+// openCore opens the store and brings up what works on it. The store comes
+// first: its lock keeps a second collector from the keys.
+func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (_ *core, err error) {
+	c := &core{view: v}
+	if c.db, err = openEngine(ctx, s, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.db.Close())
+		}
+	}()
+	if c.store, err = store.Open(ctx, c.db); err != nil {
+		return nil, err
+	}
+	c.catalog = catalog.New(c.store, time.Now, log)
+	c.catalog.OnChange(v.Apply)
+	if err := c.catalog.LoadSeen(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.Load(ctx, c.store); err != nil {
+		return nil, err
+	}
+	return c, c.openEnrolment(ctx, s, log)
+}
+
+// openEnrolment loads or makes the authorities and lets an administrator in.
+func (c *core) openEnrolment(ctx context.Context, s settings, log *slog.Logger) (err error) {
+	dir := filepath.Join(s.DataDir, "ca")
+	if c.device, err = enroll.OpenAuthority(ctx, c.store, dir, enroll.PurposeDevice, time.Now()); err != nil {
+		return err
+	}
+	if c.server, err = enroll.OpenAuthority(ctx, c.store, dir, enroll.PurposeServer, time.Now()); err != nil {
+		return err
+	}
+	if err := enroll.WriteFile(filepath.Join(s.DataDir, "ca.pem"), c.server.PEM(), 0o644); err != nil {
+		return err
+	}
+	c.tokens = enroll.NewTokens(c.store, time.Now)
+	c.enroller = enroll.New(c.store, c.tokens, c.device, c.server, 0)
+	file := filepath.Join(s.DataDir, "admin-token")
+	created, err := c.tokens.EnsureAdmin(ctx, s.preset, func(secret string) error {
+		return enroll.WriteFile(file, []byte(secret+"\n"), 0o600)
+	})
+	if created {
+		log.Info("administrator's token written", "file", file)
+	}
+	return err
+}
+
+// rebuild makes anew what is derived.
+func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.RebuildStats, err error) {
+	dir, ok := strings.CutPrefix(s.Store, "badger:")
+	if !ok {
+		return stats, errors.New("a store in memory holds nothing to rebuild: name the collector's with --data-dir or --store")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return stats, fmt.Errorf("there is no store to rebuild: %w; name the collector's with --data-dir or --store", err)
+	}
+	db, err := openEngine(ctx, s, log)
+	if err != nil {
+		return stats, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	st, err := store.Open(ctx, db)
+	if err != nil {
+		return stats, err
+	}
+	return catalog.New(st, time.Now, log).Rebuild(ctx)
+}
