@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -221,9 +222,17 @@ func (c *collection) status(name string) *pb.SectionStatus {
 	return s
 }
 
-// problemText makes an error fit for a report: valid UTF-8 and bounded.
+// askRoot tells what to do about files that the kernel or the system shows to
+// root only.
+const askRoot = "run the agent as root or grant CAP_DAC_READ_SEARCH"
+
+// problemText makes an error fit for a report: valid UTF-8, bounded, and saying
+// what to do about it where that is known.
 func problemText(err error) string {
 	text := err.Error()
+	if errors.Is(err, fs.ErrPermission) {
+		text += ": " + askRoot
+	}
 	return strings.ToValidUTF8(text[:min(len(text), maxProblemText)], "\uFFFD")
 }
 

@@ -22,10 +22,6 @@ const (
 	maxSMBIOS = 4 << 20
 )
 
-// askRoot tells what to do about files of the machine's identity, which the
-// kernel shows to root only.
-const askRoot = "run the agent as root or grant it CAP_DAC_READ_SEARCH"
-
 // learnSMBIOS tells who made the machine, its serials and what is in it: from
 // the firmware's own table, otherwise from what the kernel has copied of it,
 // and on machines without, from the device tree. A container shows the machine
@@ -42,7 +38,7 @@ func learnSMBIOS(_ context.Context, h *host.Host, d *pb.Device) error {
 		// What the kernel's copy lacks is said once.
 		copied := learnDMI(h, d)
 		if errors.Is(copied, errors.ErrUnsupported) || copied == nil {
-			copied = fmt.Errorf("serials and memory modules may not be read: %s: %w", askRoot, err)
+			copied = fmt.Errorf("serials and memory modules may not be read: %w", err)
 		}
 		return copied
 	case len(table) == 0:
@@ -137,7 +133,7 @@ func learnDMI(h *host.Host, d *pb.Device) error {
 		d.Hardware = nil
 	}
 	if err := a.bad.err(); err != nil {
-		return fmt.Errorf("serials may not be read: %s: %w", askRoot, err)
+		return fmt.Errorf("serials may not be read: %w", err)
 	}
 	return nil
 }

@@ -149,12 +149,15 @@ func (a *attributes) port(name string) bool {
 		a.virtualInterface(name) && a.deviceType(name) == ""
 }
 
+// noMAC is what interfaces without a hardware address show.
+const noMAC = "00:00:00:00:00:00"
+
 // mac returns the hardware address. A member of a bond carries that of the
 // bond; its own is kept beside it.
 func (a *attributes) mac(name string) string {
 	for _, file := range []string{"bonding_slave/perm_hwaddr", "address"} {
 		// Those of InfiniBand and others are longer and no MACs.
-		if mac := strings.ToLower(a.text(classNet, name, file)); len(mac) == len("aa:bb:cc:dd:ee:ff") {
+		if mac := strings.ToLower(a.text(classNet, name, file)); len(mac) == len(noMAC) && mac != noMAC {
 			return mac
 		}
 	}

@@ -36,15 +36,15 @@ func Live() *Host {
 
 // Captured returns a machine whose files were copied into the folder dir; goos
 // is the OS that it runs. What only a running machine can tell, such as free
-// space, is answered with errors.ErrUnsupported. Links that lead out of the
-// folder are not followed, so a capture cannot show files of this machine as
-// its own.
+// space, is answered with errors.ErrUnsupported. Symbolic links in it, absolute
+// ones too, lead to files of the capture and never out of it, so that it cannot
+// show files of this machine as its own.
 func Captured(dir, goos string) (*Host, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the capture: %w", err)
 	}
-	return &Host{FS: root.FS(), Root: dir, OS: goos, Now: time.Now}, nil
+	return &Host{FS: capture{root}, Root: dir, OS: goos, Now: time.Now}, nil
 }
 
 // ReadFile returns a file of at most max bytes. A longer one is an error, as is
