@@ -121,7 +121,7 @@ func (strictQuery) Parse(msg proto.Message, values url.Values, filter *utilities
 				known = append(known, string(fields.Get(i).Name()))
 			}
 			slices.Sort(known)
-			return status.Errorf(codes.InvalidArgument, "there is no parameter %.100q here, only: %s", name, strings.Join(known, ", "))
+			return fmt.Errorf("there is no parameter %.100q here, only: %s", name, strings.Join(known, ", "))
 		}
 	}
 	return (&runtime.DefaultQueryParser{}).Parse(msg, values, filter)
