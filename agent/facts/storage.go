@@ -62,7 +62,7 @@ func readVolumes(h *host.Host) ([]mount, error) {
 func volumesOf(mounts []mount) []mount {
 	var all []mount
 	for _, m := range mounts {
-		if m.point == "/" || filesystems[m.fstype] && !strings.HasPrefix(m.source, "/dev/loop") {
+		if m.point == "/" || filesystems[m.fstype] && !m.bound() && !strings.HasPrefix(m.source, "/dev/loop") {
 			all = append(all, m)
 		}
 	}

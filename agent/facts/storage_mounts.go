@@ -13,6 +13,8 @@ const maxMountinfo = 8 << 20
 type mount struct {
 	// device is the major and minor number: 8:1.
 	device string
+	// root is the folder of the file system that is mounted.
+	root string
 	// point is where it is mounted.
 	point          string
 	fstype, source string
@@ -26,6 +28,11 @@ func (m mount) key() string {
 	}
 	return m.device
 }
+
+// bound tells whether only a part of a file system is mounted: a folder or file
+// that is shown a second time, or to a container. Subvolumes of btrfs are parts
+// too, but what people mount.
+func (m mount) bound() bool { return m.root != "/" && m.fstype != "btrfs" }
 
 // decodeMountinfo reads mountinfo, whose lines are described in proc(5). A line
 // that is none is left out, with an error.
@@ -43,7 +50,7 @@ func decodeMountinfo(data []byte) ([]mount, error) {
 			bad.add(fmt.Errorf("mountinfo: line %.80q is not understood", line))
 			continue
 		}
-		out = append(out, mount{device: f[2], point: unescapeMount(f[4]), fstype: softwareText([]byte(f[end+1])), source: unescapeMount(f[end+2])})
+		out = append(out, mount{device: f[2], root: f[3], point: unescapeMount(f[4]), fstype: softwareText([]byte(f[end+1])), source: unescapeMount(f[end+2])})
 	}
 	return out, bad.err()
 }

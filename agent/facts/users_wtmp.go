@@ -58,7 +58,7 @@ func decodeLogins(tail []byte, size int64) ([]login, error) {
 // text or a time stands in its place.
 func (l loginLayout) fits(b []byte) bool {
 	for ; len(b) >= l.size; b = b[l.size:] {
-		if l.order.Uint32(b) > lastRecordKind {
+		if l.order.Uint16(b) > lastRecordKind || b[2] != 0 || b[3] != 0 {
 			return false
 		}
 	}
