@@ -90,6 +90,10 @@ type parts struct {
 // down again in the opposite order.
 func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err error) {
 	c, err := openCore(ctx, s, log, p.view)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		log.Info("collector stops before it was ready")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

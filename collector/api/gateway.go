@@ -69,7 +69,10 @@ func (g *gateway) close() error {
 		err = g.conn.Close()
 	}
 	g.server.Stop()
-	return errors.Join(err, <-g.served)
+	if served := <-g.served; !errors.Is(served, grpc.ErrServerStopped) {
+		err = errors.Join(err, served)
+	}
+	return err
 }
 
 // addressKey is the metadata in which the gateway tells who asked. Only the
