@@ -58,7 +58,8 @@ func decodeCPUInfo(data []byte) processors {
 	var socket, core string
 	sockets, cores := make(map[string]bool), make(map[[2]string]bool)
 	flush := func() {
-		if socket != "" {
+		// What stands before the first processor is of none.
+		if socket != "" && p.threads > 0 {
 			sockets[socket] = true
 			if core != "" {
 				cores[[2]string{socket, core}] = true

@@ -69,10 +69,8 @@ func volumesOf(mounts []mount) []mount {
 	// Of several on one point, the last covers the others.
 	slices.Reverse(all)
 	slices.SortStableFunc(all, func(a, b mount) int {
-		return cmp.Or(cmp.Compare(strings.Count(a.point, "/"), strings.Count(b.point, "/")), strings.Compare(a.point, b.point))
+		return cmp.Or(cmp.Compare(len(a.point), len(b.point)), strings.Compare(a.point, b.point))
 	})
-	// The root is by itself among the shortest.
-	slices.SortStableFunc(all, func(a, b mount) int { return cmp.Compare(len(a.point), len(b.point)) })
 	points, devices := make(map[string]bool), make(map[string]bool)
 	out := slices.DeleteFunc(all, func(m mount) bool {
 		again := points[m.point] || devices[m.key()]
