@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 )
 
 // Bounds of the interval at which agents check in.
@@ -87,7 +89,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		HTTPAddr: first("127.0.0.1:8470", flags.HTTPAddr, file.HTTPAddr), GRPCAddr: first("127.0.0.1:8471", flags.GRPCAddr, file.GRPCAddr),
 		TLSName:     first(nil, flags.TLSName, file.TLSName),
 		HTTPTLSCert: first("", flags.HTTPTLSCert, file.HTTPTLSCert), HTTPTLSKey: first("", flags.HTTPTLSKey, file.HTTPTLSKey),
-		MetricsPublic: first(false, flags.MetricsPublic, file.MetricsPublic), MinFree: first(1<<30, flags.MinFree, file.MinFree),
+		MetricsPublic: first(false, flags.MetricsPublic, file.MetricsPublic), MinFree: first(badgerkv.DefaultMinFree, flags.MinFree, file.MinFree),
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),

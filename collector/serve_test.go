@@ -250,6 +250,21 @@ func TestServeSaysWhyItCannotStart(t *testing.T) {
 	}
 }
 
+// Whoever stops a collector that is still starting gets a clean stop.
+func TestStopWhileStarting(t *testing.T) {
+	for _, engine := range []string{"memory", ""} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s := testSettings(t.TempDir())
+		if engine != "" {
+			s.Store = engine
+		}
+		if err := serve(ctx, s, slog.New(slog.DiscardHandler), nil); err != nil {
+			t.Errorf("store %s: %v", s.Store, err)
+		}
+	}
+}
+
 func TestRebuild(t *testing.T) {
 	r := start(t, testSettings(t.TempDir()), io.Discard)
 	if err := r.stop(); err != nil {
