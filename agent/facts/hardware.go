@@ -43,41 +43,6 @@ func learnName(_ context.Context, h *host.Host, d *pb.Device) error {
 	return err
 }
 
-// chassisClass has the class of each kind of chassis that tells one.
-var chassisClass = map[string]string{
-	"portable": "laptop", "laptop": "laptop", "notebook": "laptop", "sub notebook": "laptop",
-	"convertible": "laptop", "detachable": "laptop",
-	"tablet": "tablet", "hand held": "tablet",
-	"desktop": "desktop", "low profile desktop": "desktop", "pizza box": "desktop", "mini tower": "desktop",
-	"tower": "desktop", "all in one": "desktop", "space-saving": "desktop", "lunch box": "desktop",
-	"sealed-case pc": "desktop", "mini pc": "desktop", "stick pc": "desktop",
-	"main server chassis": "server", "rack mount chassis": "server", "blade": "server",
-	"blade enclosure": "server", "multi-system chassis": "server", "raid chassis": "server",
-	"iot gateway": "iot", "embedded pc": "iot",
-}
-
-// learnClass tells what the device is, from what the facts before it found:
-// whether it is virtual, in a cloud, and the kind of chassis. Where those do
-// not tell, nothing is said.
-func learnClass(_ context.Context, _ *host.Host, d *pb.Device) error {
-	hw := d.GetHardware()
-	switch {
-	case hw.GetCloud().GetProvider() != "":
-		d.Class = "cloud_instance"
-	case hw.GetVirtual():
-		d.Class = "virtual_machine"
-	default:
-		d.Class = chassisClass[hw.GetChassis()]
-	}
-	if d.Class == "" && hw.GetBattery() != nil {
-		d.Class = "laptop"
-	}
-	if d.Class == "" {
-		return fmt.Errorf("nothing tells the class: %w", errors.ErrUnsupported)
-	}
-	return nil
-}
-
 // learnTPM tells whether there is a TPM and of which version.
 func learnTPM(_ context.Context, h *host.Host, d *pb.Device) error {
 	const class = "sys/class/tpm"

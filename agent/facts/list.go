@@ -30,7 +30,6 @@ func All() []Fact {
 		{Name: "gpus", Section: section.Hardware, OS: linux, Learn: learnGPUs},
 		{Name: "tpm", Section: section.Hardware, OS: linux, Learn: learnTPM},
 		{Name: "name", Section: section.Hardware, OS: linux, Learn: learnName},
-		{Name: "class", Section: section.Hardware, OS: linux, Learn: learnClass},
 		{Name: "displays", Section: section.Peripherals, OS: linux, Learn: learnDisplays},
 		{Name: "usb", Section: section.Peripherals, OS: linux, Learn: learnUSB},
 		{Name: "os", Section: section.OS, OS: linux, Learn: learnOS},
