@@ -62,8 +62,8 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"collector/enroll", "collector/catalog", "collector/view", "collector/store", "pkg/...", schema},
-		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens",
+		Dir: "collector/api", May: []string{"collector/enroll", "collector/catalog", "collector/view", "collector/merge", "collector/store", "pkg/...", schema},
+		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
 		Dir: "collector/metrics", May: []string{"collector/view", "pkg/...", schema},
