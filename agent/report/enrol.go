@@ -102,6 +102,15 @@ func (a *Agent) renew(ctx context.Context) error {
 	if err := a.keep(id); err != nil {
 		return fmt.Errorf("renew the certificate: %w", err)
 	}
+	if name := id.certificate.Leaf.Subject.CommonName; name != "" && name != id.AgentID {
+		// The collector took this for a copy and made it an agent of its own.
+		a.Log.Warn("the collector gave this agent another id: its state folder was copied or restored", "agent_id", name, "was", id.AgentID)
+		id.AgentID = name
+		a.status, a.acknowledged = memory{}, packed{}
+		if err := a.Folder.write(identityFile, id); err != nil {
+			return err
+		}
+	}
 	a.Log.Info("certificate renewed", "renewal_sequence", id.Sequence, "certificate_ends", id.ends())
 	return nil
 }

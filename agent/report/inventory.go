@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
-	"unicode/utf8"
+	"unicode"
 
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
@@ -21,8 +21,13 @@ const (
 	maxReasonBytes = 512
 )
 
-// maxDecodedBytes is what the collector takes of one section, decoded.
-const maxDecodedBytes = 16 << 20
+// Bounds of the sections, decoded: together they stay within the 16 MiB and
+// 50,000 software rows that the collector takes.
+const (
+	maxSoftwareBytes = 12 << 20
+	maxSectionBytes  = 512 << 10
+	maxSoftwareRows  = 50_000
+)
 
 // Packer compresses sections. One is enough for any number of agents of a
 // process, and may be used by several goroutines at once.
@@ -40,7 +45,7 @@ func NewPacker(concurrency int) (*Packer, error) {
 		return nil, fmt.Errorf("make a zstd encoder: %w", err)
 	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(concurrency), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxDecodedBytes))
+		zstd.WithDecoderMaxMemory(maxSoftwareBytes))
 	if err != nil {
 		return nil, fmt.Errorf("make a zstd decoder: %w", err)
 	}
@@ -66,8 +71,8 @@ type Inventory struct {
 }
 
 // Pack makes an observation ready. A section that the observation does not
-// list is complete. A section that is too large to be taken is reported as
-// failed, so that the others arrive.
+// list is complete. One that cannot be encoded, or is too large to be taken, is
+// reported as failed, so that the others arrive.
 func (p *Packer) Pack(o *pb.Observation) (*Inventory, error) {
 	inv := &Inventory{observedAt: o.GetObservedAt(), problems: bounded(o.GetProblems())}
 	states := map[string]*pb.SectionStatus{}
@@ -97,12 +102,20 @@ func (p *Packer) pack(d *pb.Device, name string, st *pb.SectionStatus) (packed, 
 	if h.State != section.Complete && h.State != section.Partial {
 		return packed{header: h}, nil
 	}
-	encoded, err := section.Encode(d, name)
-	if err != nil {
-		return packed{}, fmt.Errorf("pack the inventory: %w", err)
+	limit := maxSectionBytes
+	if name == section.Software {
+		limit = maxSoftwareBytes
+		if n := len(d.GetSoftware()); n > maxSoftwareRows {
+			d = &pb.Device{Software: d.GetSoftware()[:maxSoftwareRows]}
+			h.State, h.Reason = section.Partial, fmt.Sprintf("%d rows, of which a report takes %d", n, maxSoftwareRows)
+		}
 	}
-	if len(encoded) > maxDecodedBytes {
-		h.State, h.Reason = section.Failed, fmt.Sprintf("%d bytes are more than a section may have (%d)", len(encoded), maxDecodedBytes)
+	encoded, err := section.Encode(d, name)
+	if err == nil && len(encoded) > limit {
+		err = fmt.Errorf("%d bytes are more than the section may have (%d)", len(encoded), limit)
+	}
+	if err != nil {
+		h.State, h.Reason = section.Failed, clip(err.Error())
 		return packed{header: h}, nil
 	}
 	if h.Digest, err = section.Digest(name, encoded); err != nil {
@@ -150,12 +163,16 @@ func bounded(all []*pb.Problem) []*pb.Problem {
 	return out
 }
 
+// clip makes a text of the machine fit for a report: short, valid UTF-8, and
+// without the control characters that the collector refuses.
 func clip(s string) string {
 	if len(s) > maxReasonBytes {
 		s = s[:maxReasonBytes-3] + "..."
 	}
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
 }

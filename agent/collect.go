@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/rollcall-itam/rollcall/agent/facts"
+	"github.com/rollcall-itam/rollcall/agent/host"
+	"github.com/rollcall-itam/rollcall/agent/report"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+type collectCommand struct {
+	Output string `short:"o" enum:"json" default:"json" help:"Format: json."`
+}
+
+// Run prints this machine's observation.
+func (c collectCommand) Run(world outside) error {
+	h := host.Live()
+	o := facts.Observe(context.Background(), h, facts.Options{})
+	o.SourceId = machine(h, o).Hostname
+	out, err := protojson.MarshalOptions{UseProtoNames: true, Multiline: true, Indent: "  "}.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("print the observation: %w", err)
+	}
+	_, err = world.stdout.Write(append(out, '\n'))
+	return err
+}
+
+// machine gathers what the report client needs to know of where it runs.
+func machine(h *host.Host, o *pb.Observation) report.Machine {
+	d := o.GetDevice()
+	m := report.Machine{
+		Hostname: d.GetNetwork().GetHostname(), BootID: line(h.FS, "proc/sys/kernel/random/boot_id"),
+		IDs: map[string]string{
+			report.IDSystemUUID:  d.GetHardware().GetUuid(),
+			report.IDSerial:      d.GetHardware().GetSerial(),
+			report.IDBoardSerial: d.GetHardware().GetBoardSerial(),
+			report.IDMachine:     line(h.FS, "etc/machine-id"),
+		},
+	}
+	if m.Hostname == "" {
+		m.Hostname, _ = os.Hostname()
+	}
+	if t := d.GetOs().GetBootedAt(); m.BootID == "" && t.IsValid() {
+		// Systems without a boot id: the minute, since it is computed anew from
+		// a clock that is corrected meanwhile.
+		m.BootID = t.AsTime().Round(time.Minute).Format("2006-01-02T15:04Z")
+	}
+	return m
+}
+
+// line returns the one line that a small file holds, or nothing.
+func line(fsys fs.FS, name string) string {
+	b, err := fs.ReadFile(fsys, name)
+	if err != nil || len(b) > 256 {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
+)
+
+// Defaults and bounds of the intervals. The bounds hold for what the collector
+// asks for, too.
+const (
+	defaultCheckIn   = 5 * time.Minute
+	defaultInventory = time.Hour
+	minInterval      = 10 * time.Second
+	maxInterval      = 24 * time.Hour
+)
+
+// maxConfigBytes bounds a configuration file.
+const maxConfigBytes = 1 << 20
+
+// layer is one source of settings: the flags with the environment behind them,
+// or the file. Nil means that it does not say.
+type layer struct {
+	Collector         *string        `yaml:"collector" env:"ROLLCALL_AGENT_COLLECTOR" placeholder:"HOST:8471" help:"Address of the collector."`
+	CAFile            *string        `yaml:"ca_file" name:"ca-file" env:"ROLLCALL_AGENT_CA_FILE" placeholder:"FILE" help:"PEM file of the authority that signs the collector's certificate."`
+	CAPin             *string        `yaml:"ca_pin" name:"ca-pin" env:"ROLLCALL_AGENT_CA_PIN" placeholder:"sha256:HEX" help:"Pin of that authority, instead of its file."`
+	TokenFile         *string        `yaml:"token_file" env:"ROLLCALL_AGENT_TOKEN_FILE" placeholder:"FILE" help:"File with the enrolment token; - reads standard input."`
+	StateDir          *string        `yaml:"state_dir" env:"ROLLCALL_AGENT_STATE_DIR" placeholder:"DIR" help:"Folder of the agent's key and certificate."`
+	CheckInInterval   *time.Duration `yaml:"check_in_interval" env:"ROLLCALL_AGENT_CHECK_IN_INTERVAL" placeholder:"5m" help:"Time between check-ins, unless the collector asks for another (10s to 24h)."`
+	InventoryInterval *time.Duration `yaml:"inventory_interval" env:"ROLLCALL_AGENT_INVENTORY_INTERVAL" placeholder:"1h" help:"Time between readings of the machine, unless the collector asks for another (10s to 24h)."`
+	Proxy             *string        `yaml:"proxy" env:"ROLLCALL_AGENT_PROXY" placeholder:"URL" help:"HTTP proxy to reach the collector through; direct for none. Without it, HTTPS_PROXY and NO_PROXY count."`
+	LogLevel          *string        `yaml:"log_level" env:"ROLLCALL_AGENT_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
+	LogFormat         *string        `yaml:"log_format" env:"ROLLCALL_AGENT_LOG_FORMAT" placeholder:"text" help:"text or json."`
+}
+
+// configFlags are those of the commands that need the settings.
+type configFlags struct {
+	Config string `env:"ROLLCALL_AGENT_CONFIG" placeholder:"FILE" help:"Configuration file (YAML); flags and ROLLCALL_AGENT_... variables outrank it."`
+	layer  `embed:""`
+}
+
+// settings are what is in force.
+type settings struct {
+	Collector         string        `yaml:"collector"`
+	CAFile            string        `yaml:"ca_file"`
+	CAPin             string        `yaml:"ca_pin"`
+	TokenFile         string        `yaml:"token_file"`
+	StateDir          string        `yaml:"state_dir"`
+	CheckInInterval   time.Duration `yaml:"check_in_interval"`
+	InventoryInterval time.Duration `yaml:"inventory_interval"`
+	Proxy             string        `yaml:"proxy"`
+	LogLevel          string        `yaml:"log_level"`
+	LogFormat         string        `yaml:"log_format"`
+
+	level slog.Level
+	pin   tlsconf.Pin
+}
+
+// settings joins the layers and checks the result.
+func (c configFlags) settings() (settings, error) {
+	file, err := readConfig(c.Config)
+	if err != nil {
+		return settings{}, err
+	}
+	flags := c.layer
+	s := settings{
+		Collector: first("", flags.Collector, file.Collector), CAFile: first("", flags.CAFile, file.CAFile), CAPin: first("", flags.CAPin, file.CAPin),
+		TokenFile: first("", flags.TokenFile, file.TokenFile), StateDir: first(defaultStateDir(runtime.GOOS, os.Getenv), flags.StateDir, file.StateDir),
+		CheckInInterval:   first(defaultCheckIn, flags.CheckInInterval, file.CheckInInterval),
+		InventoryInterval: first(defaultInventory, flags.InventoryInterval, file.InventoryInterval),
+		Proxy:             first("", flags.Proxy, file.Proxy),
+		LogLevel:          first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
+	}
+	return s, s.check()
+}
+
+// first returns the value of the first layer that says one.
+func first[T any](otherwise T, layers ...*T) T {
+	for _, v := range layers {
+		if v != nil {
+			return *v
+		}
+	}
+	return otherwise
+}
+
+func (s *settings) check() error {
+	if err := s.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return fmt.Errorf("log_level %q: want debug, info, warn or error", s.LogLevel)
+	}
+	if s.LogFormat != "text" && s.LogFormat != "json" {
+		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
+	}
+	for name, d := range map[string]time.Duration{"check_in_interval": s.CheckInInterval, "inventory_interval": s.InventoryInterval} {
+		if d < minInterval || d > maxInterval {
+			return fmt.Errorf("%s %s: want %s to %s", name, d, minInterval, maxInterval)
+		}
+	}
+	if s.CAPin != "" {
+		var err error
+		if s.pin, err = tlsconf.ParsePin(s.CAPin); err != nil {
+			return err
+		}
+	}
+	if s.CAPin != "" && s.CAFile != "" {
+		return errors.New("give ca_file or ca_pin, not both")
+	}
+	return nil
+}
+
+// masked returns the settings without secrets.
+func (s settings) masked() settings {
+	if u, err := url.Parse(s.Proxy); err == nil {
+		s.Proxy = u.Redacted()
+	} else {
+		s.Proxy = "(not a URL)"
+	}
+	return s
+}
+
+// readConfig reads a configuration file strictly. Without a name, the usual
+// file is read where it exists.
+func readConfig(name string) (layer, error) {
+	usual := name == ""
+	if usual {
+		name = defaultConfig(runtime.GOOS, os.Getenv)
+	}
+	f, err := os.Open(name)
+	if usual && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+		return layer{}, nil
+	}
+	if err != nil {
+		return layer{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfigBytes))
+	if err != nil {
+		return layer{}, fmt.Errorf("read the configuration %s: %w", name, err)
+	}
+	l, err := decodeConfig(b)
+	if err != nil {
+		return layer{}, fmt.Errorf("configuration %s: %w", name, err)
+	}
+	return l, nil
+}
+
+func decodeConfig(b []byte) (layer, error) {
+	var l layer
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
+		// The library names our type, which tells a reader nothing.
+		return layer{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type main.layer", " is unknown"))
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return layer{}, errors.New("more than one document")
+	}
+	return l, nil
+}
+
+// defaultConfig is where the configuration of an installed agent stands.
+func defaultConfig(goos string, getenv func(string) string) string {
+	switch goos {
+	case "windows":
+		return filepath.Join(getenv("ProgramData"), "Rollcall", "agent.yaml")
+	case "darwin":
+		return "/Library/Application Support/Rollcall/agent.yaml"
+	}
+	return "/etc/rollcall/agent.yaml"
+}
+
+// defaultStateDir is where an installed agent keeps its state.
+func defaultStateDir(goos string, getenv func(string) string) string {
+	switch goos {
+	case "windows":
+		return filepath.Join(getenv("ProgramData"), "Rollcall", "agent")
+	case "darwin":
+		return "/Library/Application Support/Rollcall/agent"
+	}
+	return "/var/lib/rollcall-agent"
+}
+
+type configCommands struct {
+	Check checkCommand `cmd:"" help:"Check the configuration and print what is in force, without secrets."`
+}
+
+type checkCommand struct{ configFlags }
+
+// Run prints the effective settings as YAML.
+func (c checkCommand) Run(world outside) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	out, err := yaml.Marshal(s.masked())
+	if err != nil {
+		return fmt.Errorf("print the settings: %w", err)
+	}
+	_, err = world.stdout.Write(out)
+	return err
+}

@@ -1,0 +1,100 @@
+// Command rollcall-agent reads the machine it runs on and reports it to the
+// Rollcall collector.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
+)
+
+// Bounds of the heap: the agent is small, and stays so after a large scan.
+const (
+	gcPercent   = 50
+	memoryLimit = 48 << 20
+)
+
+// command is the command line.
+type command struct {
+	Run       runCommand     `cmd:"" help:"Report this machine to the collector until stopped."`
+	Collect   collectCommand `cmd:"" help:"Print what would be reported, as JSON; needs no collector."`
+	Config    configCommands `cmd:"" help:"Look at the configuration."`
+	Install   installCommand `cmd:"" help:"Install the agent as a service that starts with the machine."`
+	Uninstall controlCommand `cmd:"" help:"Remove the service; the state folder stays."`
+	Start     controlCommand `cmd:"" help:"Start the installed service."`
+	Stop      controlCommand `cmd:"" help:"Stop the installed service."`
+	Status    statusCommand  `cmd:"" help:"Show the service and what the agent last heard of its collector."`
+	Version   versionCommand `cmd:"" help:"Print the version."`
+}
+
+// outside is what commands use of the world around the program.
+type outside struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// getenv reads one variable of the environment.
+	getenv func(string) string
+}
+
+func main() {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+	os.Exit(execute(os.Args[1:], outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
+}
+
+// execute runs one command line and returns the program's exit code.
+func execute(args []string, world outside) int {
+	var c command
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("rollcall-agent"), kong.Writers(world.stdout, world.stderr),
+		kong.Description("Reports what this machine is and runs to the Rollcall collector."),
+		kong.Exit(func(code int) { exit = code }), kong.UsageOnError())
+	if err != nil {
+		fmt.Fprintln(world.stderr, "rollcall-agent:", err)
+		return 1
+	}
+	ctx, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
+	if err == nil {
+		err = ctx.Run(world)
+	} else {
+		err = fmt.Errorf("%w (see rollcall-agent --help)", err)
+	}
+	var logged loggedError
+	if errors.As(err, &logged) {
+		return 1
+	}
+	if err != nil {
+		fmt.Fprintln(world.stderr, "rollcall-agent:", err)
+		return 1
+	}
+	return 0
+}
+
+// loggedError is an error that was told already.
+type loggedError struct{ error }
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(world outside) error {
+	fmt.Fprintln(world.stdout, "rollcall-agent", buildinfo.Version())
+	return nil
+}
+
+// newLogger returns the logger that the settings ask for.
+func newLogger(w io.Writer, s settings) *slog.Logger {
+	o := &slog.HandlerOptions{Level: s.level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

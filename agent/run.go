@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/agent/facts"
+	"github.com/rollcall-itam/rollcall/agent/host"
+	"github.com/rollcall-itam/rollcall/agent/report"
+	"github.com/rollcall-itam/rollcall/agent/service"
+	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+type runCommand struct {
+	configFlags
+	Once    bool `help:"Enrol if needed, report, and exit once that is acknowledged."`
+	Service bool `hidden:"" help:"Obey the operating system's service manager."`
+}
+
+// Run reports until it is told to stop.
+func (c runCommand) Run(world outside) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	log := newLogger(world.stderr, s)
+	if s.Collector == "" {
+		return errors.New("no collector given: set --collector HOST:8471, or collector: in the configuration")
+	}
+	folder, err := report.OpenFolder(s.StateDir)
+	if err != nil {
+		return err
+	}
+	unlock, err := service.Lock(s.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := host.LowerPriority(); err != nil {
+		log.Debug("priority cannot be lowered", "error", err)
+	}
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+
+	o, err := options(s, folder, world.stdin, log)
+	if err != nil {
+		return err
+	}
+	work := func(ctx context.Context) error { return c.report(ctx, s, o) }
+	if c.Service {
+		sv, err := service.New(nil, work)
+		if err != nil {
+			return err
+		}
+		return sv.Run()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return work(ctx)
+}
+
+// report reads the machine a first time, which tells which machine this is, and
+// goes on from there.
+func (c runCommand) report(ctx context.Context, s settings, o report.Options) error {
+	h, list := host.Live(), facts.All()
+	collect := func(ctx context.Context) (*pb.Observation, error) {
+		return facts.Observe(ctx, h, facts.Options{Facts: list}), ctx.Err()
+	}
+	l := &loop{collect: collect, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
+		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
+	first, err := collect(ctx)
+	if err != nil {
+		return stopOr(ctx, err)
+	}
+	o.Machine = machine(h, first)
+	agent, err := report.New(o)
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	l.agent = agent
+	if l.current, err = o.Packer.Pack(first); err != nil {
+		return err
+	}
+	l.readAt, l.readIn = time.Now(), report.Spread(s.InventoryInterval, rand.Float64)
+	if c.Once {
+		return stopOr(ctx, l.once(ctx))
+	}
+	o.Log.Info("agent started", "version", o.Version, "collector", s.Collector, "agent_id", agent.ID())
+	err = l.run(ctx)
+	o.Log.Info("agent stopped")
+	return err
+}
+
+// options turns settings into what the report client needs.
+func options(s settings, folder report.Folder, stdin io.Reader, log *slog.Logger) (report.Options, error) {
+	proxy, err := report.ProxySetting(s.Proxy)
+	if err != nil {
+		return report.Options{}, err
+	}
+	packer, err := report.NewPacker(1)
+	if err != nil {
+		return report.Options{}, err
+	}
+	o := report.Options{
+		Dialer: report.Dialer{Addr: s.Collector, Proxy: proxy}, Trust: report.Trust{Pin: s.pin}, Folder: folder, Packer: packer,
+		Version: buildinfo.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Log: log,
+		Token: tokenReader(s.TokenFile, stdin),
+	}
+	if s.CAFile != "" {
+		text, err := os.ReadFile(s.CAFile)
+		if err != nil {
+			return report.Options{}, fmt.Errorf("read the CA file: %w", err)
+		}
+		if o.Trust.Authorities, err = report.ParseCAFile(text); err != nil {
+			return report.Options{}, fmt.Errorf("%s: %w", s.CAFile, err)
+		}
+	}
+	return o, nil
+}
+
+// tokenReader returns a function that reads the token when it is needed:
+// standard input once, a file each time, since an administrator may replace it.
+func tokenReader(name string, stdin io.Reader) func() (report.Token, error) {
+	var read *report.Token
+	return func() (report.Token, error) {
+		switch {
+		case name == "":
+			return report.Token{}, report.ErrNoToken
+		case name == "-" && read != nil:
+			return *read, nil
+		case name == "-":
+			t, err := report.ReadToken(stdin)
+			if err == nil {
+				read = &t
+			}
+			return t, err
+		}
+		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return report.Token{}, fmt.Errorf("there is no file %s: %w", name, report.ErrNoToken)
+		}
+		if err != nil {
+			return report.Token{}, fmt.Errorf("read the token file: %w", err)
+		}
+		t, err := report.ReadToken(bytes.NewReader(b))
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", name, err)
+		}
+		return t, nil
+	}
+}
+
+// stopOr returns err, unless it came of the order to stop.
+func stopOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
