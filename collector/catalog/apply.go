@@ -122,15 +122,26 @@ func (f *filing) file(held *pb.Observation, s *Statement) error {
 	return f.regroup(o, member, keys)
 }
 
-func (f *filing) software(s SoftwareChange) error {
+func (f *filing) software(s SoftwareChange) (err error) {
 	switch {
 	case s.Replace:
+		f.rows = len(s.Added)
 		return f.tx.ReplaceSoftware(f.ref, s.Added)
 	case len(s.Removed)+len(s.Added) > 0:
-		_, err := f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
-		return err
+		f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
+	default:
+		f.rows, err = f.countRows(f.ref)
 	}
-	return nil
+	return err
+}
+
+// countRows returns how many software rows an observation states, -1 for none.
+func (f *filing) countRows(ref store.Ref) (int, error) {
+	rows, err := f.tx.SoftwareCount(ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return -1, nil
+	}
+	return rows, err
 }
 
 // claim brings the identifier index up to date.

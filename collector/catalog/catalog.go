@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,8 @@ type Catalog struct {
 	seen     *seen
 	sequence atomic.Uint64
 	onChange []func(Change)
+	// kinds remembers the kind of each declared source.
+	kinds sync.Map
 }
 
 // Change tells that an asset came to be, changed, or is no more.
@@ -53,6 +56,7 @@ func (c *Catalog) DeclareSource(ctx context.Context, r *pb.SourceRecord) error {
 	if err != nil {
 		return fmt.Errorf("declare source %s: %w", r.GetId(), err)
 	}
+	c.kinds.Store(r.GetId(), r.GetKind())
 	return nil
 }
 

@@ -25,15 +25,16 @@ type filing struct {
 	catalog   *Catalog
 	tx        *store.Tx
 	ref       store.Ref
-	kinds     map[string]string
 	claimants map[identity.Key][]store.Ref
 	asset     string
-	observed  time.Time
-	changes   []Change
+	// rows is how many software rows ref states, -1 for none.
+	rows     int
+	observed time.Time
+	changes  []Change
 }
 
 func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
-	return &filing{catalog: c, tx: tx, ref: ref, kinds: make(map[string]string), claimants: make(map[identity.Key][]store.Ref)}
+	return &filing{catalog: c, tx: tx, ref: ref, claimants: make(map[identity.Key][]store.Ref)}
 }
 
 // part is one member of an asset, loaded.
@@ -45,14 +46,16 @@ type part struct {
 }
 
 func (f *filing) kind(source string) (string, error) {
-	if k, ok := f.kinds[source]; ok {
-		return k, nil
+	if k, ok := f.catalog.kinds.Load(source); ok {
+		return k.(string), nil
 	}
 	r, err := f.tx.Source(source)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", fmt.Errorf("%w: %q: declare it first with PUT /v1/sources/%s", ErrUndeclared, source, source)
 	}
-	f.kinds[source] = r.GetKind()
+	if err == nil {
+		f.catalog.kinds.Store(source, r.GetKind())
+	}
 	return r.GetKind(), err
 }
 
@@ -114,12 +117,11 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		if err != nil {
 			return err
 		}
-		rows, err := f.tx.SoftwareCount(p.ref)
-		if errors.Is(err, store.ErrNotFound) {
-			rows, err = -1, nil
-		}
-		if err != nil {
-			return err
+		rows := f.rows
+		if p.ref != f.ref {
+			if rows, err = f.countRows(p.ref); err != nil {
+				return err
+			}
 		}
 		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: kind, FirstSeen: p.member.GetFirstSeen().AsTime(), SoftwareRows: rows})
 	}

@@ -32,16 +32,23 @@ var ErrInvalidRow = errors.New("invalid software row")
 // times.
 type titleID uint64
 
-// Row is one software row of one device, ready to be stored.
-type Row struct {
+// entry is what a device's software set holds of one row.
+type entry struct {
 	title titleID
-	// body is the encoded title: a Software message without times.
-	body []byte
 	// Unix seconds; 0 where not stated.
 	installed, lastUsed int64
 }
 
-func compareRows(a, b Row) int {
+// Row is one software row of one device, ready to be stored.
+type Row struct {
+	entry
+	// body is the encoded title: a Software message without times.
+	body []byte
+}
+
+func compareRows(a, b Row) int { return compareEntries(a.entry, b.entry) }
+
+func compareEntries(a, b entry) int {
 	if a.title != b.title {
 		return cmp.Compare(a.title, b.title)
 	}

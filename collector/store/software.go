@@ -31,10 +31,14 @@ func (t *Tx) ReplaceSoftware(ref Ref, rows []Row) error {
 	if err := t.putTitles(rows); err != nil {
 		return err
 	}
-	if err := t.setValue(softwareKey(ref, partChanges), changes{base: len(rows), now: len(rows)}.encode()); err != nil {
+	return t.putBase(ref, entries(rows))
+}
+
+func (t *Tx) putBase(ref Ref, set []entry) error {
+	if err := t.setValue(softwareKey(ref, partChanges), changes{base: len(set), now: len(set)}.encode()); err != nil {
 		return err
 	}
-	return t.setValue(softwareKey(ref, partBase), encodeBase(rows))
+	return t.setValue(softwareKey(ref, partBase), encodeBase(set))
 }
 
 // DeleteSoftware removes all software of an observation.
@@ -53,7 +57,7 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.deltas = append(c.deltas, delta{removed: removed, added: added})
+	c.deltas = append(c.deltas, delta{removed: entries(removed), added: entries(added)})
 	c.now = max(0, c.now+len(added)-len(removed))
 	if b := c.encode(); len(b) <= max(foldMin, 8*c.base/foldShare) {
 		return c.now, t.setValue(softwareKey(ref, partChanges), b)
@@ -62,7 +66,7 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(rows), t.ReplaceSoftware(ref, rows)
+	return len(rows), t.putBase(ref, rows)
 }
 
 // SoftwareCount returns how many software rows an observation has, and
@@ -121,7 +125,7 @@ func (t *Tx) changes(ref Ref) (changes, error) {
 
 // rows returns the base of an observation's software with its changes applied,
 // sorted.
-func (t *Tx) rows(ref Ref, c changes) ([]Row, error) {
+func (t *Tx) rows(ref Ref, c changes) ([]entry, error) {
 	b, err := t.value(softwareKey(ref, partBase))
 	if err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
@@ -130,8 +134,8 @@ func (t *Tx) rows(ref Ref, c changes) ([]Row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
-	for _, d := range c.deltas {
-		rows = apply(rows, d)
+	if len(c.deltas) > 0 {
+		rows = apply(rows, net(c.deltas))
 	}
 	return rows, nil
 }

@@ -10,7 +10,7 @@ import (
 var errDamagedSet = errors.New("packed software is damaged: restore a backup, or let the agent report anew")
 
 // delta is one change of a device's software; both lists are sorted.
-type delta struct{ removed, added []Row }
+type delta struct{ removed, added []entry }
 
 // changes is what happened to a device's software since its base was packed:
 // how many rows the base has, how many there are now, and the deltas between.
@@ -19,41 +19,78 @@ type changes struct {
 	deltas    []delta
 }
 
-// apply returns sorted rows without the removed and with the added ones, which
-// are sorted too. A row whose times differ from those held is found by its
-// title.
-func apply(rows []Row, d delta) []Row {
-	drop := make(map[int]bool, len(d.removed))
-	for _, r := range d.removed {
-		i, exact := slices.BinarySearchFunc(rows, r, compareRows)
-		if !exact {
-			i = sort.Search(len(rows), func(i int) bool { return rows[i].title >= r.title })
+// entries returns what the set of rows holds, in their order.
+func entries(rows []Row) []entry {
+	out := make([]entry, len(rows))
+	for i, r := range rows {
+		out[i] = r.entry
+	}
+	return out
+}
+
+// net folds deltas into one that leads to the same set.
+func net(deltas []delta) delta {
+	if len(deltas) == 1 {
+		return deltas[0]
+	}
+	count := make(map[entry]int)
+	for _, d := range deltas {
+		for _, e := range d.removed {
+			count[e]--
 		}
-		for i < len(rows) && drop[i] {
+		for _, e := range d.added {
+			count[e]++
+		}
+	}
+	var out delta
+	for e, n := range count {
+		for ; n < 0; n++ {
+			out.removed = append(out.removed, e)
+		}
+		for ; n > 0; n-- {
+			out.added = append(out.added, e)
+		}
+	}
+	slices.SortFunc(out.removed, compareEntries)
+	slices.SortFunc(out.added, compareEntries)
+	return out
+}
+
+// apply returns a sorted set without the removed and with the added entries,
+// which are sorted too. An entry to remove whose times differ from those held
+// is found by its title.
+func apply(set []entry, d delta) []entry {
+	drop := make(map[int]bool, len(d.removed))
+	for _, e := range d.removed {
+		i, exact := slices.BinarySearchFunc(set, e, compareEntries)
+		if !exact {
+			i = sort.Search(len(set), func(i int) bool { return set[i].title >= e.title })
+		}
+		for i < len(set) && drop[i] {
 			i++
 		}
-		if i < len(rows) && rows[i].title == r.title {
+		if i < len(set) && set[i].title == e.title {
 			drop[i] = true
 		}
 	}
-	out := make([]Row, 0, len(rows)+len(d.added))
+	out := make([]entry, 0, len(set)+len(d.added))
 	added := d.added
-	for i, r := range rows {
-		if drop[i] {
+	for i, e := range set {
+		if len(drop) > 0 && drop[i] {
 			continue
 		}
-		for len(added) > 0 && compareRows(added[0], r) < 0 {
+		for len(added) > 0 && compareEntries(added[0], e) < 0 {
 			out, added = append(out, added[0]), added[1:]
 		}
-		out = append(out, r)
+		out = append(out, e)
 	}
 	return append(out, added...)
 }
 
-// encodeBase packs sorted rows: their number, their title ids, a table of the
+// encodeBase packs sorted entries: their number, their title ids, a table of the
 // distinct times, and for each row the place of its two times in that table. A
 // 1,000-title device takes about 10 KB.
-func encodeBase(rows []Row) []byte {
+func encodeBase(rows []entry) []byte {
 	times := make([]int64, 0, 2*len(rows))
 	for _, r := range rows {
 		times = append(times, r.installed, r.lastUsed)
@@ -87,13 +124,13 @@ func encodeBase(rows []Row) []byte {
 	return b
 }
 
-func decodeBase(b []byte) ([]Row, error) {
+func decodeBase(b []byte) ([]entry, error) {
 	r := reader{b: b}
 	n := r.uvarint()
 	if n > uint64(len(r.b)/8) {
 		return nil, errDamagedSet
 	}
-	rows := make([]Row, n)
+	rows := make([]entry, n)
 	for i := range rows {
 		rows[i].title = r.title()
 	}
@@ -120,7 +157,7 @@ func (c changes) encode() []byte {
 	b := binary.AppendUvarint(nil, uint64(c.base))
 	b = binary.AppendUvarint(b, uint64(c.now))
 	for _, d := range c.deltas {
-		for _, rows := range [][]Row{d.removed, d.added} {
+		for _, rows := range [][]entry{d.removed, d.added} {
 			b = binary.AppendUvarint(b, uint64(len(rows)))
 			for _, r := range rows {
 				b = binary.BigEndian.AppendUint64(b, uint64(r.title))
@@ -140,14 +177,14 @@ func decodeChanges(b []byte) (changes, error) {
 	}
 	for len(r.b) > 0 {
 		var d delta
-		for _, rows := range []*[]Row{&d.removed, &d.added} {
+		for _, rows := range []*[]entry{&d.removed, &d.added} {
 			n := r.uvarint()
 			if n > uint64(len(r.b)) {
 				return changes{}, errDamagedSet
 			}
-			*rows = make([]Row, n)
+			*rows = make([]entry, n)
 			for i := range *rows {
-				(*rows)[i] = Row{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
+				(*rows)[i] = entry{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
 			}
 		}
 		c.deltas = append(c.deltas, d)

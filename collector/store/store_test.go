@@ -209,7 +209,7 @@ func TestPackedSizeOfAThousandTitles(t *testing.T) {
 		in = append(in, &pb.Software{Kind: "deb", Name: fmt.Sprintf("package-%d", i), Version: fmt.Sprint(i, ".1-2"), Publisher: "Debian", Architecture: "amd64",
 			InstalledAt: &timestamppb.Timestamp{Seconds: 1700000000 + int64(i%300)*86400}, SizeBytes: proto.Int64(int64(i) << 12)})
 	}
-	if n := len(encodeBase(parse(t, s, in...))); n > 12<<10 {
+	if n := len(encodeBase(entries(parse(t, s, in...)))); n > 12<<10 {
 		t.Errorf("a device with 1,000 titles takes %d bytes, want at most 12 KB", n)
 	} else {
 		t.Logf("%d bytes", n)
@@ -287,7 +287,7 @@ func FuzzParseRows(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := decodeBase(encodeBase(rows))
+		again, err := decodeBase(encodeBase(entries(rows)))
 		if err != nil || len(again) != len(rows) {
 			t.Fatalf("%d rows packed, %d unpacked, %v", len(rows), len(again), err)
 		}
@@ -296,8 +296,8 @@ func FuzzParseRows(f *testing.F) {
 
 func FuzzPackedSoftware(f *testing.F) {
 	s := open(f)
-	f.Add(encodeBase(parse(f, s, &pb.Software{Name: "a"}, &pb.Software{Name: "b", InstalledAt: &timestamppb.Timestamp{Seconds: 9}})))
-	f.Add(changes{base: 1, now: 2, deltas: []delta{{added: parse(f, s, &pb.Software{Name: "a"})}}}.encode())
+	f.Add(encodeBase(entries(parse(f, s, &pb.Software{Name: "a"}, &pb.Software{Name: "b", InstalledAt: &timestamppb.Timestamp{Seconds: 9}}))))
+	f.Add(changes{base: 1, now: 2, deltas: []delta{{added: entries(parse(f, s, &pb.Software{Name: "a"}))}}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rows, err := decodeBase(b); err == nil && len(rows) > len(b) {
 			t.Errorf("%d rows out of %d bytes", len(rows), len(b))
