@@ -28,8 +28,10 @@ func newSeen() *seen {
 }
 
 // Seen notes that a source confirmed at a time what it last said under ref. It
-// costs no write of its own: Run stores such notes in bulk each minute.
+// costs no write of its own: Run stores such notes in bulk each minute, to the
+// second, and so they are kept from the beginning: a restart changes nothing.
 func (c *Catalog) Seen(ref store.Ref, at time.Time) {
+	at = at.Truncate(time.Second)
 	c.seen.mu.Lock()
 	defer c.seen.mu.Unlock()
 	if at.After(c.seen.at[ref]) {
