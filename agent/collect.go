@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,11 +27,17 @@ func (c collectCommand) Run(world outside) error {
 	h := host.Live()
 	o := facts.Observe(context.Background(), h, facts.Options{})
 	o.SourceId = machine(h, o).Hostname
-	out, err := protojson.MarshalOptions{UseProtoNames: true, Multiline: true, Indent: "  "}.Marshal(o)
+	out, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("print the observation: %w", err)
 	}
-	_, err = world.stdout.Write(append(out, '\n'))
+	// protojson varies its white space from build to build, on purpose.
+	var text bytes.Buffer
+	if err := json.Indent(&text, out, "", "  "); err != nil {
+		return fmt.Errorf("print the observation: %w", err)
+	}
+	text.WriteByte('\n')
+	_, err = text.WriteTo(world.stdout)
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/rollcall-itam/rollcall/agent/report"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
 )
 
@@ -104,10 +105,11 @@ func (s *settings) check() error {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
 	}
-	for name, d := range map[string]time.Duration{"check_in_interval": s.CheckInInterval, "inventory_interval": s.InventoryInterval} {
-		if d < minInterval || d > maxInterval {
-			return fmt.Errorf("%s %s: want %s to %s", name, d, minInterval, maxInterval)
-		}
+	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval)); err != nil {
+		return err
+	}
+	if _, err := report.ProxySetting(s.Proxy); err != nil {
+		return err
 	}
 	if s.CAPin != "" {
 		var err error
@@ -117,6 +119,13 @@ func (s *settings) check() error {
 	}
 	if s.CAPin != "" && s.CAFile != "" {
 		return errors.New("give ca_file or ca_pin, not both")
+	}
+	return nil
+}
+
+func bounded(name string, d time.Duration) error {
+	if d < minInterval || d > maxInterval {
+		return fmt.Errorf("%s %s: want %s to %s", name, d, minInterval, maxInterval)
 	}
 	return nil
 }
@@ -146,9 +155,12 @@ func readConfig(name string) (layer, error) {
 		return layer{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxConfigBytes))
+	b, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
 	if err != nil {
 		return layer{}, fmt.Errorf("read the configuration %s: %w", name, err)
+	}
+	if len(b) > maxConfigBytes {
+		return layer{}, fmt.Errorf("configuration %s: larger than %d bytes", name, maxConfigBytes)
 	}
 	l, err := decodeConfig(b)
 	if err != nil {
@@ -163,7 +175,8 @@ func decodeConfig(b []byte) (layer, error) {
 	d.KnownFields(true)
 	if err := d.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
 		// The library names our type, which tells a reader nothing.
-		return layer{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type main.layer", " is unknown"))
+		text := strings.ReplaceAll(err.Error(), " not found in type main.layer", " is unknown")
+		return layer{}, errors.New(strings.ReplaceAll(text, "main.layer", "settings"))
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return layer{}, errors.New("more than one document")
@@ -199,11 +212,21 @@ type configCommands struct {
 
 type checkCommand struct{ configFlags }
 
-// Run prints the effective settings as YAML.
+// Run prints the effective settings as YAML, where an agent could start with
+// them.
 func (c checkCommand) Run(world outside) error {
 	s, err := c.settings()
 	if err != nil {
 		return err
+	}
+	o, err := options(s, report.Folder{}, world.stdin, newLogger(world.stderr, s))
+	if err != nil {
+		return err
+	}
+	if s.Collector != "" {
+		if _, err := report.New(o); err != nil {
+			return err
+		}
 	}
 	out, err := yaml.Marshal(s.masked())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"text/tabwriter"
 	"time"
@@ -23,6 +24,11 @@ func (c installCommand) Run(world outside) error {
 	name := c.Config
 	if name == "" {
 		name = defaultConfig(runtime.GOOS, world.getenv)
+	}
+	// The service runs in another folder than whoever installs it.
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return fmt.Errorf("find the configuration: %w", err)
 	}
 	s, err := configFlags{Config: name}.settings()
 	if err != nil {

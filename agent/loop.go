@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -15,8 +14,8 @@ import (
 // collectTimeout bounds one reading of the machine.
 const collectTimeout = 10 * time.Minute
 
-// Collect reads the machine.
-type Collect func(ctx context.Context) (*pb.Observation, error)
+// collector reads the machine.
+type collector func(ctx context.Context) (*pb.Observation, error)
 
 // exchanger is the part of report.Agent that the loop uses.
 type exchanger interface {
@@ -26,7 +25,7 @@ type exchanger interface {
 // loop reads the machine and reports it, at intervals that the collector may
 // change.
 type loop struct {
-	collect            Collect
+	collect            collector
 	packer             *report.Packer
 	agent              exchanger
 	backoff            *report.Backoff
@@ -40,12 +39,6 @@ type loop struct {
 	current *report.Inventory
 	readAt  time.Time
 	readIn  time.Duration
-}
-
-// once reports once.
-func (l *loop) once(ctx context.Context) error {
-	_, err := l.step(ctx)
-	return err
 }
 
 // run reports until the context ends, whatever happens.
@@ -81,7 +74,11 @@ func (l *loop) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	l.checkIn = within(answer.CheckInInterval, l.checkIn)
-	l.inventory = within(answer.InventoryInterval, l.inventory)
+	if asked := within(answer.InventoryInterval, l.inventory); asked != l.inventory {
+		// A shorter interval counts from the last reading, not from the next,
+		// which may be a day away.
+		l.inventory, l.readIn = asked, report.Spread(asked, l.random)
+	}
 	if len(answer.Sections) > 0 {
 		l.log.Info("reported", "asset_id", answer.AssetID, "sections", answer.Sections, "bytes", answer.Bytes, "delta", answer.Delta)
 	} else {
@@ -108,6 +105,11 @@ func (l *loop) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the machine: %w", err)
 	}
+	return l.take(o)
+}
+
+// take makes an observation the one that is reported.
+func (l *loop) take(o *pb.Observation) error {
 	inv, err := l.packer.Pack(o)
 	if err != nil {
 		return err
@@ -142,7 +144,3 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stopped tells whether an error is no more than the order to stop.
-func stopped(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()))
-}

@@ -51,7 +51,7 @@ func (c runCommand) Run(world outside) error {
 	if err := host.LowerPriority(); err != nil {
 		log.Debug("priority cannot be lowered", "error", err)
 	}
-	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 
 	o, err := options(s, folder, world.stdin, log)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c runCommand) report(ctx context.Context, s settings, o report.Options) er
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
 	first, err := collect(ctx)
 	if err != nil {
-		return stopOr(ctx, err)
+		return c.stopped(err)
 	}
 	o.Machine = machine(h, first)
 	agent, err := report.New(o)
@@ -90,12 +90,16 @@ func (c runCommand) report(ctx context.Context, s settings, o report.Options) er
 	}
 	defer agent.Close()
 	l.agent = agent
-	if l.current, err = o.Packer.Pack(first); err != nil {
+	if err := l.take(first); err != nil {
 		return err
 	}
 	l.readAt, l.readIn = time.Now(), report.Spread(s.InventoryInterval, rand.Float64)
 	if c.Once {
-		return stopOr(ctx, l.once(ctx))
+		_, err := l.step(ctx)
+		if ctx.Err() != nil {
+			return c.stopped(err)
+		}
+		return err
 	}
 	o.Log.Info("agent started", "version", o.Version, "collector", s.Collector, "agent_id", agent.ID())
 	err = l.run(ctx)
@@ -162,10 +166,11 @@ func tokenReader(name string, stdin io.Reader) func() (report.Token, error) {
 	}
 }
 
-// stopOr returns err, unless it came of the order to stop.
-func stopOr(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// stopped is how the program ends when it was told to stop: well, unless a
+// report was asked for that was not acknowledged.
+func (c runCommand) stopped(err error) error {
+	if c.Once && err != nil {
+		return fmt.Errorf("stopped before the collector acknowledged the report: %w", err)
 	}
-	return err
+	return nil
 }

@@ -7,6 +7,10 @@ import (
 	_ "embed" // the unit files
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
 
 	"github.com/kardianos/service"
 )
@@ -27,18 +31,24 @@ type Service struct{ s service.Service }
 // what the service does until its context ends; it may be nil for a service
 // that is only controlled.
 func New(args []string, run func(context.Context) error) (*Service, error) {
-	s, err := service.New(&program{run: run}, &service.Config{
+	p := newProgram(run)
+	s, err := service.New(p, p.config(args))
+	if err != nil {
+		return nil, fmt.Errorf("this system's service manager is not supported, run the agent under your own: %w", err)
+	}
+	return &Service{s: s}, nil
+}
+
+func (p *program) config(args []string) *service.Config {
+	return &service.Config{
 		Name: Name, DisplayName: "Rollcall agent", Arguments: args,
 		Description: "Reports what this machine is and runs to the Rollcall collector",
 		Option: service.KeyValue{
 			"SystemdScript": systemdUnit, "LaunchdConfig": launchdPlist,
 			"OnFailure": "restart", "OnFailureDelayDuration": "30s", "DelayedAutoStart": true,
+			"RunWait": p.wait,
 		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("this system's service manager is not supported, run the agent under your own: %w", err)
 	}
-	return &Service{s: s}, nil
 }
 
 // Run runs the service under its manager until that stops it.
@@ -77,23 +87,48 @@ func (s *Service) Status() string {
 type program struct {
 	run    func(context.Context) error
 	cancel context.CancelFunc
-	done   chan error
+	// ended is closed when the work ended with err.
+	ended chan struct{}
+	err   error
+}
+
+func newProgram(run func(context.Context) error) *program {
+	return &program{run: run, ended: make(chan struct{})}
+}
+
+// wait returns when the service has to stop: because its manager says so, or
+// because the work ended by itself. A service that went on without would look
+// well and report nothing. Windows has its own way to wait.
+func (p *program) wait() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	select {
+	case <-ctx.Done():
+	case <-p.ended:
+	}
 }
 
 // Start begins the work and returns at once.
-func (p *program) Start(service.Service) error {
+func (p *program) Start(s service.Service) error {
 	if p.run == nil {
 		return errors.New("there is nothing to run")
 	}
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
-	p.done = make(chan error, 1)
-	go func() { p.done <- p.run(ctx) }()
+	go func() {
+		p.err = p.run(ctx)
+		close(p.ended)
+		if runtime.GOOS == "windows" && ctx.Err() == nil {
+			// Only its manager ends a Windows service; Stop gives the error.
+			_ = s.Stop()
+		}
+	}()
 	return nil
 }
 
 // Stop ends the work and waits for it.
 func (p *program) Stop(service.Service) error {
 	p.cancel()
-	return <-p.done
+	<-p.ended
+	return p.err
 }
