@@ -21,7 +21,7 @@ func decode(dst []byte, at, limit int, src []byte) (int, error) {
 		literals := int(token >> 4)
 		// Most runs and matches are short: what their lengths in the token say
 		// is all of it, and a copy of constant size is enough.
-		if distance := shortRun(dst, at, limit, src, i, token); distance > 0 {
+		if distance := shortRun(dst, at, limit, token, src[i:]); distance > 0 {
 			at += literals
 			length := int(token&15) + 4
 			*(*[slack]byte)(dst[at:]) = [slack]byte(dst[at-distance:])
@@ -63,17 +63,17 @@ func decode(dst []byte, at, limit int, src []byte) (int, error) {
 	return at, nil
 }
 
-// shortRun copies the literals of a token that is followed by a match of up to
-// 18 bytes which does not overlap what it makes, far enough from both ends, and
+// shortRun copies the literals of a token, whose block goes on with src, that is
+// followed by a match of up to 18 bytes which does not overlap what it makes, far enough from both ends, and
 // returns that match's distance; 0, having changed nothing that counts, for any
 // other token.
-func shortRun(dst []byte, at, limit int, src []byte, i int, token byte) (distance int) {
+func shortRun(dst []byte, at, limit int, token byte, src []byte) (distance int) {
 	literals, length := int(token>>4), int(token&15)+4
-	if literals == 15 || length == 19 || len(src)-i < 18 || limit-at < 32 {
+	if literals == 15 || length == 19 || len(src) < 18 || limit-at < 32 {
 		return 0
 	}
-	*(*[16]byte)(dst[at:]) = [16]byte(src[i:])
-	distance = int(binary.LittleEndian.Uint16(src[i+literals:]))
+	*(*[16]byte)(dst[at:]) = [16]byte(src)
+	distance = int(binary.LittleEndian.Uint16(src[literals:]))
 	if distance < length || distance > at+literals {
 		return 0
 	}
