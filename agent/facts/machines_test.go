@@ -35,8 +35,9 @@ func readMachine(t testing.TB, name string) fstest.MapFS {
 	var at *fstest.MapFile
 	inHex := false
 	for line := range strings.Lines(string(data)) {
-		head, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "-- ")
-		if head, ok = strings.CutSuffix(head, " --"); !ok || !strings.HasPrefix(line, "-- ") {
+		head, begins := strings.CutPrefix(strings.TrimRight(line, "\n"), "-- ")
+		head, ends := strings.CutSuffix(head, " --")
+		if !begins || !ends {
 			if inHex {
 				b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(line), " ", ""))
 				if err != nil {
