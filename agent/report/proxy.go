@@ -106,7 +106,7 @@ func connect(conn net.Conn, via *url.URL, addr string) (net.Conn, error) {
 		return nil, fmt.Errorf("ask for a tunnel: %w", err)
 	}
 	answer := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
-	resp, err := http.ReadResponse(answer, req)
+	resp, err := http.ReadResponse(answer, req) //nolint:bodyclose // the body is the connection, which the caller closes or goes on with
 	if err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
