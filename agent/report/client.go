@@ -41,7 +41,7 @@ func (d Dialer) Dial(conf *tls.Config) (*grpc.ClientConn, error) {
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return d.Proxy.dial(ctx, d.Addr) }),
 		grpc.WithNoProxy(), // the dialer goes through the proxy itself
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithDisableHealthCheck(),
-		grpc.WithReadBufferSize(4 << 10), grpc.WithWriteBufferSize(16 << 10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4 << 10), grpc.WithWriteBufferSize(16 << 10),
 		grpc.WithMaxHeaderListSize(16 << 10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer), grpc.MaxCallSendMsgSize(maxRequest)),
 	}
