@@ -54,7 +54,7 @@ func VerifyInChild(ctx context.Context, dir string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var exit *exec.ExitError //nolint:forbidigo // only the type of the error
+	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("start the program to verify the store: %w", err)
 	}
