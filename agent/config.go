@@ -70,13 +70,17 @@ type settings struct {
 	pin   tlsconf.Pin
 }
 
-// settings joins the layers and checks the result.
+// settings reads the file, joins the layers and checks the result.
 func (c configFlags) settings() (settings, error) {
 	file, err := readConfig(c.Config)
 	if err != nil {
 		return settings{}, err
 	}
-	flags := c.layer
+	return join(c.layer, file)
+}
+
+// join gives what is in force where flags outrank the file.
+func join(flags, file layer) (settings, error) {
 	s := settings{
 		Collector: first("", flags.Collector, file.Collector), CAFile: first("", flags.CAFile, file.CAFile), CAPin: first("", flags.CAPin, file.CAPin),
 		TokenFile: first("", flags.TokenFile, file.TokenFile), StateDir: first(defaultStateDir(runtime.GOOS, os.Getenv), flags.StateDir, file.StateDir),
@@ -174,9 +178,9 @@ func decodeConfig(b []byte) (layer, error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
-		// The library names our type, which tells a reader nothing.
-		text := strings.ReplaceAll(err.Error(), " not found in type main.layer", " is unknown")
-		return layer{}, errors.New(strings.ReplaceAll(text, "main.layer", "settings"))
+		// The library names our types, which tells a reader nothing.
+		words := strings.NewReplacer(" not found in type main.layer", " is unknown", "into main.layer", "into settings", "into time.Duration", "into a time such as 5m or 1h")
+		return layer{}, errors.New(words.Replace(err.Error()))
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return layer{}, errors.New("more than one document")

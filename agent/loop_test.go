@@ -204,7 +204,9 @@ func TestStopEndsTheLoopWhereverItIs(t *testing.T) {
 		"waiting after an error": {healthy, func(context.Context, *report.Inventory) (report.Answer, error) {
 			return report.Answer{}, report.ErrRevoked
 		}},
-		"calling": {healthy, func(ctx context.Context, _ *report.Inventory) (report.Answer, error) { return report.Answer{}, hang(ctx) }},
+		"calling": {healthy, func(ctx context.Context, _ *report.Inventory) (report.Answer, error) {
+			return report.Answer{}, hang(ctx)
+		}},
 		"reading": {func(ctx context.Context) (*pb.Observation, error) { return nil, hang(ctx) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
