@@ -45,7 +45,8 @@ func (a *Agent) checkIn(ctx context.Context, c Client, inv *Inventory) (Answer, 
 		CheckInInterval:   resp.GetSettings().GetCheckInInterval().AsDuration(),
 		InventoryInterval: resp.GetSettings().GetInventoryInterval().AsDuration()}
 	if resp.GetGeneration() != a.status.Generation || resp.GetGeneration() == 0 {
-		return answer, a.reportAll(ctx, c, inv, &answer)
+		err = a.reportAll(ctx, c, inv, &answer)
+		return answer, err
 	}
 	names := slices.DeleteFunc(slices.Clone(resp.GetWanted()), func(n string) bool { return !section.Known(n) })
 	for _, s := range inv.sections {
@@ -64,7 +65,8 @@ func (a *Agent) checkIn(ctx context.Context, c Client, inv *Inventory) (Answer, 
 	if err != nil || sent {
 		return answer, err
 	}
-	return answer, a.reportAll(ctx, c, inv, &answer)
+	err = a.reportAll(ctx, c, inv, &answer)
+	return answer, err
 }
 
 // reportAll starts a new baseline with every section.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 const (
@@ -24,7 +25,7 @@ func newRequest(hostname string) (keyPEM string, csr []byte, err error) {
 	}
 	csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		// The collector chooses the certificate's name; this one is for people.
-		Subject: pkix.Name{CommonName: hostname[:min(len(hostname), 64)]},
+		Subject: pkix.Name{CommonName: commonName(hostname)},
 	}, key)
 	if err != nil {
 		return "", nil, fmt.Errorf("make a certificate request: %w", err)
@@ -34,6 +35,14 @@ func newRequest(hostname string) (keyPEM string, csr []byte, err error) {
 		return "", nil, fmt.Errorf("encode the device key: %w", err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})), csr, nil
+}
+
+// commonName makes a hostname fit for a certificate request, which takes 64
+// bytes (RFC 5280, ub-common-name) of valid UTF-8.
+func commonName(hostname string) string {
+	name := clip(hostname)
+	// The cut may fall within a character.
+	return strings.ToValidUTF8(name[:min(len(name), 64)], "")
 }
 
 func parseKey(text string) (*ecdsa.PrivateKey, error) {
