@@ -105,10 +105,11 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	}
 	defer agents.Close()
 	people, err := api.New(api.Options{Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
-		Logger: log, Now: time.Now, Engine: s.Store})
+		Logger: log, Now: time.Now, Engine: s.Store, Metrics: p.metrics.Registry})
 	if err != nil {
 		return err
 	}
+	p.metrics.CountAgents(view.NewAgents(c.store, time.Now))
 	handler, err := api.NewHandler(people, p.metrics.Handler(), s.MetricsPublic)
 	if err != nil {
 		return err

@@ -95,9 +95,11 @@ func (s *Service) UnaryInterceptor(ctx context.Context, req any, info *grpc.Unar
 	return s.serve(ctx, address, req, info, handler)
 }
 
-// serve lets a call through if its token allows it, bounds its time, and turns
-// a panic into an error of the one call that caused it.
+// serve lets a call through if its token allows it, bounds its time, counts it,
+// and turns a panic into an error of the one call that caused it.
 func (s *Service) serve(ctx context.Context, address string, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	began := s.Now()
+	defer func() { s.calls.answered(strings.TrimPrefix(info.FullMethod, adminService), err, s.Now().Sub(began)) }()
 	defer func() {
 		if r := recover(); r != nil {
 			s.Logger.Error("call panicked", "method", info.FullMethod, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
@@ -124,23 +126,24 @@ func (s *Service) serve(ctx context.Context, address string, req any, info *grpc
 // authorise returns the id of the token in an Authorization header if it may
 // be used for what g guards.
 func (s *Service) authorise(ctx context.Context, header, address string, g grant) (string, error) {
-	if !s.failures.allow(address) {
-		return "", later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
-	}
 	scheme, secret, _ := strings.Cut(header, " ")
 	if secret = strings.TrimSpace(secret); !strings.EqualFold(scheme, "Bearer") || secret == "" {
 		return "", status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")
 	}
+	if !s.failures.allow(address, secret) {
+		return "", later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
+	}
 	r, err := s.Tokens.Verify(ctx, secret)
 	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken} {
 		if errors.Is(err, reason) {
-			s.failures.failed(address)
+			s.failures.failed(address, secret)
 			return "", status.Error(codes.Unauthenticated, err.Error())
 		}
 	}
 	if err != nil {
 		return "", s.answer("check the token", err)
 	}
+	s.failures.passed(secret)
 	if !g.allows(r.GetRole()) {
 		return "", status.Errorf(codes.PermissionDenied, "this token's role is %s; this needs %s: ask an administrator for such a token", r.GetRole(), g)
 	}

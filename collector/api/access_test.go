@@ -123,6 +123,11 @@ func TestRevokedTokensAreRefused(t *testing.T) {
 // Whoever guesses is slowed down; a header cannot make him somebody else.
 func TestFailedSignInsAreSlowedDown(t *testing.T) {
 	w := newWorld(t)
+	w.service.failures.now = func() time.Time { return time.Unix(1_700_000_000, 0) }
+	before := w.token("viewer")
+	if code, _, b := w.ask(before, "GET", "/v1/assets", ""); code != http.StatusOK {
+		t.Fatalf("%d %s", code, b)
+	}
 	var code int
 	for i := range failureBurst + 2 {
 		req, err := http.NewRequest("GET", w.url+"/v1/assets", nil)
@@ -145,6 +150,22 @@ func TestFailedSignInsAreSlowedDown(t *testing.T) {
 	if code != http.StatusTooManyRequests {
 		t.Errorf("after %d failures: %d", failureBurst+1, code)
 	}
+	// A token that was right before is not locked out with its address, a new
+	// one is, and so is the old one once it is revoked.
+	if code, _, b := w.ask(before, "GET", "/v1/assets", ""); code != http.StatusOK {
+		t.Errorf("a token that was right before: %d %s", code, b)
+	}
+	if code, _, _ := w.ask(w.token("viewer"), "GET", "/v1/assets", ""); code != http.StatusTooManyRequests {
+		t.Errorf("a token never seen before: %d", code)
+	}
+	if err := w.tokens.Revoke(t.Context(), "test", strings.Split(before, "_")[1]); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
+		if code, _, _ := w.ask(before, "GET", "/v1/assets", ""); code != want {
+			t.Errorf("the token once revoked: %d, want %d", code, want)
+		}
+	}
 }
 
 func TestNetworksOfCallers(t *testing.T) {
@@ -154,19 +175,19 @@ func TestNetworksOfCallers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range failureBurst {
-		f.failed(fmt.Sprintf("2001:db8::%x", i))
+		f.failed(fmt.Sprintf("2001:db8::%x", i), "wrong")
 	}
 	for address, want := range map[string]bool{"2001:db8::ffff": false, "2001:db8:0:1::1": true, "192.0.2.1": true} {
-		if got := f.allow(address); got != want {
+		if got := f.allow(address, "wrong"); got != want {
 			t.Errorf("%s is let through: %v, want %v", address, got, want)
 		}
 	}
 	now = now.Add(failureInterval)
-	if !f.allow("2001:db8::1") {
+	if !f.allow("2001:db8::1", "wrong") {
 		t.Error("still refused after the interval")
 	}
 	for i := range maxAddresses + 100 {
-		f.failed(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255))
+		f.failed(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), "wrong")
 	}
 	if n := f.cache.Len(); n > maxAddresses {
 		t.Errorf("%d addresses are remembered", n)

@@ -37,7 +37,8 @@ func parseMask(fields string, d protoreflect.MessageDescriptor) (*mask, error) {
 	for path := range strings.SplitSeq(fields, ",") {
 		path = strings.TrimSpace(path)
 		if !root.add(path, d) {
-			return nil, status.Errorf(codes.InvalidArgument, "fields names %q, which %s does not have: paths are comma-separated names of the schema, as in name,hardware.serial; see /openapi.json", path, d.Name())
+			return nil, status.Errorf(codes.InvalidArgument, "fields names %.100q, which %s does not have%s: paths are comma-separated names of the schema, as in name,hardware.serial; see /openapi.json",
+				path, d.Name(), meant(path, d))
 		}
 	}
 	return root, nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -34,6 +35,8 @@ type Options struct {
 	Now      func() time.Time
 	// Engine names the storage engine, for GetServerInfo.
 	Engine string
+	// Metrics gets the counts of calls; nil registers none.
+	Metrics prometheus.Registerer
 }
 
 // Service implements AdminService.
@@ -42,6 +45,7 @@ type Service struct {
 	Options
 	started  time.Time
 	failures *failures
+	calls    calls
 }
 
 // New returns the service.
@@ -50,7 +54,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{Options: o, started: o.Now(), failures: f}, nil
+	return &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics)}, nil
 }
 
 // Register adds the service to a gRPC server, which must be made with one of

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -14,6 +15,10 @@ import (
 
 // CreateToken makes a token and answers with its secret, once.
 func (s *Service) CreateToken(ctx context.Context, r *pb.CreateTokenRequest) (*pb.CreateTokenResponse, error) {
+	if d := r.GetExpiresIn(); d != nil && d.GetSeconds() == 0 && d.GetNanos() == 0 { // 0 stands for the usual life
+		r = proto.CloneOf(r)
+		r.ExpiresIn = nil
+	}
 	out, err := s.Tokens.Create(ctx, actor(ctx), r)
 	if err != nil {
 		return nil, s.answer("create the token", err)

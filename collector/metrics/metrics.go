@@ -31,7 +31,8 @@ func New(v *view.View) *Metrics {
 
 // Handler answers with all metrics of the registry.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, MaxRequestsInFlight: 4})
+	// A count that cannot be made (the store is closing) takes no other with it.
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // Count counts the requests that next answers.

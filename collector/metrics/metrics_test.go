@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
+	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -22,7 +25,13 @@ func TestScrape(t *testing.T) {
 	} {
 		v.Apply(catalog.Change{Sequence: 1, AssetID: string(rune('a' + i)), Asset: a})
 	}
+	db := memkv.New()
+	st, err := store.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := New(v)
+	m.CountAgents(view.NewAgents(st, time.Now))
 	h := m.Count(http.NotFoundHandler())
 	for _, method := range []string{"GET", "GET", "BREW"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/", nil))
@@ -44,7 +53,7 @@ func TestScrape(t *testing.T) {
 		`rollcall_assets{class="",os_family="",stage=""} 1`,
 		`rollcall_http_requests_total{code="404",method="get"} 2`,
 		`rollcall_http_requests_total{code="404",method="unknown"} 1`,
-		`rollcall_build_info{version=`, `process_resident_memory_bytes`, `go_goroutines`,
+		`rollcall_agents{state="active"} 0`, `rollcall_build_info{version=`, `process_resident_memory_bytes`, `go_goroutines`,
 	} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("not there: %s", want)
@@ -52,5 +61,22 @@ func TestScrape(t *testing.T) {
 	}
 	if n := strings.Count(string(b), "\nrollcall_assets{"); n != 3 {
 		t.Errorf("%d series of assets, want 3", n)
+	}
+}
+
+// A store that cannot be read takes only its own figures away.
+func TestScrapeOfAClosedStore(t *testing.T) {
+	db := memkv.New()
+	st, err := store.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = db.Close()
+	m := New(view.New())
+	m.CountAgents(view.NewAgents(st, time.Now))
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if body := w.Body.String(); w.Code != http.StatusOK || strings.Contains(body, "rollcall_agents{") || !strings.Contains(body, "rollcall_build_info{") {
+		t.Errorf("answers %d:\n%s", w.Code, body)
 	}
 }
