@@ -1,146 +1,171 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net/url"
-	"strconv"
+	"regexp"
 	"strings"
-
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-type assetsCmd struct {
-	List assetsListCmd `cmd:"" help:"List all assets."`
-	Show assetsShowCmd `cmd:"" help:"Show one asset, by id, name or serial number."`
+// Sizes of the pages to ask for.
+const (
+	listPage     = 500
+	softwarePage = 5000
+)
+
+type assetsCommands struct {
+	List assetsListCommand `cmd:"" help:"List all assets."`
+	Show assetsShowCommand `cmd:"" help:"Show what is known of one asset."`
 }
 
-type assetsListCmd struct{}
+type assetsListCommand struct{}
 
-// Run lists all assets, page after page.
-func (assetsListCmd) Run(a *app) error {
-	all, err := a.assets("")
+// listFields are those that the table shows.
+const listFields = "id,name,class,last_seen,software_count,os.name,os.version,os.family,hardware.serial,hardware.manufacturer,hardware.model,owner.email,owner.name,primary_user.name"
+
+// Run lists all assets.
+func (assetsListCommand) Run(s *session) error {
+	c, err := s.open()
 	if err != nil {
 		return err
 	}
-	return a.print(all, func() error {
-		var rows [][]string
-		for _, x := range all.GetAssets() {
-			rows = append(rows, []string{x.GetName(), x.GetClass(), system(x.GetOs()), x.GetHardware().GetSerial(), x.GetHardware().GetModel(),
-				or(x.GetOwner().GetEmail(), x.GetPrimaryUser().GetEmail(), x.GetPrimaryUser().GetName()), a.ago(x.GetLastSeen()), strconv.Itoa(int(x.GetSoftwareCount())), x.GetId()})
-		}
-		if len(rows) == 0 {
-			_, err := fmt.Fprintln(a.out, "No assets yet: enrol a device with `rollcall token create --kind enroll` and rollcall-agent.")
-			return err
-		}
-		return a.table([]string{"NAME", "CLASS", "OS", "SERIAL", "MODEL", "OWNER", "LAST SEEN", "SOFTWARE", "ID"}, rows)
-	})
-}
-
-func (a *app) assets(fields string) (*pb.ListAssetsResponse, error) {
-	all := new(pb.ListAssetsResponse)
-	for token := ""; ; {
-		page := new(pb.ListAssetsResponse)
-		if err := a.client.get(a.ctx, "/v1/assets", map[string]string{"page_size": "1000", "page_token": token, "fields": fields}, page); err != nil {
-			return nil, err
-		}
-		all.Assets = append(all.Assets, page.GetAssets()...)
-		all.TotalSize = page.GetTotalSize()
-		if token = page.GetNextPageToken(); token == "" {
-			return all, nil
-		}
+	query := pageSize(listPage)
+	if s.format != formatTable {
+		return s.printList("assets", c.pages(s.ctx, "/v1/assets", "assets", query))
 	}
+	query.Set("fields", listFields)
+	t := &table{columns: []column{
+		{"NAME", 12, 0}, {"CLASS", 8, 4}, {"OS", 10, 1}, {"SERIAL", 10, 6}, {"MODEL", 10, 7}, {"OWNER", 10, 3}, {"LAST SEEN", 0, 2}, {"SOFTWARE", 0, 5}, {"ID", 0, 0},
+	}}
+	err = each(c.pages(s.ctx, "/v1/assets", "assets", query), func() *pb.Asset { return new(pb.Asset) }, func(a *pb.Asset) {
+		h := a.GetHardware()
+		t.add(a.GetName(), a.GetClass(), osName(a.GetOs()), h.GetSerial(), phrase(h.GetManufacturer(), h.GetModel()), owner(a),
+			s.ago(a.GetLastSeen()), number(a.SoftwareCount, ""), a.GetId())
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.rows) == 0 {
+		s.note("no assets yet: `rollcall token create --kind enroll` makes a token with which an agent reports its machine")
+		return nil
+	}
+	t.write(s.out, s.world.columns)
+	return nil
 }
 
-func system(o *pb.Os) string {
-	return strings.TrimSpace(or(o.GetName(), o.GetFamily()) + " " + o.GetVersion())
+func osName(o *pb.Os) string {
+	name := or(o.GetName(), o.GetFamily())
+	if strings.Contains(name, o.GetVersion()) {
+		return name
+	}
+	return phrase(name, o.GetVersion())
 }
 
-type assetsShowCmd struct {
+func owner(a *pb.Asset) string {
+	return or(or(a.GetOwner().GetEmail(), a.GetOwner().GetName()), a.GetPrimaryUser().GetName())
+}
+
+type assetsShowCommand struct {
 	Asset string `arg:"" help:"Id, name or serial number."`
 }
 
 // Run shows one asset.
-func (c assetsShowCmd) Run(a *app) error {
-	x, err := a.find(c.Asset)
+func (cmd assetsShowCommand) Run(s *session) error {
+	c, err := s.open()
 	if err != nil {
 		return err
 	}
-	return a.print(x, func() error {
-		states := new(pb.GetAssetSourceStatesResponse)
-		if err := a.client.get(a.ctx, "/v1/assets/"+url.PathEscape(x.GetId())+":sources", nil, states); err != nil {
-			return err
-		}
-		return a.show(x, states)
-	})
-}
-
-// find returns the asset with an id, or the only one with a name or serial
-// number.
-func (a *app) find(key string) (*pb.Asset, error) {
-	if key == "" {
-		return nil, errors.New("which asset? give its id, name or serial number")
-	}
-	x := new(pb.Asset)
-	err := a.client.get(a.ctx, "/v1/assets/"+url.PathEscape(key), nil, x)
-	var e *apiError
-	if err == nil || !errors.As(err, &e) || (e.status != 404 && e.status != 400) {
-		return x, err
-	}
-	all, err := a.assets("id,name,hardware.serial")
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, x := range all.GetAssets() {
-		if strings.EqualFold(x.GetName(), key) || strings.EqualFold(x.GetHardware().GetSerial(), key) {
-			ids = append(ids, x.GetId())
-		}
-	}
-	switch len(ids) {
-	case 0:
-		return nil, fmt.Errorf("%w: no asset has the id, name or serial number %q", errNotFound, key)
-	case 1:
-		x = new(pb.Asset)
-		return x, a.client.get(a.ctx, "/v1/assets/"+url.PathEscape(ids[0]), nil, x)
-	}
-	return nil, fmt.Errorf("%d assets are called %q; choose by id: %s", len(ids), key, strings.Join(ids, ", "))
-}
-
-type softwareCmd struct {
-	Asset string `arg:"" help:"Id, name or serial number of the asset."`
-}
-
-// Run lists all software of one asset.
-func (c softwareCmd) Run(a *app) error {
-	x, err := a.find(c.Asset)
+	id, err := s.find(c, cmd.Asset)
 	if err != nil {
 		return err
 	}
-	all := new(pb.ListAssetSoftwareResponse)
-	for token := ""; ; {
-		page := new(pb.ListAssetSoftwareResponse)
-		path := "/v1/assets/" + url.PathEscape(x.GetId()) + "/software"
-		if err := a.client.get(a.ctx, path, map[string]string{"page_size": "10000", "page_token": token}, page); err != nil {
-			return err
-		}
-		proto.Merge(all, &pb.ListAssetSoftwareResponse{Software: page.GetSoftware()})
-		all.TotalSize = page.GetTotalSize()
-		if token = page.GetNextPageToken(); token == "" {
-			break
+	raw, err := c.get(s.ctx, assetPath(id), nil)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	a := new(pb.Asset)
+	if err := decode(raw, a); err != nil {
+		return err
+	}
+	if raw, err = c.get(s.ctx, assetPath(id)+":sources", nil); err != nil {
+		return err
+	}
+	states := new(pb.GetAssetSourceStatesResponse)
+	if err := decode(raw, states); err != nil {
+		return err
+	}
+	s.show(a, states.GetSources())
+	return nil
+}
+
+func assetPath(id string) string { return "/v1/assets/" + url.PathEscape(id) }
+
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// find returns the id of the asset that a person means by an id, a name or a
+// serial number.
+func (s *session) find(c *client, ref string) (string, error) {
+	if uuid.MatchString(ref) {
+		// Some machines are named like this as well.
+		_, err := c.get(s.ctx, assetPath(strings.ToLower(ref)), url.Values{"fields": {"id"}})
+		if exitCode(err) != exitNotFound {
+			return strings.ToLower(ref), err
 		}
 	}
-	return a.print(all, func() error {
-		var rows [][]string
-		for _, s := range all.GetSoftware() {
-			installed := ""
-			if s.GetInstalledAt() != nil {
-				installed = s.GetInstalledAt().AsTime().Format("2006-01-02")
-			}
-			rows = append(rows, []string{s.GetName(), s.GetVersion(), s.GetArchitecture(), s.GetPublisher(), size(s.GetSizeBytes()), installed, s.GetKind()})
+	query := pageSize(listPage)
+	query.Set("fields", "id,name,hardware.serial")
+	var found []string
+	err := each(c.pages(s.ctx, "/v1/assets", "assets", query), func() *pb.Asset { return new(pb.Asset) }, func(a *pb.Asset) {
+		if strings.EqualFold(a.GetName(), ref) || strings.EqualFold(a.GetHardware().GetSerial(), ref) {
+			found = append(found, a.GetId())
 		}
-		return a.table([]string{"NAME", "VERSION", "ARCH", "PUBLISHER", "SIZE", "INSTALLED", "KIND"}, rows)
 	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", fail(exitNotFound, "no asset has the id, name or serial number %q: `rollcall assets list` shows them all", ref)
+	case len(found) > 1:
+		return "", fail(exitError, "%d assets have the name or serial number %q: name one by its id: %s", len(found), ref, strings.Join(found[:min(10, len(found))], ", "))
+	}
+	return found[0], nil
+}
+
+type softwareCommand struct {
+	Asset string `arg:"" help:"Id, name or serial number of an asset."`
+}
+
+// Run lists the software of an asset.
+func (cmd softwareCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	id, err := s.find(c, cmd.Asset)
+	if err != nil {
+		return err
+	}
+	pages := c.pages(s.ctx, assetPath(id)+"/software", "software", pageSize(softwarePage))
+	if s.format != formatTable {
+		return s.printList("software", pages)
+	}
+	t := &table{columns: []column{
+		{"NAME", 16, 0}, {"VERSION", 10, 0}, {"KIND", 0, 1}, {"ARCH", 0, 2}, {"PUBLISHER", 10, 5}, {"SIZE", 0, 4}, {"INSTALLED", 0, 3},
+	}}
+	err = each(pages, func() *pb.Software { return new(pb.Software) }, func(x *pb.Software) {
+		t.add(x.GetName(), x.GetVersion(), x.GetKind(), x.GetArchitecture(), x.GetPublisher(), size(x.SizeBytes), s.ago(x.GetInstalledAt()))
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.rows) == 0 {
+		s.note("no source says anything about software on this asset: `rollcall assets show %s` tells what its sources left out", id)
+		return nil
+	}
+	t.write(s.out, s.world.columns)
+	return nil
 }

@@ -3,152 +3,197 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
+	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
+	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
 
-// maxAnswer bounds one answer of the API; pages keep answers far below.
-const maxAnswer = 64 << 20
+const (
+	// callTimeout is more than the collector takes before it gives up a call.
+	callTimeout = time.Minute
+	// maxAnswer bounds an answer in bytes; a page has 3 MiB as a protobuf, and
+	// one record over it.
+	maxAnswer = 128 << 20
+)
 
-var errNotFound = errors.New("not found")
-
-// client asks one collector.
+// client asks one collector over REST.
 type client struct {
-	base, token string
-	http        *http.Client
+	to   saved
+	http *http.Client
 }
 
-// apiError is an answer of the API other than success.
-type apiError struct {
-	status  int
-	message string
-}
-
-// Error tells what the collector said, and what to do where it is about access.
-func (e *apiError) Error() string {
-	switch e.status {
-	case http.StatusUnauthorized:
-		return e.message + " (set ROLLCALL_TOKEN or --token-file to an API token, or run `rollcall login`)"
-	case http.StatusForbidden:
-		return e.message + " (the token's role does not allow this)"
-	}
-	return e.message
-}
-
-// connect finds out which collector to ask and with which token: flags before
-// environment before what login saved.
-func (a *app) connect(s settings, command string) error {
-	if command == "version" || strings.HasPrefix(command, "login") {
-		return nil
-	}
-	saved, err := loadLogin(a.env)
+// open returns a client of the collector that the command line names.
+func (s *session) open() (*client, error) {
+	to, err := s.connection.resolve(s.world)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	base := s.URL
-	if base == "" {
-		base = saved.URL
-	}
-	if base == "" {
-		return errors.New("no collector is set: give --url http://host:8470, set ROLLCALL_URL, or run `rollcall login`")
-	}
-	token := a.env("ROLLCALL_TOKEN")
-	switch {
-	case s.TokenFile != "":
-		if token, err = readToken(s.TokenFile); err != nil {
-			return err
+	return newClient(to)
+}
+
+func newClient(to saved) (*client, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	if to.CAFile != "" {
+		pem, err := readFile(to.CAFile, nil)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificates of --ca-file: %w", err)
 		}
-	case token == "" && strings.TrimRight(saved.URL, "/") == strings.TrimRight(base, "/"):
-		token = saved.Token
-	}
-	a.client, err = newClient(base, token)
-	return err
-}
-
-func newClient(base, token string) (*client, error) {
-	u, err := url.Parse(base)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("%q is not the address of a collector: want http://host:8470 or https://...", base)
-	}
-	return &client{base: strings.TrimRight(base, "/"), token: strings.TrimSpace(token), http: &http.Client{Timeout: time.Minute}}, nil
-}
-
-func readToken(path string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
-}
-
-// get asks for a path; query values that are empty are left out.
-func (c *client) get(ctx context.Context, path string, query map[string]string, into proto.Message) error {
-	q := url.Values{}
-	for k, v := range query {
-		if v != "" {
-			q.Set(k, v)
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fail(exitUsage, "the file %s of --ca-file holds no PEM certificate", to.CAFile)
 		}
 	}
-	if len(q) > 0 {
-		path += "?" + q.Encode()
-	}
-	return c.call(ctx, http.MethodGet, path, nil, into)
+	return &client{to: to, http: &http.Client{
+		Timeout:   callTimeout,
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true},
+		// A redirect is told, not followed: the token is for this URL.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
-// call makes one call; body and into may be nil.
-func (c *client) call(ctx context.Context, method, path string, body, into proto.Message) error {
-	var payload []byte
+func (c *client) get(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.call(ctx, http.MethodGet, path, nil)
+}
+
+// call sends one request, with a body unless it is nil, and returns the JSON
+// of the answer.
+func (c *client) call(ctx context.Context, method, path string, body any) ([]byte, error) {
+	var content io.Reader = http.NoBody
 	if body != nil {
-		var err error
-		if payload, err = protojson.Marshal(body); err != nil {
-			return fmt.Errorf("encode the request: %w", err)
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("write the request as JSON: %w", err)
 		}
+		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(payload))
+	req, err := http.NewRequestWithContext(ctx, method, c.to.URL+path, content)
 	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
+		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Authorization", "Bearer "+c.to.Token)
+	req.Header.Set("User-Agent", "rollcall/"+buildinfo.Version())
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("the collector at %s does not answer (set --url or ROLLCALL_URL to another): %w", c.base, err)
+		return nil, c.unreachable(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
+	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return fmt.Errorf("read the collector's answer: %w", err)
+		return nil, c.unreachable(ctx, err)
 	}
 	if len(answer) > maxAnswer {
-		return fmt.Errorf("the answer to %s is longer than %d MiB", path, maxAnswer>>20)
+		return nil, fmt.Errorf("%s answers with more than %d MiB, which no collector does: check the URL", c.to.URL, maxAnswer>>20)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return newAPIError(resp, answer)
-	}
-	if into == nil {
-		return nil
-	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("%s is not a Rollcall collector, or a much newer one: %w", c.base, err)
-	}
-	return nil
+	return answer, c.check(resp, answer)
 }
 
-func newAPIError(resp *http.Response, answer []byte) error {
-	var status struct{ Message string }
-	if err := json.Unmarshal(answer, &status); err != nil || status.Message == "" {
-		status.Message = fmt.Sprintf("the collector answers %s", resp.Status)
+// check turns an answer that is an error, or none of a collector, into an
+// error that says what to do.
+func (c *client) check(resp *http.Response, answer []byte) error {
+	if resp.StatusCode == http.StatusOK {
+		if json.Valid(answer) {
+			return nil
+		}
+		return fmt.Errorf("%s does not answer as a collector does: check --url, ROLLCALL_URL or what login saved", c.to.URL)
 	}
-	return &apiError{status: resp.StatusCode, message: status.Message}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return fmt.Errorf("%s sends elsewhere, to %.200q: set --url or ROLLCALL_URL to the collector itself", c.to.URL, to)
+	}
+	var status struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &status) == nil && status.Message != "" {
+		hint := ""
+		if resp.StatusCode == http.StatusUnauthorized {
+			hint = " (the token comes from --token-file, ROLLCALL_TOKEN or what login saved, for " + c.to.URL + ")"
+		}
+		return fail(exitOf(resp.StatusCode), "%s%s", status.Message, hint)
+	}
+	code := exitOf(resp.StatusCode)
+	if code != exitUnauthorised {
+		code = exitError
+	}
+	return fail(code, "%s answers %q and nothing that a collector would say: check --url, ROLLCALL_URL or what login saved, and any proxy between", c.to.URL, resp.Status)
 }
+
+func (c *client) unreachable(ctx context.Context, err error) error {
+	var unknown x509.UnknownAuthorityError
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // without the whole request URL before it
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s has a certificate of an authority that is not trusted here: pass its certificate with --ca-file (or ROLLCALL_CA_FILE): %w", c.to.URL, err)
+	}
+	return fmt.Errorf("the collector is not reachable at %s: see that it runs, or name another with --url, ROLLCALL_URL or rollcall login: %w", c.to.URL, err)
+}
+
+// page is a part of a list.
+type page struct {
+	items []json.RawMessage
+	// total is how many items the list has; 0 where the collector does not say.
+	total int
+}
+
+// pages asks for a list until its end; key names the list in the answer.
+func (c *client) pages(ctx context.Context, path, key string, query url.Values) iter.Seq2[page, error] {
+	return func(yield func(page, error) bool) {
+		q := url.Values{}
+		for k, v := range query {
+			q[k] = v
+		}
+		for {
+			p, next, err := c.page(ctx, path, key, q)
+			if !yield(p, err) || err != nil || next == "" {
+				return
+			}
+			if next == q.Get("page_token") {
+				yield(page{}, fmt.Errorf("the collector gives out the same page of %s again and again: this is a fault in it", path))
+				return
+			}
+			q.Set("page_token", next)
+		}
+	}
+}
+
+func (c *client) page(ctx context.Context, path, key string, query url.Values) (page, string, error) {
+	answer, err := c.get(ctx, path, query)
+	if err != nil {
+		return page{}, "", err
+	}
+	var fields map[string]json.RawMessage
+	var p page
+	var next string
+	err = json.Unmarshal(answer, &fields)
+	for name, into := range map[string]any{key: &p.items, "total_size": &p.total, "next_page_token": &next} {
+		if raw, ok := fields[name]; ok && err == nil {
+			err = json.Unmarshal(raw, into)
+		}
+	}
+	if err != nil {
+		return page{}, "", fmt.Errorf("read the collector's answer to %s: %w", path, err)
+	}
+	return p, next, nil
+}
+
+// pageSize returns a query for pages of a size.
+func pageSize(n int) url.Values { return url.Values{"page_size": {strconv.Itoa(n)}} }

@@ -1,10 +1,10 @@
-// Command rollcall is the administrator's command line: it asks a collector's
-// API what people ask, and prints it as tables, JSON or YAML.
+// Command rollcall asks a collector on behalf of an administrator: it lists
+// what is known and manages tokens and agents, over the API that scripts use.
 package main
 
 import (
+	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,118 +13,103 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
 
-// Exit codes; scripts rely on them.
-const (
-	exitOK           = 0
-	exitError        = 1
-	exitUsage        = 2
-	exitNotFound     = 3
-	exitUnauthorized = 4
-)
+// command is the command line.
+type command struct {
+	connection
+	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
 
-// settings are the flags that every command has.
-type settings struct {
-	URL       string `name:"url" env:"ROLLCALL_URL" placeholder:"URL" help:"The collector, as http://host:8470; also ROLLCALL_URL or what login saved."`
-	TokenFile string `type:"path" placeholder:"FILE" help:"A file that holds an API token; also ROLLCALL_TOKEN or what login saved."`
-	Output    string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
+	Login    loginCommand    `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
+	Assets   assetsCommands  `cmd:"" help:"Look at assets."`
+	Software softwareCommand `cmd:"" help:"List the software of an asset."`
+	Token    tokenCommands   `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Agents   agentsCommands  `cmd:"" help:"Manage enrolled agents."`
+	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
 }
 
-// cli is all commands.
-type cli struct {
-	settings
-	Login    loginCmd    `cmd:"" help:"Save the collector's address and a token for later commands."`
-	Assets   assetsCmd   `cmd:"" help:"What the fleet is made of."`
-	Software softwareCmd `cmd:"" help:"List what is installed on an asset."`
-	Token    tokenCmd    `cmd:"" help:"Tokens for the API and for enrolment."`
-	Agents   agentsCmd   `cmd:"" help:"Enrolled endpoint agents."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
-}
-
-// app is what a command works with.
-type app struct {
-	ctx    context.Context
-	out    io.Writer
-	now    time.Time
-	width  int
-	format string
-	client *client
-	env    func(string) string
+// outside is what commands use of the world around the program.
+type outside struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	// getenv reads one variable of the environment.
+	getenv func(string) string
+	// configDir returns the folder of the user's own settings.
+	configDir func() (string, error)
+	now       func() time.Time
+	// columns is the width of the terminal; 0 where stdout is none, and tables
+	// may be as wide as they want.
+	columns int
 }
 
 func main() {
+	world := outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, configDir: os.UserConfigDir, now: time.Now}
+	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // an error means that it is no terminal
+		world.columns = width
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv)
+	code := execute(ctx, os.Args[1:], world)
 	stop()
 	os.Exit(code)
 }
 
-// run is the whole program, but for the process around it.
-func run(ctx context.Context, args []string, out, errs io.Writer, env func(string) string) int {
-	var c cli
-	parser, err := kong.New(&c, kong.Name("rollcall"), kong.Description("Asks a Rollcall collector. Examples:\n\n  rollcall assets list\n  rollcall assets show ann-mbp\n  rollcall token create --kind enroll --uses 10 --expires 24h"),
-		kong.Writers(out, errs), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { panic(exit(code)) }), // caught below: kong ends the program after --help
-		kong.UsageOnError())
+// execute runs one command line and returns the program's exit code.
+func execute(ctx context.Context, args []string, world outside) int {
+	var c command
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("rollcall"), kong.Writers(world.stdout, world.stderr),
+		kong.Description("Asks a Rollcall collector. Exits with 0 for success, 1 for an error, 2 for a wrong command line, 3 for not found, 4 for not authorised."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { exit = code }))
 	if err != nil {
-		return fail(errs, err)
+		fmt.Fprintln(world.stderr, "rollcall:", err)
+		return exitError
 	}
-	return parseAndRun(ctx, parser, &c, args, streams{out, errs, env})
-}
-
-// exit carries kong's wish to end the program.
-type exit int
-
-type streams struct {
-	out, errs io.Writer
-	env       func(string) string
-}
-
-func parseAndRun(ctx context.Context, parser *kong.Kong, c *cli, args []string, s streams) (code int) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(exit)
-			if !ok {
-				panic(r)
-			}
-			code = int(e)
-		}
-	}()
 	parsed, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
 	if err != nil {
-		_, _ = fmt.Fprintf(s.errs, "rollcall: %v\nRun `rollcall --help` for the commands.\n", err)
-		return exitUsage
+		err = &failure{code: exitUsage, text: err.Error() + " (see rollcall --help)"}
+	} else {
+		out := bufio.NewWriter(world.stdout)
+		s := &session{ctx: ctx, world: world, connection: c.connection, format: c.Output, out: out}
+		err = parsed.Run(s)
+		if flushed := out.Flush(); err == nil && flushed != nil {
+			err = fmt.Errorf("write the output: %w", flushed)
+		}
 	}
-	a := &app{ctx: ctx, out: s.out, now: time.Now(), width: terminalWidth(s.out), format: c.Output, env: s.env}
-	if err := a.connect(c.settings, parsed.Command()); err != nil {
-		return fail(s.errs, err)
+	if err != nil {
+		fmt.Fprintln(world.stderr, "rollcall:", clean(err.Error()))
 	}
-	if err := parsed.Run(a, c); err != nil {
-		return fail(s.errs, err)
-	}
-	return exitOK
+	return exitCode(err)
 }
 
-func fail(errs io.Writer, err error) int {
-	_, _ = fmt.Fprintln(errs, "rollcall:", plain(err.Error()))
-	var e *apiError
-	switch {
-	case errors.Is(err, errNotFound):
-		return exitNotFound
-	case errors.As(err, &e) && (e.status == 401 || e.status == 403):
-		return exitUnauthorized
-	case errors.As(err, &e) && e.status == 404:
-		return exitNotFound
-	}
-	return exitError
+// session is one run of a command.
+type session struct {
+	ctx        context.Context
+	world      outside
+	connection connection
+	format     string
+	out        *bufio.Writer
 }
 
-type versionCmd struct{}
+// note tells a person something that is no part of the output.
+func (s *session) note(format string, args ...any) {
+	if s.format == formatTable {
+		fmt.Fprintln(s.world.stderr, clean(fmt.Sprintf(format, args...)))
+	}
+}
+
+type versionCommand struct{}
 
 // Run prints the version.
-func (versionCmd) Run(a *app) error {
-	_, err := fmt.Fprintln(a.out, "rollcall", buildinfo.Version())
-	return err
+func (versionCommand) Run(s *session) error {
+	if s.format != formatTable {
+		return s.printObject(fmt.Appendf(nil, `{"version":%q}`, buildinfo.Version()))
+	}
+	fmt.Fprintln(s.out, "rollcall", buildinfo.Version())
+	return nil
 }

@@ -1,142 +1,177 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"strings"
-	"text/tabwriter"
-	"time"
-	"unicode"
-	"unicode/utf8"
+	"iter"
 
-	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/term"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// print prints a message in the format that was asked for; table prints it for
-// people.
-func (a *app) print(m proto.Message, table func() error) error {
-	if a.format == "table" {
-		return table()
+// Formats of the output.
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+// printObject prints an object of the API as it is, as JSON or YAML.
+func (s *session) printObject(raw []byte) error {
+	if s.format == formatJSON {
+		return writeJSON(s.out, raw, "")
 	}
-	b, err := protojson.MarshalOptions{UseProtoNames: true, Multiline: true, Indent: "  "}.Marshal(m)
+	node, err := yamlNode(raw)
 	if err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		return err
 	}
-	if a.format == "yaml" {
-		var v any
-		if err := json.Unmarshal(b, &v); err != nil {
-			return fmt.Errorf("encode the answer: %w", err)
+	return writeYAML(s.out, node)
+}
+
+// printList prints a list as the API has it, under its key, page by page, so
+// that a large fleet needs no memory.
+func (s *session) printList(key string, pages iter.Seq2[page, error]) error {
+	n, total := 0, 0
+	for p, err := range pages {
+		if err != nil {
+			return err
 		}
-		if b, err = yaml.Marshal(v); err != nil {
-			return fmt.Errorf("encode the answer: %w", err)
+		total = p.total
+		for _, item := range p.items {
+			if err := s.printItem(key, n, item); err != nil {
+				return err
+			}
+			n++
 		}
 	}
-	_, err = fmt.Fprintln(a.out, strings.TrimRight(string(b), "\n"))
+	switch {
+	case s.format == formatJSON && n == 0:
+		fmt.Fprintf(s.out, "{\n  %q: []", key)
+	case s.format == formatJSON:
+		fmt.Fprint(s.out, "\n  ]")
+	case n == 0:
+		fmt.Fprintf(s.out, "%s: []\n", key)
+	}
+	if s.format == formatJSON {
+		if total > 0 {
+			fmt.Fprintf(s.out, ",\n  \"total_size\": %d", total)
+		}
+		fmt.Fprint(s.out, "\n}\n")
+	} else if total > 0 {
+		fmt.Fprintf(s.out, "total_size: %d\n", total)
+	}
+	return nil
+}
+
+// printItem prints the n-th item of a list.
+func (s *session) printItem(key string, n int, item []byte) error {
+	if s.format == formatJSON {
+		if n == 0 {
+			fmt.Fprintf(s.out, "{\n  %q: [\n    ", key)
+		} else {
+			fmt.Fprint(s.out, ",\n    ")
+		}
+		return indentJSON(s.out, item, "    ")
+	}
+	if n == 0 {
+		fmt.Fprintf(s.out, "%s:\n", key)
+	}
+	node, err := yamlNode(item)
+	if err != nil {
+		return err
+	}
+	return writeYAML(s.out, &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{node}})
+}
+
+func writeJSON(w *bufio.Writer, raw []byte, prefix string) error {
+	if err := indentJSON(w, raw, prefix); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}
+
+func indentJSON(w io.Writer, raw []byte, prefix string) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(raw), prefix, "  "); err != nil {
+		return fmt.Errorf("read the collector's answer: %w", err)
+	}
+	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// terminalWidth returns the columns of the terminal, or 0 for no limit where
-// the output goes elsewhere.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
+func writeYAML(w io.Writer, node *yaml.Node) error {
+	e := yaml.NewEncoder(w)
+	e.SetIndent(2)
+	if err := e.Encode(node); err != nil {
+		return fmt.Errorf("write the answer as YAML: %w", err)
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
+	return e.Close()
 }
 
-// table prints rows under a heading. Where the terminal is too narrow, the
-// first column's text is cut.
-func (a *app) table(heading []string, rows [][]string) error {
-	all := append([][]string{heading}, rows...)
-	widths := make([]int, len(heading))
-	for _, row := range all {
-		for i := range row {
-			row[i] = plain(row[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+// yamlNode translates JSON and keeps the order of the keys.
+func yamlNode(raw []byte) (*yaml.Node, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	node, err := nextNode(d)
+	if err != nil {
+		return nil, fmt.Errorf("read the collector's answer: %w", err)
+	}
+	return node, nil
+}
+
+func nextNode(d *json.Decoder) (*yaml.Node, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	node := new(yaml.Node)
+	switch v := t.(type) {
+	case json.Delim:
+		if node.Kind = yaml.SequenceNode; v == '{' {
+			node.Kind = yaml.MappingNode
 		}
-	}
-	total := 2 * (len(widths) - 1)
-	for _, w := range widths {
-		total += w
-	}
-	// The widest text columns give way, the last one, which is an id, never.
-	for a.width > 0 && total > a.width {
-		widest := 0
-		for i := range widths[:len(widths)-1] {
-			if widths[i] > widths[widest] {
-				widest = i
+		for d.More() { // for an object a key is a token like its value
+			child, err := nextNode(d)
+			if err != nil {
+				return nil, err
 			}
+			node.Content = append(node.Content, child)
 		}
-		if widths[widest] <= 8 {
-			break
-		}
-		widths[widest]--
-		total--
+		_, err = d.Token()
+		return node, err
+	case json.Number:
+		node.Kind, node.Value = yaml.ScalarNode, v.String()
+	default:
+		err = node.Encode(v)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	for _, row := range all {
-		for i := range row {
-			row[i] = cut(row[i], widths[i])
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t")); err != nil {
+	return node, err
+}
+
+// decode reads an object of the API. What it says that this program does not
+// know yet is left out, so that an older one can ask a newer collector.
+func decode(raw []byte, into proto.Message) error {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("read the collector's answer: %w", err)
+	}
+	return nil
+}
+
+// each calls f with the items of a list, each read into a message of its own.
+func each[M proto.Message](pages iter.Seq2[page, error], empty func() M, f func(M)) error {
+	for p, err := range pages {
+		if err != nil {
 			return err
 		}
-	}
-	return w.Flush()
-}
-
-func cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:max(0, width-1)]) + "…"
-}
-
-// plain takes away what could move the cursor or colour the terminal: names
-// come from devices, and devices may be hostile.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-func (a *app) ago(t *timestamppb.Timestamp) string {
-	if t == nil {
-		return ""
-	}
-	return humanize.RelTime(t.AsTime(), a.now.Add(time.Second), "ago", "from now")
-}
-
-func size(bytes int64) string {
-	if bytes <= 0 {
-		return ""
-	}
-	return humanize.IBytes(uint64(bytes))
-}
-
-func or(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
+		for _, raw := range p.items {
+			m := empty()
+			if err := decode(raw, m); err != nil {
+				return err
+			}
+			f(m)
 		}
 	}
-	return ""
+	return nil
 }

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+type tokenCommands struct {
+	Create tokenCreateCommand `cmd:"" help:"Make a token; its secret is shown once."`
+	List   tokenListCommand   `cmd:"" help:"List all tokens, without their secrets."`
+	Revoke tokenRevokeCommand `cmd:"" help:"Refuse a token from now on."`
+}
+
+// lifetime is a duration that may also be told in days, as in 90d.
+type lifetime time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *lifetime) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err == nil && n > 0 {
+			*l = lifetime(n) * lifetime(24*time.Hour)
+			return nil
+		}
+	} else if d, err := time.ParseDuration(string(text)); err == nil && d > 0 {
+		*l = lifetime(d)
+		return nil
+	}
+	return fmt.Errorf("%q is no time: write it like 12h or 90d", text)
+}
+
+type tokenCreateCommand struct {
+	Kind    string            `required:"" enum:"enroll,api" help:"enroll, for agents, or api, for people and scripts."`
+	Name    string            `help:"What the token is for."`
+	Role    string            `placeholder:"ROLE" help:"For kind api: viewer, operator, admin, metrics or servicedesk."`
+	Uses    int32             `help:"For kind enroll: how many devices may enrol with it (1)."`
+	Expires lifetime          `placeholder:"90d" help:"How long it is good for, as in 12h or 90d (24h for enroll, 365d for api)."`
+	Label   map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"For kind enroll: put on the assets that enrol with it; may be repeated."`
+}
+
+// tokenRequest is the body of POST /v1/tokens.
+type tokenRequest struct {
+	Kind      string            `json:"kind"`
+	Name      string            `json:"name,omitempty"`
+	Role      string            `json:"role,omitempty"`
+	ExpiresIn string            `json:"expires_in,omitempty"`
+	MaxUses   int32             `json:"max_uses,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Run makes a token.
+func (cmd tokenCreateCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	req := tokenRequest{Kind: cmd.Kind, Name: cmd.Name, Role: cmd.Role, MaxUses: cmd.Uses, Labels: cmd.Label}
+	if cmd.Expires > 0 {
+		req.ExpiresIn = strconv.FormatFloat(time.Duration(cmd.Expires).Seconds(), 'f', -1, 64) + "s"
+	}
+	raw, err := c.call(s.ctx, http.MethodPost, "/v1/tokens", req)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	r := new(pb.CreateTokenResponse)
+	if err := decode(raw, r); err != nil {
+		return err
+	}
+	sh := new(sheet)
+	sh.row("Token", r.GetToken())
+	sh.row("ID", r.GetId())
+	sh.row("Kind", r.GetKind())
+	sh.row("Name", r.GetName())
+	sh.row("Role", r.GetRole())
+	if r.GetMaxUses() > 0 {
+		sh.row("Uses", strconv.Itoa(int(r.GetMaxUses())))
+	}
+	sh.row("Expires", s.ago(r.GetExpiresAt()))
+	sh.row("Labels", pairs(r.GetLabels()))
+	sh.write(s.out)
+	s.note("the token itself is shown this once only: keep it where others cannot read it")
+	return nil
+}
+
+type tokenListCommand struct{}
+
+// Run lists all tokens.
+func (tokenListCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	pages := c.pages(s.ctx, "/v1/tokens", "tokens", pageSize(listPage))
+	if s.format != formatTable {
+		return s.printList("tokens", pages)
+	}
+	t := &table{columns: []column{
+		{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"LABELS", 8, 6},
+	}}
+	err = each(pages, func() *pb.Token { return new(pb.Token) }, func(k *pb.Token) {
+		uses := ""
+		if k.GetMaxUses() > 0 {
+			uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
+		}
+		t.add(k.GetId(), k.GetKind(), k.GetName(), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), pairs(k.GetLabels()))
+	})
+	if err != nil {
+		return err
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+func (s *session) tokenState(k *pb.Token) string {
+	switch {
+	case k.GetRevokedAt() != nil:
+		return "revoked"
+	case k.GetExpiresAt() != nil && !s.world.now().Before(k.GetExpiresAt().AsTime()):
+		return "expired"
+	case k.GetMaxUses() > 0 && k.GetUses() >= k.GetMaxUses():
+		return "used up"
+	}
+	return "valid"
+}
+
+type tokenRevokeCommand struct {
+	ID string `arg:"" help:"Id of the token (not the token itself)."`
+}
+
+// Run revokes a token.
+func (cmd tokenRevokeCommand) Run(s *session) error {
+	return s.change(http.MethodDelete, "/v1/tokens/"+url.PathEscape(cmd.ID), nil, "revoked token "+cmd.ID)
+}
+
+// change sends a request whose answer says nothing, and tells what was done.
+func (s *session) change(method, path string, body any, done string) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.call(s.ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	fmt.Fprintln(s.out, clean(done))
+	return nil
+}
