@@ -49,7 +49,11 @@ func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error
 	if s.Store == "memory" {
 		return memkv.New(), nil
 	}
-	return badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree, Verifier: badgerkv.VerifyInChild})
+	db, err := badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree, Verifier: badgerkv.VerifyInChild})
+	if err != nil {
+		return nil, fmt.Errorf("open the store (--store %s; it lies in --data-dir unless set): %w", s.Store, err)
+	}
+	return db, nil
 }
 
 // openCore opens the store and brings up what works on it. The store comes

@@ -230,7 +230,7 @@ func TestServeSaysWhyItCannotStart(t *testing.T) {
 		change func(*settings)
 		want   []string
 	}{
-		"locked":         {func(s *settings) { s.DataDir, s.Store = held.dir, "badger:"+filepath.Join(held.dir, "store") }, []string{"another", held.dir}},
+		"locked":         {func(s *settings) { s.DataDir, s.Store = held.dir, "badger:"+filepath.Join(held.dir, "store") }, []string{"another", held.dir, "--data-dir"}},
 		"http in use":    {func(s *settings) { s.HTTPAddr = held.http.Addr().String() }, []string{"--http-addr", held.http.Addr().String()}},
 		"grpc in use":    {func(s *settings) { s.GRPCAddr = held.grpc.Addr().String() }, []string{"--grpc-addr", held.grpc.Addr().String()}},
 		"folder a file":  {func(s *settings) { s.DataDir = file }, []string{file, "--data-dir"}},
