@@ -45,7 +45,7 @@ func (c collectCommand) Run(world outside) error {
 func machine(h *host.Host, o *pb.Observation) report.Machine {
 	d := o.GetDevice()
 	m := report.Machine{
-		Hostname: d.GetNetwork().GetHostname(), BootID: line(h.FS, "proc/sys/kernel/random/boot_id"),
+		Hostname: d.GetNetwork().GetHostname(), BootID: strings.ReplaceAll(line(h.FS, "proc/sys/kernel/random/boot_id"), "-", ""),
 		IDs: map[string]string{
 			report.IDSystemUUID:  d.GetHardware().GetUuid(),
 			report.IDSerial:      d.GetHardware().GetSerial(),

@@ -76,8 +76,8 @@ func (b *bench) open() (*Agent, error) {
 		b.dialing(&d)
 	}
 	return New(Options{
-		Dialer: d, Trust: b.trust, Folder: folder, Packer: b.packer, Version: "1.0.0", Platform: "linux/amd64",
-		Machine: Machine{Hostname: "host", BootID: "0b6f5d8e-52a1-4a3c-8f10-2f6a9f0f3c11", IDs: b.ids},
+		Dialer: d, Trust: b.trust, Folder: folder, Packer: b.packer, Version: "1.2.3-4-gabcdef12", Platform: "linux/amd64",
+		Machine: Machine{Hostname: "host", BootID: "0b6f5d8e52a14a3c8f102f6a9f0f3c11", IDs: b.ids},
 		Token: func() (Token, error) {
 			if b.token == "" {
 				return Token{}, ErrNoToken

@@ -35,7 +35,7 @@ type Answer struct {
 // is reported when it changed, wanted or not.
 func (a *Agent) checkIn(ctx context.Context, c Client, inv *Inventory) (Answer, error) {
 	resp, err := c.CheckIn(ctx, &pb.CheckInRequest{
-		Sections: inv.Digests(), Generation: a.status.Generation, SentAt: timestamppb.New(a.Now().Truncate(time.Millisecond)),
+		Sections: inv.Digests(), Generation: a.status.Generation, SentAt: timestamppb.New(a.Now().Truncate(time.Second)),
 		AgentVersion: a.Version, BootId: a.Machine.BootID,
 	})
 	if err != nil {
