@@ -28,12 +28,15 @@ type fleet struct {
 // member is one agent with its device. It is used by one goroutine at a time.
 type member struct {
 	agent  *report.Agent
+	client report.Client
 	device *pb.Device
 	// now and other are two states of the device that differ in 20 titles, and
 	// there and back lead from one to the other.
 	now, other  *report.Inventory
 	there, back *report.Envelope
-	generation  int64
+	// digests are those of now.
+	digests    []*pb.SectionDigest
+	generation int64
 }
 
 // changed is how many titles a delta upgrades.
@@ -98,7 +101,7 @@ func (f *fleet) do(ctx context.Context, mode string) error {
 		}
 		return f.each(ctx, "delta", f.Reports, f.delta)
 	case "checkin":
-		return f.each(ctx, "checkin", f.Reports, f.checkIn)
+		return f.all(ctx, "checkin", slices.Repeat(f.members, max(1, f.InFlight)), f.checkIn)
 	case "handshake":
 		return f.each(ctx, "handshake", f.Reports, f.handshake)
 	case "change":
@@ -114,19 +117,29 @@ type step func(ctx context.Context, m *member) error
 // once, and prints how fast it went; a step without a name is preparation and
 // not measured.
 func (f *fleet) each(ctx context.Context, name string, total int, do step) error {
+	return f.run(ctx, name, f.members, total, do)
+}
+
+// all does as each does, with members that may stand in the list more than
+// once: those meet several workers at once.
+func (f *fleet) all(ctx context.Context, name string, members []*member, do step) error {
+	return f.run(ctx, name, members, f.Reports, do)
+}
+
+func (f *fleet) run(ctx context.Context, name string, members []*member, total int, do step) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	var done atomic.Int64
-	workers := min(f.Concurrency, len(f.members))
+	workers := min(f.Concurrency*max(1, len(members)/len(f.members)), len(members))
 	took := make([][]time.Duration, workers)
 	begin := time.Now()
 	for w := range workers {
 		wg.Go(func() {
 			// A member is always met by the same worker.
 			var own []*member
-			for i := w; i < len(f.members); i += workers {
-				own = append(own, f.members[i])
+			for i := w; i < len(members); i += workers {
+				own = append(own, members[i])
 			}
 			for n := 0; w+n*workers < total && ctx.Err() == nil; n++ {
 				start := time.Now()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -25,6 +26,7 @@ type options struct {
 	FleetTitles int      `default:"5000" help:"Software titles that exist in all; at least twice --titles."`
 	Seed        uint64   `default:"1" help:"Another seed, another fleet."`
 	Concurrency int      `default:"64" help:"How many agents are busy at once."`
+	InFlight    int      `default:"1" help:"How many check-ins are under way on one connection (mode checkin)."`
 	Mode        []string `default:"first" enum:"first,delta,checkin,handshake,change" help:"What they do, in turn: first (report whole), delta (change 20 titles), checkin (unchanged), handshake (check in over a new connection), change (as a device does whose system and software change, numbered in os.build)."`
 	Reports     int      `default:"0" help:"How many reports or check-ins of each mode but first; 0 means ten for each agent."`
 	Retry       bool     `help:"Try again for as long as it takes when the collector is away (mode change)."`
@@ -43,6 +45,8 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	// The generator shares the machine with what it measures.
+	debug.SetGCPercent(400)
 	if o.Reports == 0 {
 		o.Reports = 10 * o.Agents
 	}

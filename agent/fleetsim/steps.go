@@ -20,14 +20,15 @@ import (
 // enrol gets a certificate, opens the connection that stays, and packs the
 // device, so that reporting it is all that remains.
 func (f *fleet) enrol(ctx context.Context, m *member) error {
-	client, err := m.agent.Connect(ctx)
-	if err != nil {
+	var err error
+	if m.client, err = m.agent.Connect(ctx); err != nil {
 		return err
 	}
 	if m.now, err = f.pack(m.device); err != nil {
 		return err
 	}
-	_, err = client.CheckIn(ctx, &pb.CheckInRequest{})
+	m.digests = m.now.Digests()
+	_, err = m.client.CheckIn(ctx, &pb.CheckInRequest{})
 	return err
 }
 
@@ -72,6 +73,7 @@ func (f *fleet) delta(ctx context.Context, m *member) error {
 		return err
 	}
 	m.there, m.back, m.now, m.other = m.back, m.there, m.other, m.now
+	m.digests = m.now.Digests()
 	return nil
 }
 
@@ -80,11 +82,7 @@ func (f *fleet) checkIn(ctx context.Context, m *member) error {
 	if m.now == nil {
 		return errors.New("mode checkin needs mode first before it")
 	}
-	client, err := m.agent.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	resp, err := client.CheckIn(ctx, &pb.CheckInRequest{Sections: m.now.Digests(), Generation: m.generation, AgentVersion: "fleetsim", BootId: "1"})
+	resp, err := m.client.CheckIn(ctx, &pb.CheckInRequest{Sections: m.digests, Generation: m.generation, AgentVersion: "fleetsim", BootId: "1"})
 	if err == nil && len(resp.GetWanted()) > 0 {
 		err = fmt.Errorf("the collector wants %v of an unchanged device", resp.GetWanted())
 	}
@@ -96,6 +94,10 @@ func (f *fleet) handshake(ctx context.Context, m *member) error {
 	m.agent.Close()
 	m.agent.ForgetSessions()
 	defer m.agent.Close()
+	var err error
+	if m.client, err = m.agent.Connect(ctx); err != nil {
+		return err
+	}
 	return f.checkIn(ctx, m)
 }
 
