@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -112,6 +114,9 @@ func (s *settings) check() error {
 	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval)); err != nil {
 		return err
 	}
+	if !addressable(s.Collector) {
+		return fmt.Errorf("collector %q: want HOST:PORT, such as rollcall.example.com:8471", s.Collector)
+	}
 	if _, err := report.ProxySetting(s.Proxy); err != nil {
 		return err
 	}
@@ -125,6 +130,13 @@ func (s *settings) check() error {
 		return errors.New("give ca_file or ca_pin, not both")
 	}
 	return nil
+}
+
+// addressable tells whether addr is a host and a port, or empty.
+func addressable(addr string) bool {
+	host, port, err := net.SplitHostPort(addr)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	return addr == "" || err == nil && bad == nil && n > 0 && host != "" && !strings.ContainsAny(host, "/ @")
 }
 
 func bounded(name string, d time.Duration) error {

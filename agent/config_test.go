@@ -142,7 +142,11 @@ func TestConfigErrorsSayWhereAndWhat(t *testing.T) {
 		"pin":                    {"ca_pin: sha256:12\n", []string{"sha256"}},
 		"pin and file":           {"ca_pin: " + pin("a") + "\nca_file: ca.pem\n", []string{"ca_file or ca_pin, not both"}},
 		"CA file that is not":    {"ca_file: /nowhere/ca.pem\n", []string{"/nowhere/ca.pem"}},
-		"collector without host": {"collector: :8471\n", []string{"collector"}},
+		"collector without host": {"collector: :8471\n", []string{"collector", "HOST:PORT"}},
+		"collector without port": {"collector: a.example\n", []string{"a.example", "HOST:PORT"}},
+		"collector is a URL":     {"collector: https://a.example\n", []string{"a.example", "HOST:PORT"}},
+		"collector with path":    {"collector: a.example:8471/x\n", []string{"a.example", "HOST:PORT"}},
+		"port out of range":      {"collector: a.example:65536\n", []string{"a.example", "HOST:PORT"}},
 		"too large":              {"#" + strings.Repeat("x", maxConfigBytes), []string{"larger than 1048576 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {

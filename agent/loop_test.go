@@ -10,14 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/agent/report"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // exchangeFunc is a collector as the loop sees it.
 type exchangeFunc func(ctx context.Context, inv *report.Inventory) (report.Answer, error)
