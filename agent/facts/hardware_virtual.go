@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -28,7 +29,7 @@ func detectContainer(h *host.Host) string {
 		return name
 	}
 	switch {
-	case a.has(".dockerenv"):
+	case a.has(".dockerenv") && !onDisk(h):
 		return "docker"
 	case a.has("run/.containerenv"):
 		return "podman"
@@ -47,6 +48,16 @@ func detectContainer(h *host.Host) string {
 		}
 	}
 	return ""
+}
+
+// onDisk tells whether the root file system is a disk of its own. Machines that
+// were made from a container's image carry its marks, but no container runs on
+// a disk: its root is an overlay, or a folder of one.
+func onDisk(h *host.Host) bool {
+	mounts, err := readVolumes(h)
+	return err == nil && slices.ContainsFunc(mounts, func(m mount) bool {
+		return m.point == "/" && m.root == "/" && strings.HasPrefix(m.source, "/dev/") && !strings.HasPrefix(m.source, "/dev/mapper/docker-")
+	})
 }
 
 // virtualMakers tell a hypervisor by the maker, model or firmware of the
