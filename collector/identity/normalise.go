@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxValue bounds a strong identifier in bytes; real ones have at most some 60.
@@ -14,12 +16,12 @@ const maxValue = 200
 // one that is empty, malformed or not strong.
 func normalise(kind, scope, value string) (Key, bool) {
 	value = strings.TrimSpace(value)
-	if value == "" || len(value) > maxValue || len(scope) > maxValue || strings.ContainsRune(value+scope, 0) {
+	if value == "" || len(value) > maxValue || len(scope) > maxValue || !utf8.ValidString(value+scope) || strings.ContainsRune(value+scope, 0) {
 		return Key{}, false
 	}
 	switch kind {
 	case Serial:
-		return Key{Serial, manufacturer(scope), strings.ToUpper(strings.Join(strings.Fields(value), " "))}, true
+		return Key{Serial, manufacturer(scope), upper(strings.Join(strings.Fields(value), " "))}, true
 	case UUID:
 		u, ok := canonicalUUID(value)
 		return Key{UUID, "", u}, ok
@@ -27,10 +29,30 @@ func normalise(kind, scope, value string) (Key, bool) {
 		digits := strings.Map(keepDigits, value)
 		return Key{IMEI, "", digits}, len(digits) >= 14 && len(digits) <= 16
 	case CloudInstance:
-		scope = strings.ToLower(strings.TrimSpace(scope))
-		return Key{CloudInstance, scope, strings.ToLower(value)}, scope != ""
+		scope = lower(strings.TrimSpace(scope))
+		return Key{CloudInstance, scope, lower(value)}, scope != ""
 	}
 	return Key{}, false
+}
+
+// upper and lower change the case of ASCII letters only: serials have no
+// others, and those of other scripts can change their length with their case.
+func upper(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, s)
+}
+
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, s)
 }
 
 func keepDigits(r rune) rune {
@@ -43,8 +65,8 @@ func keepDigits(r rune) rune {
 // manufacturer reduces the ways in which sources write a maker's name to one:
 // "Dell Inc.", "DELL" and "dell" are one, "Hewlett-Packard" and "HP" are.
 func manufacturer(name string) string {
-	first, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(name)), " ")
-	first = strings.TrimRight(first, ".,")
+	first, _, _ := strings.Cut(lower(strings.TrimSpace(name)), " ")
+	first = strings.TrimRightFunc(first, func(r rune) bool { return r == '.' || r == ',' || unicode.IsSpace(r) })
 	if first == "hewlett-packard" || first == "hpe" {
 		return "hp"
 	}
