@@ -149,6 +149,20 @@ func TestTheLargestReportIsTaken(t *testing.T) {
 	}
 }
 
+func TestLongRowsAreTaken(t *testing.T) {
+	d := serve(t).enrolled()
+	all := rows(1000, "1")
+	for _, r := range all {
+		r.Publisher, r.Location = strings.Repeat("p", 4000), strings.Repeat("l", 4000)
+	}
+	if _, err := d.report(0, section1(t, section.Software, &pb.Device{Software: all})); err != nil {
+		t.Fatal(err)
+	}
+	if _, have := d.held(d.id); len(have) != len(all) {
+		t.Errorf("%d rows", len(have))
+	}
+}
+
 func TestUnknownSectionsArePassedOver(t *testing.T) {
 	c := serve(t)
 	d := c.enrolled()

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
@@ -72,27 +71,44 @@ func (t *Tx) putTitles(rows []Row) error {
 	})
 }
 
-// titleBatch is how many titles one transaction stores.
-const titleBatch = 2000
+// Titles stored in one transaction: below what an engine takes beside a report.
+const (
+	titleBatch      = 2000
+	titleBatchBytes = 1 << 20
+)
 
 // PrepareTitles stores the titles of rows that are new in transactions of their
 // own, where they are too many for the one that files the rows. Titles that no
 // row comes to use do no harm.
 func (s *Store) PrepareTitles(ctx context.Context, rows []Row) error {
-	var unknown []Row
+	var batch, unknown []Row
+	bytes := 0
 	_ = s.titles.missing(rows, func(r Row) error {
 		unknown = append(unknown, r)
+		bytes += len(r.body)
 		return nil
 	})
-	if len(unknown) <= titleBatch {
+	if len(unknown) <= titleBatch && bytes <= titleBatchBytes {
 		return nil
 	}
-	for batch := range slices.Chunk(unknown, titleBatch) {
+	for len(unknown) > 0 {
+		batch, unknown = cutBatch(unknown)
 		if err := s.Update(ctx, func(tx *Tx) error { return tx.putTitles(batch) }); err != nil {
-			return fmt.Errorf("store %d new software titles: %w", len(unknown), err)
+			return fmt.Errorf("store new software titles: %w", err)
 		}
 	}
 	return nil
+}
+
+// cutBatch returns the first rows that one transaction takes, and the rest.
+func cutBatch(rows []Row) (batch, rest []Row) {
+	bytes := 0
+	for i, r := range rows {
+		if bytes += len(r.body); i > 0 && (i == titleBatch || bytes > titleBatchBytes) {
+			return rows[:i], rows[i:]
+		}
+	}
+	return rows, nil
 }
 
 func titleKey(id titleID) []byte {
