@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -33,6 +34,10 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs = dir
+	if err := touchSources(); err != nil {
+		fmt.Fprintln(os.Stderr, "systest:", err)
+		return 1
+	}
 	for name, pkg := range map[string]string{"rollcall-agent": "./agent", "rollcall-collector": "./collector", "rollcall": "./collector/ctl", "fleetsim": "./agent/fleetsim"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 		cmd.Dir = filepath.Join("..", "..")
@@ -42,6 +47,28 @@ func run(m *testing.M) int {
 		}
 	}
 	return m.Run()
+}
+
+// touchSources looks at every source file that the programs are built from, so
+// that go test does not answer from its cache after one of them changed: what a
+// child process reads it does not notice.
+func touchSources() error {
+	root := filepath.Join("..", "..")
+	if _, err := os.Stat(filepath.Join(root, "go.sum")); err != nil {
+		return err
+	}
+	for _, dir := range []string{"agent", "collector", "pkg", "proto"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && !strings.Contains(path, "testdata") {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func program(name string) string { return filepath.Join(programs, name) }
