@@ -34,10 +34,6 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs = dir
-	if err := touchSources(); err != nil {
-		fmt.Fprintln(os.Stderr, "systest:", err)
-		return 1
-	}
 	for name, pkg := range map[string]string{"rollcall-agent": "./agent", "rollcall-collector": "./collector", "rollcall": "./collector/ctl", "fleetsim": "./agent/fleetsim"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
 		cmd.Dir = filepath.Join("..", "..")
@@ -51,8 +47,8 @@ func run(m *testing.M) int {
 
 // touchSources looks at every source file that the programs are built from, so
 // that go test does not answer from its cache after one of them changed: what a
-// child process reads it does not notice.
-func touchSources() error {
+// child process reads it does not notice, nor what is read before the tests run.
+var touchSources = sync.OnceValue(func() error {
 	root := filepath.Join("..", "..")
 	if _, err := os.Stat(filepath.Join(root, "go.sum")); err != nil {
 		return err
@@ -69,7 +65,7 @@ func touchSources() error {
 		}
 	}
 	return nil
-}
+})
 
 func program(name string) string { return filepath.Join(programs, name) }
 
@@ -106,6 +102,9 @@ type process struct {
 
 func start(t testing.TB, name string, args ...string) *process {
 	t.Helper()
+	if err := touchSources(); err != nil {
+		t.Fatal(err)
+	}
 	p := &process{t: t, cmd: exec.Command(program(name), args...), out: new(output), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.Env = environment()
@@ -181,6 +180,9 @@ func (p *process) wait() error {
 // call runs a program to its end and returns what it printed.
 func call(t testing.TB, env []string, name string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	if err := touchSources(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(name), args...)
