@@ -3,12 +3,10 @@ package api
 import (
 	"context"
 	"errors"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -44,7 +42,9 @@ func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.
 				return store.Stop
 			}
 			last = a.GetId()
-			s.present(a, want)
+			if err := s.present(tx, a, want); err != nil {
+				return err
+			}
 			bytes += proto.Size(a)
 			out.Assets = append(out.Assets, a)
 			return ctx.Err()
@@ -64,13 +64,14 @@ func (s *Service) GetAsset(ctx context.Context, r *pb.GetAssetRequest) (*pb.Asse
 	}
 	var a *pb.Asset
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
-		a, err = resolve(tx, r.GetId())
-		return err
+		if a, err = resolve(tx, r.GetId()); err != nil {
+			return err
+		}
+		return s.present(tx, a, want)
 	})
 	if err != nil {
 		return nil, s.answer("read the asset", err)
 	}
-	s.present(a, want)
 	return a, nil
 }
 
@@ -92,26 +93,15 @@ func resolve(tx *store.Tx, id string) (*pb.Asset, error) {
 
 // present makes a stored asset, which must be the caller's own, what users see
 // of it.
-func (s *Service) present(a *pb.Asset, want *mask) {
-	for _, src := range a.GetSources() {
-		at, ok := s.Catalog.LastSeen(store.Ref{Source: src.GetSource(), ID: src.GetSourceId()})
-		if !ok {
-			continue
-		}
-		src.LastSeen = newer(src.GetLastSeen(), at)
-		a.LastSeen = newer(a.GetLastSeen(), at)
+func (s *Service) present(tx *store.Tx, a *pb.Asset, want *mask) error {
+	if err := s.Catalog.Date(tx, a); err != nil {
+		return err
 	}
 	if want.wants("provenance") {
 		merge.Expand(a)
 	}
 	want.apply(a.ProtoReflect())
-}
-
-func newer(held *timestamppb.Timestamp, at time.Time) *timestamppb.Timestamp {
-	if held != nil && !at.After(held.AsTime()) {
-		return held
-	}
-	return timestamppb.New(at)
+	return nil
 }
 
 // GetAssetSourceStates tells how complete the last statement of each source

@@ -43,28 +43,25 @@ func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error)
 		o = bare
 	}
 	return c.Apply(ctx, store.Ref{Source: o.GetSource(), ID: o.GetSourceId()},
-		func(*store.Tx, *pb.Observation) (*Statement, error) {
-			return &Statement{Observation: o, Software: software}, nil
-		})
+		func(*Held) (*Statement, error) { return &Statement{Observation: o, Software: software}, nil })
 }
 
 // Apply runs fn in the one transaction of an accepted observation: fn sees
-// what is held under ref (nil where nothing is) and returns what is to be held
-// from now on; what it writes itself is committed with it, or not at all. fn
-// may run more than once and runs on the store's only writer, so whatever can
-// be done before belongs before. Apply returns the asset that the observation
-// is about.
-func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(tx *store.Tx, held *pb.Observation) (*Statement, error)) (string, error) {
+// what is held under ref and returns what is to be held from now on. fn may run
+// more than once and runs on the store's only writer, so whatever can be done
+// before belongs before. Apply returns the asset that the observation is about.
+func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(*Held) (*Statement, error)) (string, error) {
 	if err := ref.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	var f *filing
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		held, err := tx.Observation(ref)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		held := &Held{tx: tx, ref: ref}
+		var err error
+		if held.Head, err = tx.Head(ref); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		s, err := fn(tx, held)
+		s, err := fn(held)
 		if err != nil {
 			return err
 		}
@@ -84,7 +81,7 @@ func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(tx *store.Tx
 }
 
 // file stores the statement and brings the assets it touches up to date.
-func (f *filing) file(held *pb.Observation, s *Statement) error {
+func (f *filing) file(held *Held, s *Statement) error {
 	o := s.Observation
 	if o.GetSource() != f.ref.Source || o.GetSourceId() != f.ref.ID {
 		return fmt.Errorf("%w: the observation names itself %s/%s", ErrInvalid, o.GetSource(), o.GetSourceId())
@@ -92,23 +89,48 @@ func (f *filing) file(held *pb.Observation, s *Statement) error {
 	if _, err := f.kind(f.ref.Source); err != nil {
 		return err
 	}
-	if err := f.software(s.Software); err != nil {
+	same, err := f.software(s.Software)
+	if err != nil {
 		return err
 	}
-	if err := f.tx.PutObservation(o); err != nil {
+	if err := f.tx.PutHead(f.ref, &pb.HeadRecord{ObservedAt: o.GetObservedAt(), Problems: o.GetProblems(), Sections: o.GetSections(), Baseline: s.Baseline}); err != nil {
 		return err
 	}
 	f.observed = o.GetObservedAt().AsTime()
-	keys, _ := identity.Keys(o)
-	var before []identity.Key
-	if held != nil {
-		before, _ = identity.Keys(held)
-	}
 	member, err := f.tx.Member(f.ref)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if member != nil && slices.Equal(keys, before) {
+	if s.SameContent && same && member != nil && !member.GetShared() {
+		// Nothing of the asset changes but when it was confirmed, which is not
+		// stored with it.
+		f.asset = member.GetAssetId()
+		return nil
+	}
+	before, err := held.Observation()
+	if err != nil {
+		return err
+	}
+	if s.SameContent {
+		if before == nil {
+			return fmt.Errorf("%w: it repeats content of %s that is not held", ErrInvalid, f.ref)
+		}
+		return f.place(before, before, member)
+	}
+	if err := f.tx.PutContent(o); err != nil {
+		return err
+	}
+	return f.place(before, o, member)
+}
+
+// place brings the assets up to date that an observation was and is part of.
+func (f *filing) place(before, o *pb.Observation, member *pb.MemberRecord) error {
+	keys, _ := identity.Keys(o)
+	var held []identity.Key
+	if before != nil {
+		held, _ = identity.Keys(before)
+	}
+	if member != nil && slices.Equal(keys, held) {
 		// The same identifiers as before: the grouping cannot have changed.
 		f.asset = member.GetAssetId()
 		if !member.GetShared() {
@@ -116,23 +138,26 @@ func (f *filing) file(held *pb.Observation, s *Statement) error {
 		}
 		return f.refresh(f.asset, o)
 	}
-	if err := f.claim(before, keys); err != nil {
+	if err := f.claim(held, keys); err != nil {
 		return err
 	}
 	return f.regroup(o, member, keys)
 }
 
-func (f *filing) software(s SoftwareChange) (err error) {
+// software brings the software rows up to date, and tells whether there are as
+// many as before.
+func (f *filing) software(s SoftwareChange) (same bool, err error) {
+	before := -1
 	switch {
 	case s.Replace:
 		f.rows = len(s.Added)
-		return f.tx.ReplaceSoftware(f.ref, s.Added)
+		return false, f.tx.ReplaceSoftware(f.ref, s.Added)
 	case len(s.Removed)+len(s.Added) > 0:
-		f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
-	default:
-		f.rows, err = f.countRows(f.ref)
+		before, f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
+		return before == f.rows, err
 	}
-	return err
+	f.rows, err = f.countRows(f.ref)
+	return true, err
 }
 
 // countRows returns how many software rows an observation states, -1 for none.

@@ -85,7 +85,7 @@ func BenchmarkApplyDelta(b *testing.B) {
 func (f *fixture) apply(b *testing.B, o *pb.Observation, s catalog.SoftwareChange) {
 	b.Helper()
 	_, err := f.c.Apply(context.Background(), store.Ref{Source: o.Source, ID: o.SourceId},
-		func(*store.Tx, *pb.Observation) (*catalog.Statement, error) {
+		func(*catalog.Held) (*catalog.Statement, error) {
 			return &catalog.Statement{Observation: o, Software: s}, nil
 		})
 	if err != nil {

@@ -32,8 +32,9 @@ type Change struct {
 	// and one with a lower sequence than the last seen is outdated.
 	Sequence uint64
 	AssetID  string
-	// Asset is the new record, or nil where the asset is no more (it was united
-	// with another). It is shared and must not be modified.
+	// Asset is the new record, without the times that Date fills in, or nil where
+	// the asset is no more (it was united with another). It is shared and must not
+	// be modified.
 	Asset *pb.Asset
 }
 
@@ -73,5 +74,31 @@ type Statement struct {
 	// Observation holds no software rows; its source and source_id are those
 	// that it is filed under.
 	Observation *pb.Observation
+	// SameContent says that the subject and the identifiers are those that are
+	// held, so that Observation has neither.
+	SameContent bool
 	Software    SoftwareChange
+	// Baseline is what is held of an agent's sections from now on.
+	Baseline *pb.BaselineRecord
+}
+
+// Held is what is held under the name of an observation that is being filed.
+type Held struct {
+	// Head is nil where nothing is held.
+	Head *pb.HeadRecord
+
+	tx  *store.Tx
+	ref store.Ref
+	o   *pb.Observation
+}
+
+// Observation returns the held observation without software rows, nil where
+// nothing is held. It must not be modified.
+func (h *Held) Observation() (*pb.Observation, error) {
+	if h.Head == nil || h.o != nil {
+		return h.o, nil
+	}
+	var err error
+	h.o, err = h.tx.Observation(h.ref)
+	return h.o, err
 }

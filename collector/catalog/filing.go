@@ -126,6 +126,7 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: kind, FirstSeen: p.member.GetFirstSeen().AsTime(), SoftwareRows: rows})
 	}
 	a := merge.Merge(assetID, redirects, stmts)
+	undate(a)
 	if err := f.tx.PutAsset(a); err != nil {
 		return err
 	}

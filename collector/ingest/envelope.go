@@ -96,6 +96,8 @@ type received struct {
 	head *pb.SectionHeader
 	// known is false for a section of a newer agent, which is passed over.
 	known bool
+	// taken is set where the section replaces what is held.
+	taken bool
 	// device holds the section's fields, for all sections but software.
 	device *pb.Device
 	// Rows of the software section: all of them in added, or a delta.

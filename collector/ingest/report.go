@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -102,25 +104,27 @@ func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHea
 	ref := store.Ref{Source: Source, ID: who.SourceID}
 	observed, problems := s.dated(h)
 	var generation int64
-	id, err := s.catalog.Apply(ctx, ref, func(tx *store.Tx, held *pb.Observation) (*catalog.Statement, error) {
-		base, err := tx.Baseline(ref.ID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		next, err := s.advance(base, h, sections)
+	labels := labelsDigest(who.Labels)
+	id, err := s.catalog.Apply(ctx, ref, func(held *catalog.Held) (*catalog.Statement, error) {
+		base := held.Head.GetBaseline()
+		next, err := advance(base, h, sections)
 		if err != nil {
 			return nil, err
 		}
 		generation = next.GetGeneration()
-		o := &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}
-		software, digest := assemble(o, held, sections, who.Labels)
-		if digest != nil {
-			next.SoftwareHeld = digest
+		next.Labels = labels
+		st := &catalog.Statement{Baseline: next,
+			Observation: &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}}
+		taken := weigh(st, held.Head.GetSections(), sections)
+		st.SameContent = !taken && held.Head != nil && bytes.Equal(base.GetLabels(), labels)
+		if !st.SameContent {
+			before, err := held.Observation()
+			if err != nil {
+				return nil, err
+			}
+			st.Observation.Subject = &pb.Observation_Device{Device: assemble(before.GetDevice(), sections, who.Labels)}
 		}
-		if err := tx.PutBaseline(ref.ID, next); err != nil {
-			return nil, err
-		}
-		return &catalog.Statement{Observation: o, Software: software}, nil
+		return st, nil
 	})
 	if errors.Is(err, errSendAll) {
 		return &pb.ReportResponse{SendAll: true}, nil
@@ -149,7 +153,7 @@ func (s *Service) dated(h *pb.ReportHeader) (*timestamppb.Timestamp, []*pb.Probl
 
 // advance returns the baseline after a report, or errSendAll where the report
 // does not build on the one that is held.
-func (s *Service) advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections []received) (*pb.BaselineRecord, error) {
+func advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections []received) (*pb.BaselineRecord, error) {
 	next := &pb.BaselineRecord{Digests: make(map[string][]byte), SoftwareHeld: base.GetSoftwareHeld()}
 	switch {
 	case h.GetBaseGeneration() == 0:
@@ -190,22 +194,25 @@ func firstGeneration() (int64, error) {
 	return int64(binary.BigEndian.Uint64(b[:])>>2 | 1), nil
 }
 
-// assemble fills o with what is held, changed by the sections that arrived, and
-// returns what changes of the software, and its digest from then on; nil where
-// the software stays as it is.
-func assemble(o, held *pb.Observation, sections []received, labels map[string]string) (software catalog.SoftwareChange, digest []byte) {
-	device := &pb.Device{Labels: labels}
-	if d := held.GetDevice(); d != nil {
-		device.Name, device.Class, device.Hardware, device.Os, device.Patch = d.Name, d.Class, d.Hardware, d.Os, d.Patch
-		device.Security, device.Mdm, device.Edr, device.PrimaryUser = d.Security, d.Mdm, d.Edr, d.PrimaryUser
-		device.Network, device.Storage = d.Network, d.Storage
+// labelsDigest tells apart what a device was stored with.
+func labelsDigest(labels map[string]string) []byte {
+	sum := sha256.New()
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		fmt.Fprintf(sum, "%d %s %d %s\n", len(k), k, len(labels[k]), labels[k])
 	}
-	o.Subject = &pb.Observation_Device{Device: device}
-	states := make(map[string]*pb.SectionStatus)
-	for _, st := range held.GetSections() {
-		states[st.GetName()] = st
+	return sum.Sum(nil)[:16]
+}
+
+// weigh decides which of the sections that arrived are taken, notes in the
+// statement how complete each is from then on and what changes of the software,
+// and tells whether any other section is taken.
+func weigh(st *catalog.Statement, held []*pb.SectionStatus, sections []received) (content bool) {
+	states := make(map[string]*pb.SectionStatus, len(held))
+	for _, s := range held {
+		states[s.GetName()] = s
 	}
-	for _, r := range sections {
+	for i := range sections {
+		r := &sections[i]
 		if !r.known {
 			continue
 		}
@@ -214,23 +221,41 @@ func assemble(o, held *pb.Observation, sections []received, labels map[string]st
 		states[name] = state
 		// What a complete section said outlives a partial one: absence in it
 		// proves nothing.
-		if !r.hasPayload() || state.State == section.Partial && state.CompleteAt != nil {
+		r.taken = r.hasPayload() && (state.State != section.Partial || state.CompleteAt == nil)
+		if !r.taken {
 			continue
 		}
 		if state.State == section.Complete {
-			state.CompleteAt = o.GetObservedAt()
+			state.CompleteAt = st.Observation.GetObservedAt()
 		}
-		if name == section.Software {
-			software = catalog.SoftwareChange{Replace: !r.head.GetDelta(), Removed: r.removed, Added: r.added}
-			digest = r.head.GetDigest()
+		if name != section.Software {
+			content = true
 			continue
 		}
-		section.Replace(device, r.device, name)
+		st.Software = catalog.SoftwareChange{Replace: !r.head.GetDelta(), Removed: r.removed, Added: r.added}
+		st.Baseline.SoftwareHeld = r.head.GetDigest()
 	}
 	for _, name := range section.Names() {
-		if st := states[name]; st != nil {
-			o.Sections = append(o.Sections, st)
+		if s := states[name]; s != nil {
+			st.Observation.Sections = append(st.Observation.Sections, s)
 		}
 	}
-	return software, digest
+	return content
+}
+
+// assemble returns what is held of a device, changed by the sections that are
+// taken.
+func assemble(held *pb.Device, sections []received, labels map[string]string) *pb.Device {
+	device := &pb.Device{Labels: labels}
+	if d := held; d != nil {
+		device.Name, device.Class, device.Hardware, device.Os, device.Patch = d.Name, d.Class, d.Hardware, d.Os, d.Patch
+		device.Security, device.Mdm, device.Edr, device.PrimaryUser = d.Security, d.Mdm, d.Edr, d.PrimaryUser
+		device.Network, device.Storage = d.Network, d.Storage
+	}
+	for _, r := range sections {
+		if r.taken && r.head.GetName() != section.Software {
+			section.Replace(device, r.device, r.head.GetName())
+		}
+	}
+	return device
 }

@@ -168,14 +168,15 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 		return nil, s.answer(fmt.Errorf("%w: %d sections, at most %d", errInvalid, len(r.GetSections()), maxSections))
 	}
 	ref := store.Ref{Source: Source, ID: who.SourceID}
-	var base *pb.BaselineRecord
+	var head *pb.HeadRecord
 	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
-		base, err = tx.Baseline(ref.ID)
+		head, err = tx.Head(ref)
 		return err
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, s.answer(err)
 	}
+	base := head.GetBaseline()
 	resp := &pb.CheckInResponse{Generation: base.GetGeneration(), ServerTime: timestamppb.New(s.now()), NextCheckIn: durationpb.New(s.pace.next()), Settings: s.pace.settings()}
 	for _, d := range r.GetSections() {
 		if !section.Known(d.GetName()) {

@@ -32,17 +32,6 @@ func (t *Tx) ScanEnrolments(after string, fn func(*pb.EnrolmentRecord) error) er
 	return scan(t, prefixEnrolment, start, func(_ []byte, e *pb.EnrolmentRecord) error { return fn(e) })
 }
 
-// Baseline returns what is held of an agent's sections, by the source id under
-// which it reports.
-func (t *Tx) Baseline(sourceID string) (*pb.BaselineRecord, error) {
-	return read[pb.BaselineRecord](t, join(prefixBaseline, sourceID))
-}
-
-// PutBaseline stores what is held of an agent's sections.
-func (t *Tx) PutBaseline(sourceID string, b *pb.BaselineRecord) error {
-	return t.put(join(prefixBaseline, sourceID), b)
-}
-
 // Token returns a token's record.
 func (t *Tx) Token(id string) (*pb.TokenRecord, error) {
 	return read[pb.TokenRecord](t, join(prefixToken, id))

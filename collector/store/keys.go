@@ -10,7 +10,7 @@ import (
 
 // SchemaVersion is the version of the layout below. It rises with every change
 // that an older collector could not read.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // Every key that the database can hold begins with one of these. Parts are
 // joined by 0x00; sources and ids therefore hold no NUL (checked on the way in).
@@ -18,14 +18,14 @@ const SchemaVersion = 1
 // Truth: what was said, and what cannot be computed again.
 const (
 	prefixMeta        = "!/" // !/schema, !/install           schema version, secret id of this installation
-	prefixObservation = "o/" // o/<source>\0<source_id>       Observation without software rows
-	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> packed software rows of that observation
+	prefixObservation = "o/" // o/<source>\0<source_id>       Observation without software rows and what its head has
+	prefixHead        = "h/" // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
+	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
 	prefixTitle       = "t/" // t/<id, 8 bytes>               one interned software row
 	prefixMember      = "m/" // m/<source>\0<source_id>       MemberRecord: which asset
 	prefixRedirect    = "r/" // r/<old asset id>              new asset id
 	prefixSource      = "s/" // s/<source>                    SourceRecord
 	prefixEnrolment   = "e/" // e/<agent id>                  EnrolmentRecord
-	prefixBaseline    = "b/" // b/<source_id of source agent> BaselineRecord
 	prefixToken       = "k/" // k/<token id>                  TokenRecord
 	prefixAuthority   = "y/" // y/<authority id>              AuthorityRecord
 	prefixAudit       = "u/" // u/<sequence, 8 bytes big-endian> AuditRecord

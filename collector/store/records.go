@@ -56,22 +56,54 @@ var Stop = kv.ErrStop
 
 // Observation returns what ref's source last said, without software rows.
 func (t *Tx) Observation(ref Ref) (*pb.Observation, error) {
-	return read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
+	o, err := read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
+	if err != nil {
+		return nil, err
+	}
+	return o, t.complete(o)
 }
 
-// PutObservation stores o, which holds no software rows.
-func (t *Tx) PutObservation(o *pb.Observation) error {
-	return t.put(join(prefixObservation, o.GetSource(), o.GetSourceId()), o)
+// complete joins an observation's content to its head.
+func (t *Tx) complete(o *pb.Observation) error {
+	h, err := t.Head(Ref{Source: o.GetSource(), ID: o.GetSourceId()})
+	if err != nil {
+		return fmt.Errorf("head of observation %s/%s: %w", o.GetSource(), o.GetSourceId(), err)
+	}
+	o.ObservedAt, o.Problems, o.Sections = h.GetObservedAt(), h.GetProblems(), h.GetSections()
+	return nil
 }
 
-// DeleteObservation removes an observation with its software.
+// Head returns when and how completely ref's source last stated something.
+func (t *Tx) Head(ref Ref) (*pb.HeadRecord, error) {
+	return read[pb.HeadRecord](t, join(prefixHead, ref.Source, ref.ID))
+}
+
+// PutHead stores the head of an observation whose content stays as it is.
+func (t *Tx) PutHead(ref Ref, h *pb.HeadRecord) error {
+	return t.put(join(prefixHead, ref.Source, ref.ID), h)
+}
+
+// PutContent stores what o says, which has no software rows; when and how
+// completely it was said is PutHead's.
+func (t *Tx) PutContent(o *pb.Observation) error {
+	return t.put(join(prefixObservation, o.GetSource(), o.GetSourceId()), &pb.Observation{Source: o.GetSource(), SourceId: o.GetSourceId(),
+		Identifiers: o.GetIdentifiers(), Gone: o.GetGone(), Subject: o.GetSubject()})
+}
+
+// DeleteObservation removes an observation with its head and its software.
 func (t *Tx) DeleteObservation(ref Ref) error {
-	return errors.Join(t.remove(join(prefixObservation, ref.Source, ref.ID)), t.DeleteSoftware(ref))
+	return errors.Join(t.remove(join(prefixObservation, ref.Source, ref.ID)),
+		t.remove(join(prefixHead, ref.Source, ref.ID)), t.DeleteSoftware(ref))
 }
 
 // ScanObservations calls fn with each observation.
 func (t *Tx) ScanObservations(fn func(*pb.Observation) error) error {
-	return scan(t, prefixObservation, nil, func(_ []byte, o *pb.Observation) error { return fn(o) })
+	return scan(t, prefixObservation, nil, func(_ []byte, o *pb.Observation) error {
+		if err := t.complete(o); err != nil {
+			return err
+		}
+		return fn(o)
+	})
 }
 
 // Member returns the record that ties an observation to its asset.
@@ -106,7 +138,7 @@ func (t *Tx) Asset(id string) (*pb.Asset, error) {
 	return read[pb.Asset](t, join(prefixAsset, id))
 }
 
-// PutAsset stores a merged record.
+// PutAsset stores a merged record; see catalog.Date for the times in it.
 func (t *Tx) PutAsset(a *pb.Asset) error { return t.put(join(prefixAsset, a.GetId()), a) }
 
 // DeleteAsset removes a merged record.

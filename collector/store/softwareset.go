@@ -12,12 +12,9 @@ var errDamagedSet = errors.New("packed software is damaged: restore a backup, or
 // delta is one change of a device's software; both lists are sorted.
 type delta struct{ removed, added []entry }
 
-// changes is what happened to a device's software since its base was packed:
-// how many rows the base has, how many there are now, and the deltas between.
-type changes struct {
-	base, now int
-	deltas    []delta
-}
+// counts says how many rows a device's base has, how many there are now, and
+// how many changes, of how many bytes, lie between.
+type counts struct{ base, now, changes, bytes int }
 
 // entries returns what the set of rows holds, in their order.
 func entries(rows []Row) []entry {
@@ -33,17 +30,26 @@ func net(deltas []delta) delta {
 	if len(deltas) == 1 {
 		return deltas[0]
 	}
-	count := make(map[entry]int)
+	type signed struct {
+		entry
+		n int
+	}
+	var all []signed
 	for _, d := range deltas {
 		for _, e := range d.removed {
-			count[e]--
+			all = append(all, signed{e, -1})
 		}
 		for _, e := range d.added {
-			count[e]++
+			all = append(all, signed{e, 1})
 		}
 	}
+	slices.SortFunc(all, func(a, b signed) int { return compareEntries(a.entry, b.entry) })
 	var out delta
-	for e, n := range count {
+	for i := 0; i < len(all); {
+		e, n := all[i].entry, 0
+		for ; i < len(all) && all[i].entry == e; i++ {
+			n += all[i].n
+		}
 		for ; n < 0; n++ {
 			out.removed = append(out.removed, e)
 		}
@@ -51,8 +57,6 @@ func net(deltas []delta) delta {
 			out.added = append(out.added, e)
 		}
 	}
-	slices.SortFunc(out.removed, compareEntries)
-	slices.SortFunc(out.added, compareEntries)
 	return out
 }
 
@@ -153,43 +157,51 @@ func decodeBase(b []byte) ([]entry, error) {
 	return rows, r.err()
 }
 
-func (c changes) encode() []byte {
-	b := binary.AppendUvarint(nil, uint64(c.base))
-	b = binary.AppendUvarint(b, uint64(c.now))
-	for _, d := range c.deltas {
-		for _, rows := range [][]entry{d.removed, d.added} {
-			b = binary.AppendUvarint(b, uint64(len(rows)))
-			for _, r := range rows {
-				b = binary.BigEndian.AppendUint64(b, uint64(r.title))
-				b = binary.AppendUvarint(b, uint64(r.installed))
-				b = binary.AppendUvarint(b, uint64(r.lastUsed))
-			}
+func (c counts) encode() []byte {
+	b := make([]byte, 0, 16)
+	for _, n := range []int{c.base, c.now, c.changes, c.bytes} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return b
+}
+
+// maxChanges bounds how many changes a record may claim: a damaged one must not
+// keep its reader busy.
+const maxChanges = 1 << 20
+
+func decodeCounts(b []byte) (counts, error) {
+	r := reader{b: b}
+	c := counts{base: r.count(maxRecord), now: r.count(maxRecord), changes: r.count(maxChanges), bytes: r.count(maxRecord)}
+	return c, r.err()
+}
+
+func (d delta) encode() []byte {
+	b := make([]byte, 0, 16*(len(d.removed)+len(d.added))+8)
+	for _, rows := range [][]entry{d.removed, d.added} {
+		b = binary.AppendUvarint(b, uint64(len(rows)))
+		for _, r := range rows {
+			b = binary.BigEndian.AppendUint64(b, uint64(r.title))
+			b = binary.AppendUvarint(b, uint64(r.installed))
+			b = binary.AppendUvarint(b, uint64(r.lastUsed))
 		}
 	}
 	return b
 }
 
-func decodeChanges(b []byte) (changes, error) {
+func decodeDelta(b []byte) (delta, error) {
+	var d delta
 	r := reader{b: b}
-	c := changes{base: int(r.uvarint()), now: int(r.uvarint())}
-	if c.base < 0 || c.now < 0 || c.base > maxRecord || c.now > maxRecord {
-		return changes{}, errDamagedSet
-	}
-	for len(r.b) > 0 {
-		var d delta
-		for _, rows := range []*[]entry{&d.removed, &d.added} {
-			n := r.uvarint()
-			if n > uint64(len(r.b)) {
-				return changes{}, errDamagedSet
-			}
-			*rows = make([]entry, n)
-			for i := range *rows {
-				(*rows)[i] = entry{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
-			}
+	for _, rows := range []*[]entry{&d.removed, &d.added} {
+		n := r.uvarint()
+		if n > uint64(len(r.b)) {
+			return delta{}, errDamagedSet
 		}
-		c.deltas = append(c.deltas, d)
+		*rows = make([]entry, n)
+		for i := range *rows {
+			(*rows)[i] = entry{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
+		}
 	}
-	return c, r.err()
+	return d, r.err()
 }
 
 // reader reads packed numbers and remembers that it ran out.
@@ -213,6 +225,16 @@ func (r *reader) uvarint() uint64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+// count reads a number of at most limit.
+func (r *reader) count(limit uint64) int {
+	n := r.uvarint()
+	if n > limit {
+		r.bad = true
+		return 0
+	}
+	return int(n)
 }
 
 func (r *reader) title() titleID {

@@ -46,6 +46,8 @@ func Open(ctx context.Context, db kv.DB) (*Store, error) {
 			return err
 		case len(v) != 1:
 			return fmt.Errorf("schema record has %d bytes, want 1: the database is damaged; restore a backup", len(v))
+		case v[0] < SchemaVersion:
+			return fmt.Errorf("the database has schema version %d of a preview that was never released, this collector writes %d: start it on an empty data folder, and the agents report again", v[0], SchemaVersion)
 		case v[0] > SchemaVersion:
 			return fmt.Errorf("the database has schema version %d, this collector knows up to %d: start the newer collector, or restore a backup made by this version", v[0], SchemaVersion)
 		}

@@ -134,7 +134,7 @@ func TestSoftwareFollowsAnyChanges(t *testing.T) {
 			gone, come := parse(t, s, removed...), parse(t, s, added...)
 			count := 0
 			update(t, s, func(tx *Tx) (err error) {
-				count, err = tx.ChangeSoftware(ref, gone, come)
+				_, count, err = tx.ChangeSoftware(ref, gone, come)
 				return err
 			})
 			if count != len(model) {
@@ -153,7 +153,7 @@ func TestRemovingWhatIsNotHeldRemovesNothingElse(t *testing.T) {
 	have, stranger := parse(t, s, &pb.Software{Name: "a"}), parse(t, s, &pb.Software{Name: "b"})
 	update(t, s, func(tx *Tx) error { return tx.ReplaceSoftware(ref, have) })
 	update(t, s, func(tx *Tx) error {
-		_, err := tx.ChangeSoftware(ref, stranger, nil)
+		_, _, err := tx.ChangeSoftware(ref, stranger, nil)
 		return err
 	})
 	if got := software(t, s, ref); len(got) != 1 || got[0].Name != "a" {
@@ -297,14 +297,20 @@ func FuzzParseRows(f *testing.F) {
 func FuzzPackedSoftware(f *testing.F) {
 	s := open(f)
 	f.Add(encodeBase(entries(parse(f, s, &pb.Software{Name: "a"}, &pb.Software{Name: "b", InstalledAt: &timestamppb.Timestamp{Seconds: 9}}))))
-	f.Add(changes{base: 1, now: 2, deltas: []delta{{added: entries(parse(f, s, &pb.Software{Name: "a"}))}}}.encode())
+	f.Add(counts{base: 1, now: 2, changes: 1, bytes: 30}.encode())
+	f.Add(delta{added: entries(parse(f, s, &pb.Software{Name: "a"}))}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rows, err := decodeBase(b); err == nil && len(rows) > len(b) {
 			t.Errorf("%d rows out of %d bytes", len(rows), len(b))
 		}
-		if c, err := decodeChanges(b); err == nil {
-			if again, err := decodeChanges(c.encode()); err != nil || len(again.deltas) != len(c.deltas) {
-				t.Errorf("changes do not come back: %v", err)
+		if c, err := decodeCounts(b); err == nil {
+			if again, err := decodeCounts(c.encode()); err != nil || again != c {
+				t.Errorf("counts do not come back: %v", err)
+			}
+		}
+		if d, err := decodeDelta(b); err == nil {
+			if again, err := decodeDelta(d.encode()); err != nil || len(again.added) != len(d.added) || len(again.removed) != len(d.removed) {
+				t.Errorf("a change does not come back: %v", err)
 			}
 		}
 	})

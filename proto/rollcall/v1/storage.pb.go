@@ -198,7 +198,9 @@ type BaselineRecord struct {
 	Digests map[string][]byte `protobuf:"bytes,2,rep,name=digests,proto3" json:"digests,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Digest of the software rows that are held, which a delta builds on; it
 	// differs from the one above after a partial section that was not taken.
-	SoftwareHeld  []byte `protobuf:"bytes,3,opt,name=software_held,json=softwareHeld,proto3" json:"software_held,omitempty"`
+	SoftwareHeld []byte `protobuf:"bytes,3,opt,name=software_held,json=softwareHeld,proto3" json:"software_held,omitempty"`
+	// Digest of the labels that the device was stored with.
+	Labels        []byte `protobuf:"bytes,4,opt,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +256,85 @@ func (x *BaselineRecord) GetSoftwareHeld() []byte {
 	return nil
 }
 
+func (x *BaselineRecord) GetLabels() []byte {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// HeadRecord is the part of an observation that each report renews: when it
+// was made and how complete it is. What was said stands in the Observation,
+// which is written only when it changes.
+type HeadRecord struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
+	Problems   []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	Sections   []*SectionStatus       `protobuf:"bytes,3,rep,name=sections,proto3" json:"sections,omitempty"`
+	// Of an agent only.
+	Baseline      *BaselineRecord `protobuf:"bytes,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeadRecord) Reset() {
+	*x = HeadRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeadRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeadRecord) ProtoMessage() {}
+
+func (x *HeadRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeadRecord.ProtoReflect.Descriptor instead.
+func (*HeadRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HeadRecord) GetObservedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ObservedAt
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetSections() []*SectionStatus {
+	if x != nil {
+		return x.Sections
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetBaseline() *BaselineRecord {
+	if x != nil {
+		return x.Baseline
+	}
+	return nil
+}
+
 // TokenRecord is a token at rest: the secret only as a hash.
 type TokenRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -274,7 +355,7 @@ type TokenRecord struct {
 
 func (x *TokenRecord) Reset() {
 	*x = TokenRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[2]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +367,7 @@ func (x *TokenRecord) String() string {
 func (*TokenRecord) ProtoMessage() {}
 
 func (x *TokenRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[2]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +380,7 @@ func (x *TokenRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRecord.ProtoReflect.Descriptor instead.
 func (*TokenRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TokenRecord) GetId() string {
@@ -392,7 +473,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -404,7 +485,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -417,7 +498,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MemberRecord) GetAssetId() string {
@@ -454,7 +535,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +547,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +560,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -526,7 +607,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +619,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +632,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -606,7 +687,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +699,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +712,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -687,7 +768,7 @@ var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x05\n" +
+	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\"\xeb\x05\n" +
 	"\x0fEnrolmentRecord\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
 	"\bkey_hash\x18\x02 \x01(\fR\akeyHash\x12*\n" +
@@ -712,16 +793,24 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vcertificate\x18\x10 \x01(\fR\vcertificate\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x01\n" +
 	"\x0eBaselineRecord\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +
 	"generation\x12B\n" +
 	"\adigests\x18\x02 \x03(\v2(.rollcall.v1.BaselineRecord.DigestsEntryR\adigests\x12#\n" +
-	"\rsoftware_held\x18\x03 \x01(\fR\fsoftwareHeld\x1a:\n" +
+	"\rsoftware_held\x18\x03 \x01(\fR\fsoftwareHeld\x12\x16\n" +
+	"\x06labels\x18\x04 \x01(\fR\x06labels\x1a:\n" +
 	"\fDigestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd3\x03\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xec\x01\n" +
+	"\n" +
+	"HeadRecord\x12;\n" +
+	"\vobserved_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"observedAt\x120\n" +
+	"\bproblems\x18\x02 \x03(\v2\x14.rollcall.v1.ProblemR\bproblems\x126\n" +
+	"\bsections\x18\x03 \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x127\n" +
+	"\bbaseline\x18\x04 \x01(\v2\x1b.rollcall.v1.BaselineRecordR\bbaseline\"\xd3\x03\n" +
 	"\vTokenRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -780,38 +869,45 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
-	(*TokenRecord)(nil),           // 2: rollcall.v1.TokenRecord
-	(*MemberRecord)(nil),          // 3: rollcall.v1.MemberRecord
-	(*SourceRecord)(nil),          // 4: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 5: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 6: rollcall.v1.AuditRecord
-	nil,                           // 7: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 8: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 9: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*HeadRecord)(nil),            // 2: rollcall.v1.HeadRecord
+	(*TokenRecord)(nil),           // 3: rollcall.v1.TokenRecord
+	(*MemberRecord)(nil),          // 4: rollcall.v1.MemberRecord
+	(*SourceRecord)(nil),          // 5: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 6: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 7: rollcall.v1.AuditRecord
+	nil,                           // 8: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 9: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 10: rollcall.v1.TokenRecord.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*Problem)(nil),               // 12: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 13: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	10, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	10, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	10, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	7,  // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	8,  // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	10, // 5: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	10, // 6: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 7: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	10, // 8: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	10, // 9: rollcall.v1.MemberRecord.first_seen:type_name -> google.protobuf.Timestamp
-	10, // 10: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	10, // 11: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	11, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	11, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	11, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	9,  // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	11, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	12, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	13, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
+	11, // 9: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	11, // 10: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	10, // 11: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	11, // 12: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	11, // 13: rollcall.v1.MemberRecord.first_seen:type_name -> google.protobuf.Timestamp
+	11, // 14: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	11, // 15: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -819,13 +915,14 @@ func file_rollcall_v1_storage_proto_init() {
 	if File_rollcall_v1_storage_proto != nil {
 		return
 	}
+	file_rollcall_v1_observation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
