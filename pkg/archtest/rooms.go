@@ -18,13 +18,14 @@ var Rooms = []Room{
 		Why: "the agent's main wires the agent's packages; the collector is reached over the wire only",
 	},
 	{
-		Dir: "agent/host", May: []string{},
+		Dir: "agent/host", May: []string{"agent/host/regfile"},
 		Why: "the host hands out bytes and knows nothing of what they mean",
 	},
 	{
 		Dir: "agent/facts", May: []string{"agent/host", "agent/facts/...", "pkg/section", schema},
 		Why: "facts decode what a host shows; how they are sent is not their matter",
 	},
+	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/pkgversion", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
