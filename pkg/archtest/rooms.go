@@ -28,6 +28,8 @@ var Rooms = []Room{
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/pkgversion", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
 	{
 		Dir: "agent/report", May: []string{"pkg/...", schema},
