@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -62,7 +65,7 @@ func (d Dialer) serverName() (string, error) {
 	return host, nil
 }
 
-// Client makes the four calls of the agent protocol over a connection, each
+// Client makes the calls of the agent protocol over a connection, each
 // with a timeout and errors that say what to do. Several may share one.
 type Client struct{ service pb.AgentServiceClient }
 
@@ -95,10 +98,25 @@ func (c Client) CheckIn(ctx context.Context, req *pb.CheckInRequest) (*pb.CheckI
 	return resp, answered("check in", err, false)
 }
 
+// maxSmall is the size, in bytes, up to which a report goes as one message
+// without a stream.
+const maxSmall = 48 << 10
+
 // Report hands in an envelope.
 func (c Client) Report(ctx context.Context, e *Envelope) (*pb.ReportResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
+	if proto.Size(e.Header)+e.Size() <= maxSmall {
+		var resp *pb.ReportResponse
+		err := e.messages(func(m *pb.ReportRequest) (err error) {
+			resp, err = c.service.ReportSmall(ctx, m)
+			return err
+		})
+		// A collector of the release before knows only the stream.
+		if status.Code(err) != codes.Unimplemented {
+			return resp, answered("report", err, false)
+		}
+	}
 	stream, err := c.service.Report(ctx)
 	if err != nil {
 		return nil, answered("report", err, false)

@@ -104,7 +104,9 @@ type collector struct {
 	// before and after each call, the fake fails as a test wants.
 	before, after func(method string) error
 	sendAll       int
-	answer        *pb.CheckInResponse
+	// old is set for a collector that knows no ReportSmall.
+	old    bool
+	answer *pb.CheckInResponse
 }
 
 func newCollector(t testing.TB, options ...grpc.ServerOption) *collector {

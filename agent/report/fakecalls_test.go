@@ -177,9 +177,23 @@ func (c *collector) Report(stream pb.AgentService_ReportServer) error {
 		sizes = append(sizes, proto.Size(m))
 		data = append(data, m.GetData()...)
 	}
-	var resp *pb.ReportResponse
-	err := c.called("Report", func() error {
-		_, e, err := c.caller(stream.Context())
+	resp, err := c.file(stream.Context(), "Report", header, data, sizes)
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(resp)
+}
+
+func (c *collector) ReportSmall(ctx context.Context, m *pb.ReportRequest) (*pb.ReportResponse, error) {
+	if c.old {
+		return c.UnimplementedAgentServiceServer.ReportSmall(ctx, m)
+	}
+	return c.file(ctx, "Report", m.GetHeader(), m.GetData(), []int{proto.Size(m)})
+}
+
+func (c *collector) file(ctx context.Context, method string, header *pb.ReportHeader, data []byte, sizes []int) (resp *pb.ReportResponse, err error) {
+	err = c.called(method, func() error {
+		_, e, err := c.caller(ctx)
 		if err != nil {
 			return err
 		}
@@ -195,10 +209,7 @@ func (c *collector) Report(stream pb.AgentService_ReportServer) error {
 		resp = &pb.ReportResponse{Generation: e.generation, AssetId: "asset"}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return stream.SendAndClose(resp)
+	return resp, err
 }
 
 // take files a report, checking everything it announces.

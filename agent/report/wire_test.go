@@ -260,6 +260,19 @@ func TestLargeReportsAreChunked(t *testing.T) {
 	}
 }
 
+// A collector of the release before takes reports as a stream only.
+func TestCollectorThatKnowsNoSmallReports(t *testing.T) {
+	c := newCollector(t)
+	c.old = true
+	b := newBench(t, c)
+	a := b.start()
+	b.exchange(a, device(1))
+	b.exchange(a, device(2))
+	if len(c.reports) != 2 {
+		t.Errorf("%d reports arrived, want 2", len(c.reports))
+	}
+}
+
 func TestCollectorThatIsBusy(t *testing.T) {
 	c := newCollector(t)
 	b := newBench(t, c)

@@ -54,6 +54,7 @@ type Enroller struct {
 	server *Authority
 	now    func() time.Time
 	life   time.Duration
+	known  *known
 }
 
 // New returns an enroller. device signs agents, server is the authority that
@@ -63,7 +64,7 @@ func New(st *store.Store, tokens *Tokens, device, server *Authority, life time.D
 	if life == 0 {
 		life = DefaultLife
 	}
-	return &Enroller{store: st, tokens: tokens, device: device, server: server, now: tokens.now, life: life}
+	return &Enroller{store: st, tokens: tokens, device: device, server: server, now: tokens.now, life: life, known: newKnown()}
 }
 
 // Enroll exchanges a token and a certificate request for a client certificate.
@@ -84,6 +85,7 @@ func (e *Enroller) Enroll(ctx context.Context, peer string, r *pb.EnrollRequest)
 		record, err = e.enroll(tx, peer, fresh, r.GetToken())
 		return err
 	})
+	e.known.forget(fresh.GetAgentId())
 	if err != nil {
 		e.auditRefusal(ctx, r.GetToken(), peer, err)
 		return nil, fmt.Errorf("enrol: %w", err)
@@ -216,6 +218,7 @@ func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *pb
 		}
 		return tx.PutEnrolment(r)
 	})
+	e.known.forget(id)
 	if err != nil {
 		return fmt.Errorf("record of agent %s: %w", id, err)
 	}

@@ -34,11 +34,7 @@ type Identity struct {
 // agent is refused and a copied identity shows.
 func (e *Enroller) Authenticate(ctx context.Context, cert *x509.Certificate) (Identity, error) {
 	id, sum := cert.Subject.CommonName, sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	var record *pb.EnrolmentRecord
-	err := e.store.View(ctx, func(tx *store.Tx) (err error) {
-		record, err = tx.Enrolment(id)
-		return err
-	})
+	record, err := e.known.record(ctx, e.store, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return Identity{}, ErrUnknownAgent
@@ -103,6 +99,7 @@ func (e *Enroller) Renew(ctx context.Context, who Identity, r *pb.RenewRequest) 
 		out, err = e.renew(tx, who, next)
 		return err
 	})
+	e.known.forget(who.AgentID, next.ownID)
 	if err != nil {
 		return nil, fmt.Errorf("renew agent %s: %w", who.AgentID, err)
 	}

@@ -1,6 +1,6 @@
 // Package identity decides which observations are about one thing: it names
-// the strong identifiers that an observation carries, and groups observations
-// that share one.
+// the identifiers that an observation carries, unites the observations that
+// share a strong one, and says why it united or kept apart.
 package identity
 
 import (
@@ -11,16 +11,38 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// Kinds of strong identifiers. MAC addresses, host names and asset tags are
-// weak: docks, images and people give two machines the same one.
+// Kinds of strong identifiers of devices. Names are those of Identifier.kind.
 const (
 	Serial        = "serial"
 	UUID          = "uuid"
+	UDID          = "udid"
 	IMEI          = "imei"
 	CloudInstance = "cloud_instance"
+	// Ids that a management system gave a device, scoped by the system: they
+	// tie the system's own record to others that quote it.
+	Directory = "directory"
+	MDM       = "mdm"
+	EDR       = "edr"
 )
 
-// Key is one strong identifier in the form in which it is compared.
+// Kinds of strong identifiers of people.
+const (
+	Email   = "email"
+	Account = "account"
+)
+
+// Kinds of weak identifiers. Docks, images and people give two machines the
+// same one, so they never unite by themselves: they corroborate, and suggest.
+const (
+	MAC      = "mac"
+	Hostname = "hostname"
+	AssetTag = "asset_tag"
+	Disk     = "disk"
+	Board    = "board"
+	Maker    = "maker"
+)
+
+// Key is one identifier in the form in which it is compared.
 type Key struct {
 	Kind, Scope, Value string
 }
@@ -28,6 +50,15 @@ type Key struct {
 // Identifier returns the key as a message.
 func (k Key) Identifier() *pb.Identifier {
 	return &pb.Identifier{Kind: k.Kind, Scope: k.Scope, Value: k.Value}
+}
+
+// String returns the key as people read it: serial 5XK2J93.
+func (k Key) String() string {
+	kind := strings.ReplaceAll(k.Kind, "_", " ")
+	if k.Scope == "" {
+		return kind + " " + k.Value
+	}
+	return kind + " " + k.Scope + "/" + k.Value
 }
 
 // Ignored is an identifier that was not used, and why.
@@ -39,33 +70,24 @@ type Ignored struct {
 // Keys returns the strong identifiers of an observation, sorted, and those
 // that say nothing.
 func Keys(o *pb.Observation) (keys []Key, ignored []Ignored) {
-	add := func(kind, scope, value string) {
-		k, ok := normalise(kind, scope, value)
-		if !ok {
-			return
-		}
-		if reason := junk(k); reason != "" {
-			ignored = append(ignored, Ignored{Key: k, Reason: reason})
-			return
-		}
-		keys = append(keys, k)
-	}
-	hw := o.GetDevice().GetHardware()
-	add(Serial, hw.GetManufacturer(), hw.GetSerial())
-	add(UUID, "", hw.GetUuid())
-	for _, imei := range hw.GetImei() {
-		add(IMEI, "", imei)
-	}
-	add(CloudInstance, hw.GetCloud().GetProvider(), hw.GetCloud().GetInstanceId())
-	for _, id := range o.GetIdentifiers() {
-		add(id.GetKind(), id.GetScope(), id.GetValue())
-	}
-	slices.SortFunc(keys, compareKeys)
-	return slices.Compact(keys), ignored
+	r := read(o)
+	return r.strong, r.ignored
 }
 
 func compareKeys(a, b Key) int {
-	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Value, b.Value))
+	return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Kind, b.Kind),
+		strings.Compare(a.Scope, b.Scope), strings.Compare(a.Value, b.Value))
+}
+
+// rank orders the strong kinds by how firmly they hold to the chassis: where
+// two contradict each other, the first decides.
+func rank(kind string) int {
+	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Email, Account}, kind)
+}
+
+func sortKeys(keys []Key) []Key {
+	slices.SortFunc(keys, compareKeys)
+	return slices.Compact(keys)
 }
 
 // Group returns which members belong together: for each, the number of its
@@ -73,23 +95,12 @@ func compareKeys(a, b Key) int {
 // are in one group when a chain of shared keys connects them; the grouping does
 // not depend on the order of the members.
 func Group(members [][]Key) []int {
-	parent := make([]int, len(members))
-	for i := range parent {
-		parent[i] = i
-	}
-	root := func(i int) int {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
-		}
-		return i
-	}
+	sets := newSets(len(members))
 	holder := make(map[Key]int)
 	for i, keys := range members {
 		for _, k := range keys {
 			if j, ok := holder[k]; ok {
-				a, b := root(i), root(j)
-				parent[max(a, b)] = min(a, b)
+				sets.unite(i, j)
 			} else {
 				holder[k] = i
 			}
@@ -98,11 +109,45 @@ func Group(members [][]Key) []int {
 	groups := make([]int, len(members))
 	numbers := make(map[int]int)
 	for i := range members {
-		r := root(i)
+		r := sets.root(i)
 		if _, ok := numbers[r]; !ok {
 			numbers[r] = len(numbers)
 		}
 		groups[i] = numbers[r]
 	}
 	return groups
+}
+
+// sets is a union-find over numbered members: the root of a set is its lowest
+// member.
+type sets struct {
+	parent  []int
+	members [][]int
+}
+
+func newSets(n int) *sets {
+	s := &sets{parent: make([]int, n), members: make([][]int, n)}
+	for i := range n {
+		s.parent[i], s.members[i] = i, []int{i}
+	}
+	return s
+}
+
+func (s *sets) root(i int) int {
+	for s.parent[i] != i {
+		s.parent[i] = s.parent[s.parent[i]]
+		i = s.parent[i]
+	}
+	return i
+}
+
+func (s *sets) unite(i, j int) {
+	a, b := s.root(i), s.root(j)
+	if a == b {
+		return
+	}
+	a, b = min(a, b), max(a, b)
+	s.parent[b] = a
+	s.members[a] = append(s.members[a], s.members[b]...)
+	s.members[b] = nil
 }

@@ -1,38 +1,56 @@
 package identity
 
 import (
-	_ "embed"
 	"encoding/hex"
+	"net/url"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 )
 
-// maxValue bounds a strong identifier in bytes; real ones have at most some 60.
+// maxValue bounds an identifier in bytes; real ones have at most some 60.
 const maxValue = 200
 
-// normalise returns the form in which an identifier is compared, and false for
-// one that is empty, malformed or not strong.
+// normalise returns the form in which an identifier of a device is compared,
+// and false for one that is empty, malformed or of no kind that tells devices
+// apart. The scope of a serial is its manufacturer.
 func normalise(kind, scope, value string) (Key, bool) {
-	value = strings.TrimSpace(value)
-	if value == "" || len(value) > maxValue || len(scope) > maxValue || !utf8.ValidString(value+scope) || strings.ContainsRune(value+scope, 0) {
+	value, scope = strings.TrimFunc(value, blank), strings.TrimFunc(scope, blank)
+	if value == "" || len(value) > maxValue || len(scope) > maxValue || !utf8.ValidString(value+scope) || strings.ContainsFunc(value+scope, unicode.IsControl) {
 		return Key{}, false
 	}
 	switch kind {
 	case Serial:
-		return Key{Serial, manufacturer(scope), upper(strings.Join(strings.Fields(value), " "))}, true
+		v := serial(scope, value)
+		return Key{Serial, "", v}, v != ""
 	case UUID:
 		u, ok := canonicalUUID(value)
 		return Key{UUID, "", u}, ok
+	case UDID:
+		return udid(value)
 	case IMEI:
-		digits := strings.Map(keepDigits, value)
-		return Key{IMEI, "", digits}, len(digits) >= 14 && len(digits) <= 16
+		return imei(value)
 	case CloudInstance:
-		scope = lower(strings.TrimSpace(scope))
-		return Key{CloudInstance, scope, lower(value)}, scope != ""
+		return cloudInstance(scope, value)
+	case Directory, MDM, EDR:
+		return managed(kind, scope, value)
+	case MAC:
+		m, ok := canonicalMAC(value)
+		return Key{MAC, "", m}, ok
+	case Hostname:
+		name, _, _ := strings.Cut(lower(value), ".")
+		return Key{Hostname, "", name}, name != "" && !genericName(name)
+	case AssetTag, Disk, Board:
+		v := squeeze(upper(value))
+		return Key{kind, "", v}, len(v) >= 4
 	}
 	return Key{}, false
+}
+
+// blank tells of characters that tables leave around a value: spaces, the byte
+// order mark, and the joiners that web pages hide in text.
+func blank(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\ufeff' || (r >= '\u200b' && r <= '\u200d')
 }
 
 // upper and lower change the case of ASCII letters only: serials have no
@@ -55,29 +73,22 @@ func lower(s string) string {
 	}, s)
 }
 
-func keepDigits(r rune) rune {
-	if r >= '0' && r <= '9' {
+// squeeze drops what people and programs put into a number to make it easier
+// to read, each in their own way: spaces, hyphens and dashes, underscores.
+func squeeze(s string) string {
+	return strings.Map(func(r rune) rune {
+		if blank(r) || r == '-' || r == '_' || (r >= '\u2010' && r <= '\u2015') {
+			return -1
+		}
 		return r
-	}
-	return -1
-}
-
-// manufacturer reduces the ways in which sources write a maker's name to one:
-// "Dell Inc.", "DELL" and "dell" are one, "Hewlett-Packard" and "HP" are.
-func manufacturer(name string) string {
-	first, _, _ := strings.Cut(lower(strings.TrimSpace(name)), " ")
-	first = strings.TrimRightFunc(first, func(r rune) bool { return r == '.' || r == ',' || unicode.IsSpace(r) })
-	if first == "hewlett-packard" || first == "hpe" {
-		return "hp"
-	}
-	return first
+	}, s)
 }
 
 // canonicalUUID returns one form for a UUID and its twin: firmware before and
 // after SMBIOS 2.6, and the tools that read it, disagree on the byte order of
 // the first three fields (DSP0134, 7.2.1).
 func canonicalUUID(value string) (string, bool) {
-	b, err := hex.DecodeString(strings.ReplaceAll(strings.Trim(strings.ToLower(value), "{}"), "-", ""))
+	b, err := hex.DecodeString(squeeze(strings.Trim(lower(value), "{}")))
 	if err != nil || len(b) != 16 {
 		return "", false
 	}
@@ -91,51 +102,90 @@ func format(b []byte) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-//go:embed junk.txt
-var junkFile string
-
-var junkList = sync.OnceValue(func() map[[2]string]bool {
-	list := make(map[[2]string]bool)
-	for line := range strings.Lines(junkFile) {
-		kind, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "\t")
-		if !ok || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if kind == UUID {
-			value, _ = canonicalUUID(value)
-		}
-		list[[2]string{kind, value}] = true
+// udid reads an Apple device id: of a Mac it is the hardware UUID, of a phone
+// 40 hexadecimal digits, or 8 and 16 since 2018.
+func udid(value string) (Key, bool) {
+	if u, ok := canonicalUUID(value); ok {
+		return Key{UUID, "", u}, true
 	}
-	return list
-})
-
-// junk tells why a key identifies nothing; empty means that it may.
-func junk(k Key) string {
-	switch {
-	case junkList()[[2]string{k.Kind, k.Value}]:
-		return "a placeholder known to be shared by many machines"
-	case k.Kind != UUID && len(k.Value) < 4:
-		return "too short to be unique"
-	case oneCharacter(k.Value):
-		return "one character repeated"
-	case k.Kind == Serial && sequential(k.Value):
-		return "a run of consecutive characters"
-	}
-	return ""
+	v := lower(squeeze(value))
+	_, err := hex.DecodeString(v)
+	return Key{UDID, "", v}, err == nil && (len(v) == 40 || len(v) == 24)
 }
 
-func oneCharacter(s string) bool {
-	s = strings.ReplaceAll(s, "-", "")
-	return strings.Trim(s, s[:min(1, len(s))]) == ""
+// imei keeps the 14 digits that name the device: what follows is a check digit
+// (3GPP TS 23.003, 6.2.1) or, in an IMEISV, the version of its software.
+func imei(value string) (Key, bool) {
+	digits := strings.Map(func(r rune) rune {
+		if blank(r) || r == '-' || r == '/' {
+			return -1
+		}
+		return r
+	}, value)
+	if !allDigits(digits) || len(digits) < 14 || len(digits) > 16 {
+		return Key{}, false
+	}
+	if len(digits) == 15 && !luhn(digits) {
+		return Key{}, false
+	}
+	return Key{IMEI, "", digits[:14]}, true
 }
 
-// sequential tells whether each character follows the one before: 12345678,
-// ABCDEFGH.
-func sequential(s string) bool {
-	for i := 1; i < len(s); i++ {
-		if s[i] != s[i-1]+1 && (s[i-1] != '9' || s[i] != '0') {
-			return false
+func luhn(digits string) bool {
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 1 {
+			d = d*2 - d*2/10*9
 		}
+		sum += d
 	}
-	return true
+	return sum%10 == 0
+}
+
+func allDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// cloudInstance scopes an instance id by its provider, whose names for itself
+// differ. Azure's ids are UUIDs, read in either byte order.
+func cloudInstance(scope, value string) (Key, bool) {
+	provider := squeeze(lower(scope))
+	switch provider {
+	case "amazon", "ec2", "amazonec2", "amazonwebservices":
+		provider = "aws"
+	case "google", "gce", "googlecloud", "googlecomputeengine":
+		provider = "gcp"
+	case "microsoft", "microsoftazure":
+		provider = "azure"
+	}
+	value = lower(value)
+	if u, ok := canonicalUUID(value); ok {
+		value = u
+	}
+	return Key{CloudInstance, provider, value}, provider != ""
+}
+
+// shortID is how many characters an id has at least that is unique by itself.
+// Shorter ones count within one server: two MDM servers both have a device 123.
+const shortID = 16
+
+// managed reads the id that a management system gave a device.
+func managed(kind, scope, value string) (Key, bool) {
+	scope, value = lower(scope), squeeze(lower(value))
+	if scope == "" || (len(value) < shortID && !strings.Contains(scope, "@")) {
+		return Key{}, false
+	}
+	if len(value) >= shortID {
+		scope, _, _ = strings.Cut(scope, "@")
+	}
+	return Key{kind, scope, value}, scope != "" && value != ""
+}
+
+// managedBy is the scope of an MDM's ids: the vendor, at the server if stated.
+func managedBy(vendor, server string) string {
+	if u, err := url.Parse(server); vendor != "" && err == nil && u.Hostname() != "" {
+		return vendor + "@" + u.Hostname()
+	}
+	return vendor
 }

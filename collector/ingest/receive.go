@@ -9,10 +9,31 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// inbox is the messages of one report as they arrive. Receiving from a gRPC
-// stream heeds only the deadline that the caller set: so it is done beside, and
-// ends with the stream, when the call is answered.
-type inbox struct {
+// inbox is the messages of one report as they arrive.
+type inbox interface {
+	// next returns the next message, io.EOF after the last, and errSlow once the
+	// call has taken too long.
+	next() (*pb.ReportRequest, error)
+}
+
+// one is the inbox of a report that is a single message.
+type one struct{ message *pb.ReportRequest }
+
+func single(r *pb.ReportRequest) inbox { return &one{r} }
+
+func (o *one) next() (*pb.ReportRequest, error) {
+	if o.message == nil {
+		return nil, io.EOF
+	}
+	m := o.message
+	o.message = nil
+	return m, nil
+}
+
+// streamed is the inbox of a stream. Receiving from a gRPC stream heeds only the
+// deadline that the caller set: so it is done beside, and ends with the stream,
+// when the call is answered.
+type streamed struct {
 	ctx      context.Context
 	messages chan message
 }
@@ -23,7 +44,7 @@ type message struct {
 }
 
 func listen(ctx context.Context, stream pb.AgentService_ReportServer) inbox {
-	in := inbox{ctx: ctx, messages: make(chan message)}
+	in := streamed{ctx: ctx, messages: make(chan message)}
 	go func() {
 		for {
 			m, err := stream.Recv()
@@ -40,9 +61,7 @@ func listen(ctx context.Context, stream pb.AgentService_ReportServer) inbox {
 	return in
 }
 
-// next returns the next message, io.EOF after the last, and errSlow once the
-// call has taken too long.
-func (in inbox) next() (*pb.ReportRequest, error) {
+func (in streamed) next() (*pb.ReportRequest, error) {
 	select {
 	case m := <-in.messages:
 		if m.err != nil && !errors.Is(m.err, io.EOF) {
@@ -57,8 +76,8 @@ func (in inbox) next() (*pb.ReportRequest, error) {
 	}
 }
 
-// payload joins the payload of a report, of exactly size bytes.
-func (in inbox) payload(first *pb.ReportRequest, size int64) ([]byte, error) {
+// joinPayload joins the payload of a report, of exactly size bytes.
+func joinPayload(in inbox, first *pb.ReportRequest, size int64) ([]byte, error) {
 	data := first.GetData()
 	for {
 		if int64(len(data)) > size {

@@ -33,25 +33,39 @@ const maxSkew = 5 * time.Minute
 // Report takes in one report.
 func (s *Service) Report(stream pb.AgentService_ReportServer) error {
 	ctx := stream.Context()
-	who, err := caller(ctx)
+	resp, err := s.measured(ctx, func() inbox { return listen(ctx, stream) })
 	if err != nil {
 		return err
-	}
-	begin := s.now()
-	resp, err := s.report(ctx, who, stream)
-	s.metrics.reported(resp, err, s.now().Sub(begin))
-	if err != nil {
-		return s.answer(err)
 	}
 	return stream.SendAndClose(resp)
 }
 
-func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.AgentService_ReportServer) (*pb.ReportResponse, error) {
+// ReportSmall takes in one report that is a single message.
+func (s *Service) ReportSmall(ctx context.Context, r *pb.ReportRequest) (*pb.ReportResponse, error) {
+	return s.measured(ctx, func() inbox { return single(r) })
+}
+
+// measured takes in a report, counts it, and answers.
+func (s *Service) measured(ctx context.Context, open func() inbox) (*pb.ReportResponse, error) {
+	who, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begin := s.now()
+	resp, err := s.report(ctx, who, open)
+	s.metrics.reported(resp, err, s.now().Sub(begin))
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return resp, nil
+}
+
+func (s *Service) report(ctx context.Context, who enroll.Identity, open func() inbox) (*pb.ReportResponse, error) {
 	if !s.reports.TryAcquire(1) {
 		return nil, errBusy
 	}
 	defer s.reports.Release(1)
-	in := listen(ctx, stream)
+	in := open()
 	first, err := in.next()
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: it has no message", errInvalid)
@@ -69,7 +83,7 @@ func (s *Service) report(ctx context.Context, who enroll.Identity, stream pb.Age
 		return nil, err
 	}
 	defer s.memory.Release(payload + decoded)
-	data, err := in.payload(first, payload)
+	data, err := joinPayload(in, first, payload)
 	if err != nil {
 		return nil, err
 	}

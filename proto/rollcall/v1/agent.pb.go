@@ -1037,12 +1037,13 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"\rnext_check_in\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vnextCheckIn\"m\n" +
 	"\rSoftwareDelta\x12/\n" +
 	"\aremoved\x18\x01 \x03(\v2\x15.rollcall.v1.SoftwareR\aremoved\x12+\n" +
-	"\x05added\x18\x02 \x03(\v2\x15.rollcall.v1.SoftwareR\x05added2\x9c\x02\n" +
+	"\x05added\x18\x02 \x03(\v2\x15.rollcall.v1.SoftwareR\x05added2\xe4\x02\n" +
 	"\fAgentService\x12A\n" +
 	"\x06Enroll\x12\x1a.rollcall.v1.EnrollRequest\x1a\x1b.rollcall.v1.EnrollResponse\x12>\n" +
 	"\x05Renew\x12\x19.rollcall.v1.RenewRequest\x1a\x1a.rollcall.v1.RenewResponse\x12D\n" +
 	"\aCheckIn\x12\x1b.rollcall.v1.CheckInRequest\x1a\x1c.rollcall.v1.CheckInResponse\x12C\n" +
-	"\x06Report\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponse(\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x06Report\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponse(\x01\x12F\n" +
+	"\vReportSmall\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponseB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_agent_proto_rawDescOnce sync.Once
@@ -1096,12 +1097,14 @@ var file_rollcall_v1_agent_proto_depIdxs = []int32{
 	2,  // 16: rollcall.v1.AgentService.Renew:input_type -> rollcall.v1.RenewRequest
 	6,  // 17: rollcall.v1.AgentService.CheckIn:input_type -> rollcall.v1.CheckInRequest
 	10, // 18: rollcall.v1.AgentService.Report:input_type -> rollcall.v1.ReportRequest
-	1,  // 19: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
-	3,  // 20: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
-	7,  // 21: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
-	11, // 22: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
+	10, // 19: rollcall.v1.AgentService.ReportSmall:input_type -> rollcall.v1.ReportRequest
+	1,  // 20: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
+	3,  // 21: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
+	7,  // 22: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
+	11, // 23: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
+	11, // 24: rollcall.v1.AgentService.ReportSmall:output_type -> rollcall.v1.ReportResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name

@@ -19,10 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AgentService_Enroll_FullMethodName  = "/rollcall.v1.AgentService/Enroll"
-	AgentService_Renew_FullMethodName   = "/rollcall.v1.AgentService/Renew"
-	AgentService_CheckIn_FullMethodName = "/rollcall.v1.AgentService/CheckIn"
-	AgentService_Report_FullMethodName  = "/rollcall.v1.AgentService/Report"
+	AgentService_Enroll_FullMethodName      = "/rollcall.v1.AgentService/Enroll"
+	AgentService_Renew_FullMethodName       = "/rollcall.v1.AgentService/Renew"
+	AgentService_CheckIn_FullMethodName     = "/rollcall.v1.AgentService/CheckIn"
+	AgentService_Report_FullMethodName      = "/rollcall.v1.AgentService/Report"
+	AgentService_ReportSmall_FullMethodName = "/rollcall.v1.AgentService/ReportSmall"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -43,6 +44,9 @@ type AgentServiceClient interface {
 	// Report hands in sections. The first message carries the header; section
 	// payloads may be split over any number of messages.
 	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ReportRequest, ReportResponse], error)
+	// ReportSmall does the same for a report that is one message, as most are:
+	// without a stream it costs both ends half as much.
+	ReportSmall(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
 }
 
 type agentServiceClient struct {
@@ -96,6 +100,16 @@ func (c *agentServiceClient) Report(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_ReportClient = grpc.ClientStreamingClient[ReportRequest, ReportResponse]
 
+func (c *agentServiceClient) ReportSmall(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportResponse)
+	err := c.cc.Invoke(ctx, AgentService_ReportSmall_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -114,6 +128,9 @@ type AgentServiceServer interface {
 	// Report hands in sections. The first message carries the header; section
 	// payloads may be split over any number of messages.
 	Report(grpc.ClientStreamingServer[ReportRequest, ReportResponse]) error
+	// ReportSmall does the same for a report that is one message, as most are:
+	// without a stream it costs both ends half as much.
+	ReportSmall(context.Context, *ReportRequest) (*ReportResponse, error)
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -135,6 +152,9 @@ func (UnimplementedAgentServiceServer) CheckIn(context.Context, *CheckInRequest)
 }
 func (UnimplementedAgentServiceServer) Report(grpc.ClientStreamingServer[ReportRequest, ReportResponse]) error {
 	return status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedAgentServiceServer) ReportSmall(context.Context, *ReportRequest) (*ReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportSmall not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -218,6 +238,24 @@ func _AgentService_Report_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_ReportServer = grpc.ClientStreamingServer[ReportRequest, ReportResponse]
 
+func _AgentService_ReportSmall_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).ReportSmall(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_ReportSmall_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).ReportSmall(ctx, req.(*ReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -236,6 +274,10 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CheckIn",
 			Handler:    _AgentService_CheckIn_Handler,
+		},
+		{
+			MethodName: "ReportSmall",
+			Handler:    _AgentService_ReportSmall_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

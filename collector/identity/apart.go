@@ -1,0 +1,101 @@
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Two times of the unique-source rule. slack is how far two records of one
+// device may overlap: clocks differ, and a machine that is set up anew is
+// enrolled while its old record still has a check-in under way. settled is how
+// long a record must have been silent, while another one of the same device is
+// active, to count as given up: machines that sleep overnight are not.
+const (
+	slack   = time.Hour
+	settled = 24 * time.Hour
+)
+
+// apart tells why two records cannot be one device, empty where they can. It
+// is symmetric.
+func apart(a, b *Claim) string {
+	switch {
+	case differ(a.Weak, b.Weak, Maker):
+		return fmt.Sprintf("one is made by %s and the other by %s", inOrder(of(a.Weak, Maker)[0].Value, of(b.Weak, Maker)[0].Value)...)
+	case differ(a.Keys, b.Keys, Serial):
+		return fmt.Sprintf("they have different serial numbers, %s and %s", inOrder(of(a.Keys, Serial)[0].Value, of(b.Keys, Serial)[0].Value)...)
+	case (a.Virtual || b.Virtual) && strangers(a, b):
+		return "copies of a virtual machine share their identifiers, and neither network cards nor host names agree"
+	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && !agree(a.Weak, b.Weak, Hostname):
+		return "they have different hardware UUIDs, and nothing else shows that a board was replaced"
+	}
+	if a.Unique && b.Unique && a.Ref.Source == b.Ref.Source && a.Ref != b.Ref {
+		return twins(a, b)
+	}
+	return ""
+}
+
+func inOrder(a, b string) []any { return []any{min(a, b), max(a, b)} }
+
+// strangers tells of two guests whose network cards differ, or, where one of
+// them states none, whose host names do.
+func strangers(a, b *Claim) bool {
+	both, common := share(a.Weak, b.Weak, MAC)
+	if both {
+		return !common
+	}
+	return differ(a.Weak, b.Weak, Hostname)
+}
+
+// sameChassis tells whether something that is built in shows that two records
+// are one machine of metal.
+func sameChassis(a, b *Claim) bool {
+	return agree(a.Weak, b.Weak, MAC, Disk, Board) || sharedFactorySerial(a, b)
+}
+
+func sharedFactorySerial(a, b *Claim) bool {
+	if a.Virtual || b.Virtual {
+		return false
+	}
+	maker := ""
+	for _, k := range slices.Concat(of(a.Weak, Maker), of(b.Weak, Maker)) {
+		maker = k.Value
+	}
+	return slices.ContainsFunc(of(a.Keys, Serial), func(k Key) bool {
+		return factoryShape(maker, k) && slices.Contains(b.Keys, k)
+	})
+}
+
+// twins judges two records of a source that lists each live device once: why
+// they are two devices, empty where one has followed the other or where one
+// machine is seen to be both.
+func twins(a, b *Claim) string {
+	if a.Model != "" && b.Model != "" && a.Model != b.Model {
+		return fmt.Sprintf("one is a %s and the other a %s", inOrder(a.Model, b.Model)...)
+	}
+	if b.Until.Before(a.Until) || (b.Until.Equal(a.Until) && b.From.Before(a.From)) {
+		a, b = b, a // a is the one that was heard of less lately
+	}
+	parts := agree(a.Weak, b.Weak, MAC, Board)
+	if a.Until.After(b.From.Add(slack)) {
+		if parts && !a.Virtual && !b.Virtual && (alternate(a, b) || sharedFactorySerial(a, b)) {
+			return ""
+		}
+		return fmt.Sprintf("%s lists each live device once, and both were active at the same time", a.Ref.Source)
+	}
+	if b.Until.Sub(a.Until) < settled && !parts && !sharedFactorySerial(a, b) {
+		return fmt.Sprintf("%s lists each live device once, and neither has been silent for a day", a.Ref.Source)
+	}
+	return ""
+}
+
+// alternate tells whether the later of two records began with a boot after the
+// other was last heard of, as each turn of a dual boot does, or whether both
+// tell of one and the same boot.
+func alternate(a, b *Claim) bool {
+	if b.Booted.IsZero() {
+		return false
+	}
+	sameBoot := !a.Booted.IsZero() && a.Booted.Sub(b.Booted).Abs() < time.Minute
+	return sameBoot || !b.Booted.Before(a.Until)
+}

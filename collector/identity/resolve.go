@@ -1,0 +1,220 @@
+package identity
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// MaxClaimants is how many records may carry one identifier before it is taken
+// to identify nothing: more than that is a placeholder that no list has.
+const MaxClaimants = 50
+
+// Tie is an identifier that unites records. With is the weak identifier that
+// they share beside it, where Key alone was refused; a statement of an operator
+// is a tie without a key.
+type Tie struct {
+	Key, With Key
+	Records   []Ref
+	Reason    string
+}
+
+// Refusal is an identifier that several records carry and that unites them no
+// further than Resolution.Ties say. Collision is set where two live devices
+// carry it, Quarantined where too many records do.
+type Refusal struct {
+	Key         Key
+	Records     []Ref
+	Reason      string
+	Collision   bool
+	Quarantined bool
+}
+
+// Resolution says which records are one thing, and why. Everything in it is
+// sorted, so that two resolutions of the same claims are equal.
+type Resolution struct {
+	// Groups partitions the records.
+	Groups   [][]Ref
+	Ties     []Tie
+	Refusals []Refusal
+}
+
+// Resolve decides which claims are one thing. It is a function of the set of
+// claims and statements alone: their order does not matter, nor do repetitions
+// of a claim. Claims that share no identifier and no statement, not over any
+// chain of others, do not affect each other, so each connected component may be
+// resolved alone. Where a component has all claims that carry an identifier,
+// or more than MaxClaimants of them, that identifier is judged as among all.
+func Resolve(claims []Claim, statements []Statement) Resolution {
+	r := newResolver(claims)
+	r.state(statements)
+	for _, k := range r.keys() {
+		r.judge(k)
+	}
+	for _, held := range r.refused {
+		r.rescue(held)
+	}
+	return r.resolution()
+}
+
+type resolver struct {
+	claims  []Claim
+	index   map[Ref]int
+	holders map[Key][]int
+	sets    *sets
+	denied  []denial
+	refused []Key
+	res     Resolution
+}
+
+func newResolver(claims []Claim) *resolver {
+	claims = slices.Clone(claims)
+	slices.SortFunc(claims, compareClaims)
+	claims = slices.CompactFunc(claims, func(a, b Claim) bool { return a.Ref == b.Ref })
+	r := &resolver{claims: claims, index: make(map[Ref]int, len(claims)), holders: make(map[Key][]int), sets: newSets(len(claims))}
+	for i, c := range claims {
+		r.index[c.Ref] = i
+		for _, k := range c.Keys {
+			r.holders[k] = append(r.holders[k], i)
+		}
+	}
+	return r
+}
+
+// keys returns those that more than one claim carries, firmest first.
+func (r *resolver) keys() []Key {
+	var keys []Key
+	for k, holders := range r.holders {
+		if len(holders) > 1 {
+			keys = append(keys, k)
+		}
+	}
+	return sortKeys(keys)
+}
+
+// judge takes an identifier whole or refuses it whole: where two of those that
+// carry it cannot be one device, it does not say which of the two the others
+// are.
+func (r *resolver) judge(k Key) {
+	holders := r.holders[k]
+	if len(holders) > MaxClaimants {
+		r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Quarantined: true,
+			Reason: fmt.Sprintf("more than %d records carry it", MaxClaimants)})
+		return
+	}
+	holders = r.allowed(k, holders)
+	if reason, collision := r.conflict(holders); reason != "" {
+		r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Reason: reason, Collision: collision})
+		r.refused = append(r.refused, k)
+		return
+	}
+	r.tie(Tie{Key: k}, holders)
+}
+
+// rescue unites those of the claims of a refused identifier that have a weak
+// one in common as well: two copies of a machine share its UUID, and their
+// network cards tell which records are of which copy.
+func (r *resolver) rescue(k Key) {
+	parts := make(map[Key][]int)
+	for _, i := range r.allowed(k, r.holders[k]) {
+		for _, w := range r.claims[i].Weak {
+			parts[w] = append(parts[w], i)
+		}
+	}
+	weak := make([]Key, 0, len(parts))
+	for w, holders := range parts {
+		if len(holders) > 1 {
+			weak = append(weak, w)
+		}
+	}
+	slices.SortFunc(weak, func(a, b Key) int {
+		return cmp.Or(cmp.Compare(weakRank(a.Kind), weakRank(b.Kind)), compareKeys(a, b))
+	})
+	for _, w := range weak {
+		if reason, _ := r.conflict(parts[w]); reason == "" {
+			r.tie(Tie{Key: k, With: w}, parts[w])
+		}
+	}
+}
+
+// weakRank orders the weak kinds by how firmly they hold to the chassis.
+func weakRank(kind string) int {
+	return slices.Index([]string{Board, MAC, Disk, AssetTag, Hostname, Maker}, kind)
+}
+
+// conflict tells why the groups of these claims cannot all be one device, and
+// whether it is because two of them are live at once.
+func (r *resolver) conflict(members []int) (reason string, collision bool) {
+	roots := r.roots(members)
+	for n, a := range roots {
+		for _, b := range roots[:n] {
+			if reason, collision := r.between(a, b); reason != "" {
+				return reason, collision
+			}
+		}
+	}
+	return "", false
+}
+
+// between tells why two groups cannot be one device. What stands in one group
+// already was judged before, or an operator said so.
+func (r *resolver) between(a, b int) (reason string, collision bool) {
+	for _, i := range r.sets.members[a] {
+		for _, j := range r.sets.members[b] {
+			x, y := &r.claims[i], &r.claims[j]
+			if r.isDenied(i, j) {
+				return "an operator says that they are not the same", false
+			}
+			if reason := apart(x, y); reason != "" {
+				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, reason), x.Unique && x.Ref.Source == y.Ref.Source
+			}
+		}
+	}
+	return "", false
+}
+
+// roots returns the groups of the members, in order.
+func (r *resolver) roots(members []int) []int {
+	roots := make([]int, len(members))
+	for n, i := range members {
+		roots[n] = r.sets.root(i)
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
+}
+
+func (r *resolver) tie(t Tie, members []int) {
+	if len(members) < 2 {
+		return
+	}
+	for _, i := range members[1:] {
+		r.sets.unite(members[0], i)
+	}
+	t.Records = r.refs(members)
+	r.res.Ties = append(r.res.Ties, t)
+}
+
+func (r *resolver) refs(members []int) []Ref {
+	refs := make([]Ref, len(members))
+	for n, i := range members {
+		refs[n] = r.claims[i].Ref
+	}
+	slices.SortFunc(refs, compareRefs)
+	return refs
+}
+
+func (r *resolver) resolution() Resolution {
+	for i := range r.claims {
+		if r.sets.root(i) == i {
+			r.res.Groups = append(r.res.Groups, r.refs(r.sets.members[i]))
+		}
+	}
+	slices.SortFunc(r.res.Groups, func(a, b []Ref) int { return compareRefs(a[0], b[0]) })
+	slices.SortFunc(r.res.Ties, func(a, b Tie) int {
+		return cmp.Or(compareKeys(a.Key, b.Key), compareKeys(a.With, b.With), cmp.Compare(a.Reason, b.Reason), slices.CompareFunc(a.Records, b.Records, compareRefs))
+	})
+	slices.SortFunc(r.res.Refusals, func(a, b Refusal) int {
+		return cmp.Or(compareKeys(a.Key, b.Key), cmp.Compare(a.Reason, b.Reason), slices.CompareFunc(a.Records, b.Records, compareRefs))
+	})
+	return r.res
+}
