@@ -6,36 +6,51 @@ import (
 	"time"
 )
 
-// Two times of the unique-source rule. slack is how far two records of one
+// Three times of the unique-source rule. slack is how far two records of one
 // device may overlap: clocks differ, and a machine that is set up anew is
 // enrolled while its old record still has a check-in under way. settled is how
 // long a record must have been silent, while another one of the same device is
-// active, to count as given up: machines that sleep overnight are not.
+// active, to count as given up: machines that sleep overnight are not. setup is
+// how long it takes at least to install a machine anew.
 const (
 	slack   = time.Hour
 	settled = 24 * time.Hour
+	setup   = 30 * time.Minute
 )
 
-// apart tells why two records cannot be one device, empty where they can. It
+// objection is a reason why two records are not one device. Its weight is how
+// much it speaks against, as a power of two of the odds; live is set where the
+// two were active at once.
+type objection struct {
+	reason string
+	weight float64
+	live   bool
+}
+
+// apart tells why two records cannot be one device, nothing where they can. It
 // is symmetric.
-func apart(a, b *Claim) string {
+func apart(a, b *Claim) objection {
 	switch {
 	case differ(a.Weak, b.Weak, Maker):
-		return fmt.Sprintf("one is made by %s and the other by %s", inOrder(of(a.Weak, Maker)[0].Value, of(b.Weak, Maker)[0].Value)...)
+		return objected(7, "one is made by %s and the other by %s", of(a.Weak, Maker)[0].Value, of(b.Weak, Maker)[0].Value)
 	case differ(a.Keys, b.Keys, Serial):
-		return fmt.Sprintf("they have different serial numbers, %s and %s", inOrder(of(a.Keys, Serial)[0].Value, of(b.Keys, Serial)[0].Value)...)
+		return objected(6, "they have different serial numbers, %s and %s", of(a.Keys, Serial)[0].Value, of(b.Keys, Serial)[0].Value)
 	case (a.Virtual || b.Virtual) && strangers(a, b):
-		return "copies of a virtual machine share their identifiers, and neither network cards nor host names agree"
-	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && !agree(a.Weak, b.Weak, Hostname):
-		return "they have different hardware UUIDs, and nothing else shows that a board was replaced"
+		return objection{reason: "copies of a virtual machine share their identifiers, and neither network cards nor host names agree", weight: 9}
+	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && (a.Virtual || b.Virtual || !agree(a.Weak, b.Weak, Hostname)):
+		return objection{reason: "they have different hardware UUIDs, and nothing else shows that a board was replaced", weight: 2}
 	}
 	if a.Unique && b.Unique && a.Ref.Source == b.Ref.Source && a.Ref != b.Ref {
 		return twins(a, b)
 	}
-	return ""
+	return objection{}
 }
 
-func inOrder(a, b string) []any { return []any{min(a, b), max(a, b)} }
+// objected names the two values in their order, so that the reason is the same
+// from either side.
+func objected(weight float64, format, a, b string) objection {
+	return objection{reason: fmt.Sprintf(format, min(a, b), max(a, b)), weight: weight}
+}
 
 // strangers tells of two guests whose network cards differ, or, where one of
 // them states none, whose host names do.
@@ -67,11 +82,11 @@ func sharedFactorySerial(a, b *Claim) bool {
 }
 
 // twins judges two records of a source that lists each live device once: why
-// they are two devices, empty where one has followed the other or where one
+// they are two devices, nothing where one has followed the other or where one
 // machine is seen to be both.
-func twins(a, b *Claim) string {
+func twins(a, b *Claim) objection {
 	if a.Model != "" && b.Model != "" && a.Model != b.Model {
-		return fmt.Sprintf("one is a %s and the other a %s", inOrder(a.Model, b.Model)...)
+		return objected(4, "one is a %s and the other a %s", a.Model, b.Model)
 	}
 	if b.Until.Before(a.Until) || (b.Until.Equal(a.Until) && b.From.Before(a.From)) {
 		a, b = b, a // a is the one that was heard of less lately
@@ -79,14 +94,15 @@ func twins(a, b *Claim) string {
 	parts := agree(a.Weak, b.Weak, MAC, Board)
 	if a.Until.After(b.From.Add(slack)) {
 		if parts && !a.Virtual && !b.Virtual && (alternate(a, b) || sharedFactorySerial(a, b)) {
-			return ""
+			return objection{}
 		}
-		return fmt.Sprintf("%s lists each live device once, and both were active at the same time", a.Ref.Source)
+		return objection{reason: a.Ref.Source + " lists each live device once, and both were active at the same time", weight: 12, live: true}
 	}
-	if b.Until.Sub(a.Until) < settled && !parts && !sharedFactorySerial(a, b) {
-		return fmt.Sprintf("%s lists each live device once, and neither has been silent for a day", a.Ref.Source)
+	anew := parts || (sharedFactorySerial(a, b) && b.From.Sub(a.Until) >= setup)
+	if b.Until.Sub(a.Until) < settled && !anew {
+		return objection{reason: a.Ref.Source + " lists each live device once, and neither has been silent for a day", weight: 8, live: true}
 	}
-	return ""
+	return objection{}
 }
 
 // alternate tells whether the later of two records began with a boot after the

@@ -13,6 +13,9 @@ type Ref struct {
 	Source, ID string
 }
 
+// String returns the record as people read it: jamf/123.
+func (r Ref) String() string { return r.Source + "/" + r.ID }
+
 func compareRefs(a, b Ref) int {
 	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.ID, b.ID))
 }

@@ -23,18 +23,23 @@ var junkList = sync.OnceValue(func() map[[2]string]bool {
 })
 
 // junkForm is the form in which values are looked up in the list: the list is
-// written as firmware writes them, and spaces, hyphens and dots vary.
+// written as firmware writes them, and spaces, punctuation and leading zeros
+// vary.
 func junkForm(kind, value string) string {
 	if kind == UUID {
 		u, _ := canonicalUUID(value)
 		return u
 	}
-	return strings.Map(func(r rune) rune {
+	plain := strings.Map(func(r rune) rune {
 		if (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || r > 127 {
 			return r
 		}
 		return -1
 	}, upper(value))
+	if allDigits(plain) && strings.Trim(plain, "0") != "" {
+		plain = strings.TrimLeft(plain, "0")
+	}
+	return plain
 }
 
 // junk tells why a key identifies nothing; empty means that it may.

@@ -23,23 +23,23 @@ type reading struct {
 }
 
 // read takes the identifiers of the subject's fields and those stated beside
-// them: a device's where the subject is a device, a person's otherwise.
+// them. An address beside a device is that of its user and does not make two
+// devices one; a record that has nothing of a device is a person's.
 func read(o *pb.Observation) reading {
 	var r reading
-	if d := o.GetDevice(); d != nil {
-		r.device(d)
-		for _, id := range o.GetIdentifiers() {
-			r.add(id.GetKind(), id.GetScope(), id.GetValue())
-		}
-		r.virtual = virtual(d, r.strong)
-		if r.virtual {
-			// Hypervisors hand the same ones to every guest.
-			r.weak = slices.DeleteFunc(r.weak, func(k Key) bool { return k.Kind == Disk || k.Kind == Board })
-		}
-	} else {
+	d := o.GetDevice()
+	r.device(d)
+	for _, id := range o.GetIdentifiers() {
+		r.add(id.GetKind(), id.GetScope(), id.GetValue())
+	}
+	if d == nil && len(r.strong) == 0 {
 		for _, id := range o.GetIdentifiers() {
 			r.person(id.GetKind(), id.GetScope(), id.GetValue())
 		}
+	}
+	if r.virtual = virtual(d, r.strong); r.virtual {
+		// Hypervisors hand the same ones to every guest.
+		r.weak = slices.DeleteFunc(r.weak, func(k Key) bool { return k.Kind == Disk || k.Kind == Board })
 	}
 	r.bound()
 	return r

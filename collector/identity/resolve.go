@@ -102,7 +102,7 @@ func (r *resolver) judge(k Key) {
 			Reason: fmt.Sprintf("more than %d records carry it", MaxClaimants)})
 		return
 	}
-	holders = r.allowed(k, holders)
+	holders = r.allowed(holders)
 	if reason, collision := r.conflict(holders); reason != "" {
 		r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Reason: reason, Collision: collision})
 		r.refused = append(r.refused, k)
@@ -116,7 +116,7 @@ func (r *resolver) judge(k Key) {
 // network cards tell which records are of which copy.
 func (r *resolver) rescue(k Key) {
 	parts := make(map[Key][]int)
-	for _, i := range r.allowed(k, r.holders[k]) {
+	for _, i := range r.allowed(r.holders[k]) {
 		for _, w := range r.claims[i].Weak {
 			parts[w] = append(parts[w], i)
 		}
@@ -165,8 +165,8 @@ func (r *resolver) between(a, b int) (reason string, collision bool) {
 			if r.isDenied(i, j) {
 				return "an operator says that they are not the same", false
 			}
-			if reason := apart(x, y); reason != "" {
-				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, reason), x.Unique && x.Ref.Source == y.Ref.Source
+			if o := apart(x, y); o.reason != "" {
+				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, o.reason), o.live
 			}
 		}
 	}

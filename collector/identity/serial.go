@@ -16,7 +16,7 @@ func serial(maker, value string) string {
 		return ""
 	}
 	switch knownMaker(maker) {
-	case "lenovo":
+	case "lenovo", "":
 		v = withoutModel(v)
 	case "apple":
 		// The bar code on a Mac's box begins with an S that is not in its serial.

@@ -30,10 +30,8 @@ type denial struct {
 // said later holds and the other is listed as refused.
 func (r *resolver) state(statements []Statement) {
 	statements = slices.Clone(statements)
-	slices.SortFunc(statements, func(a, b Statement) int {
-		return cmp.Or(b.At.Compare(a.At), compareRefs(a.Subject, b.Subject), compareRefs(a.Other, b.Other), strings.Compare(a.By, b.By), cmp.Compare(int8(sameness(a)), int8(sameness(b))))
-	})
-	for _, s := range slices.Compact(statements) {
+	slices.SortFunc(statements, compareStatements)
+	for _, s := range slices.CompactFunc(statements, func(a, b Statement) bool { return compareStatements(a, b) == 0 }) {
 		subject, ok := r.index[s.Subject]
 		other, known := r.index[s.Other]
 		if !ok || !known || subject == other {
@@ -52,11 +50,10 @@ func (r *resolver) state(statements []Statement) {
 	}
 }
 
-func sameness(s Statement) int {
-	if s.Same {
-		return 1
-	}
-	return 0
+// compareStatements puts the latest first.
+func compareStatements(a, b Statement) int {
+	return cmp.Or(b.At.Compare(a.At), compareRefs(a.Subject, b.Subject), compareRefs(a.Other, b.Other),
+		strings.Compare(a.By, b.By), strings.Compare(verb(a), verb(b)))
 }
 
 func verb(s Statement) string {
@@ -82,7 +79,7 @@ func (r *resolver) deniedBetween(i, j int) bool {
 
 // allowed leaves out of the claims that carry an identifier those that an
 // operator said are not the same as another of them.
-func (r *resolver) allowed(_ Key, holders []int) []int {
+func (r *resolver) allowed(holders []int) []int {
 	return slices.DeleteFunc(slices.Clone(holders), func(i int) bool {
 		return slices.ContainsFunc(r.denied, func(d denial) bool {
 			return d.other == i && slices.Contains(holders, d.subject)
