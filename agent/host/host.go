@@ -17,7 +17,7 @@ type Host struct {
 	// "etc/os-release".
 	FS fs.FS
 	// Root is the folder FS is rooted at, for libraries that open files by
-	// path: "/" on the live machine.
+	// path: "/" on the live machine, on Windows that of the system drive.
 	Root string
 	// OS is the GOOS of the machine described, which for a capture need not be
 	// that of this one.
@@ -25,13 +25,14 @@ type Host struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	// live tells that the machine is this one, so that its kernel can be asked.
-	live bool
+	// source answers what is asked beside files; nil where there are files only.
+	source source
 }
 
 // Live returns the machine that this program runs on.
 func Live() *Host {
-	return &Host{FS: os.DirFS("/"), Root: "/", OS: runtime.GOOS, Now: time.Now, live: true}
+	root := systemRoot()
+	return &Host{FS: os.DirFS(root), Root: root, OS: runtime.GOOS, Now: time.Now, source: new(thisMachine)}
 }
 
 // Captured returns a machine whose files were copied into the folder dir; goos

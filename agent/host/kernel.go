@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -15,46 +13,35 @@ import (
 	"github.com/shirou/gopsutil/v3/net"
 )
 
-// ask runs a question to this machine's kernel; a captured machine has none
-// that could answer.
-func ask[T any](h *Host, what string, question func() (T, error)) (T, error) {
-	var none T
-	if !h.live {
-		return none, fmt.Errorf("%s of a machine that is not running here: %w", what, errors.ErrUnsupported)
-	}
-	answer, err := question()
-	if err != nil {
-		return none, fmt.Errorf("ask for %s: %w", what, err)
-	}
-	return answer, nil
-}
-
 // Hostname returns the name that the kernel has of the machine.
 func (h *Host) Hostname() (string, error) {
-	return ask(h, "host name", os.Hostname)
+	return ask(h, "hostname", os.Hostname)
 }
 
 // Kernel returns the version of the running kernel and the machine's
 // architecture as uname -m gives it. It does not run lsb_release, as
 // gopsutil's host.Info would.
 func (h *Host) Kernel(ctx context.Context) (version, machine string, err error) {
-	type answer struct{ version, machine string }
-	a, err := ask(h, "kernel version", func() (a answer, err error) {
-		if a.version, err = gohost.KernelVersionWithContext(ctx); err != nil {
+	type answer struct {
+		Version string `json:"version"`
+		Machine string `json:"machine"`
+	}
+	a, err := ask(h, "kernel", func() (a answer, err error) {
+		if a.Version, err = gohost.KernelVersionWithContext(ctx); err != nil {
 			return a, err
 		}
-		a.machine, err = gohost.KernelArch()
+		a.Machine, err = gohost.KernelArch()
 		return a, err
 	})
-	return a.version, a.machine, err
+	return a.Version, a.Machine, err
 }
 
 // Processor is one logical or physical processor, as the OS lists them.
 type Processor struct {
-	Model  string
-	Socket string
-	Cores  int
-	MHz    float64
+	Model  string  `json:"model,omitempty"`
+	Socket string  `json:"socket,omitempty"`
+	Cores  int     `json:"cores,omitempty"`
+	MHz    float64 `json:"mhz,omitempty"`
 }
 
 // Processors returns the machine's processors. On ARM under Linux, the model is
@@ -72,7 +59,7 @@ func (h *Host) Processors(ctx context.Context) ([]Processor, error) {
 
 // LogicalProcessors returns the number of hardware threads.
 func (h *Host) LogicalProcessors(ctx context.Context) (int, error) {
-	return ask(h, "number of processors", func() (int, error) { return cpu.CountsWithContext(ctx, true) })
+	return ask(h, "logical_processors", func() (int, error) { return cpu.CountsWithContext(ctx, true) })
 }
 
 // Memory returns the bytes of main memory that the OS has.
@@ -88,16 +75,16 @@ func (h *Host) Memory(ctx context.Context) (int64, error) {
 
 // Usage is the room on a file system, in bytes.
 type Usage struct {
-	Size int64
+	Size int64 `json:"size"`
 	// Free is what an ordinary user can still write.
-	Free int64
+	Free int64 `json:"free"`
 }
 
 // Usage returns the room on the file system mounted at path. It must not be
 // asked of network file systems: it can hang for as long as their server is
 // away, and cannot be stopped.
 func (h *Host) Usage(ctx context.Context, path string) (Usage, error) {
-	return ask(h, "space on "+path, func() (Usage, error) {
+	return ask(h, "usage "+path, func() (Usage, error) {
 		u, err := disk.UsageWithContext(ctx, path)
 		if err != nil {
 			return Usage{}, err
@@ -108,17 +95,17 @@ func (h *Host) Usage(ctx context.Context, path string) (Usage, error) {
 
 // NetworkInterface is a network interface of the kernel.
 type NetworkInterface struct {
-	Name string
+	Name string `json:"name"`
 	// MAC is aa:bb:cc:dd:ee:ff, empty for interfaces without.
-	MAC string
+	MAC string `json:"mac,omitempty"`
 	// Addresses are in CIDR notation.
-	Addresses []string
-	Loopback  bool
+	Addresses []string `json:"addresses,omitempty"`
+	Loopback  bool     `json:"loopback,omitempty"`
 }
 
 // NetworkInterfaces returns the interfaces with their addresses.
 func (h *Host) NetworkInterfaces(ctx context.Context) ([]NetworkInterface, error) {
-	return ask(h, "network interfaces", func() ([]NetworkInterface, error) {
+	return ask(h, "interfaces", func() ([]NetworkInterface, error) {
 		list, err := net.InterfacesWithContext(ctx)
 		out := make([]NetworkInterface, 0, len(list))
 		for _, i := range list {

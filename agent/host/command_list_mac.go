@@ -1,0 +1,4 @@
+package host
+
+// macCommands are the programs that facts run on macOS.
+var macCommands = []Command{}
