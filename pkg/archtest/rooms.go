@@ -26,6 +26,7 @@ var Rooms = []Room{
 		Why: "facts decode what a host shows; how they are sent is not their matter",
 	},
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/ioreg", May: []string{"agent/facts/proplist"}, Why: "ioreg prints property lists or a tree; what its properties mean is not its matter"},
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/pkgversion", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
