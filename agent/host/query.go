@@ -12,6 +12,14 @@ const (
 	// WindowsUpdate as the namespace of a query asks the Windows Update Agent,
 	// offline, for the updates that the condition selects.
 	WindowsUpdate = "Microsoft.Update.Session"
+	// UpdateResults as the namespace asks when Windows last searched for updates
+	// and installed some; it gives one row.
+	UpdateResults = "Microsoft.Update.AutoUpdate"
+	// LocalGroup as the namespace asks for the members of the machine's own
+	// group that has the class as its security identifier. The properties are
+	// SID, Domain and Name; the last two are left out for an account that nobody
+	// knows any more.
+	LocalGroup = "LocalGroup"
 	// defaultQueryTimeout is how long a query may take that names no time.
 	defaultQueryTimeout = 15 * time.Second
 	// maxRows is how many rows a query gives at most.
@@ -25,14 +33,15 @@ const (
 type Query struct {
 	// Name is how facts ask for it, and what a capture keeps its rows under.
 	Name string
-	// Namespace is that of WMI, such as root\CIMV2, or WindowsUpdate.
+	// Namespace is that of WMI, such as root\CIMV2, or one of the above.
 	Namespace string
-	// Class is the WMI class; empty for WindowsUpdate.
+	// Class is the WMI class, or what the namespace says.
 	Class string
 	// Where is a condition in WQL, or the criteria of an update search; it may
 	// be empty.
 	Where string
-	// Properties are what a row has. A dot leads into an object: Identity.UpdateID.
+	// Properties are what a row has. A dot leads into an object, or into each of
+	// a collection: Identity.UpdateID, Categories.CategoryID.
 	Properties []string
 	// Timeout is how long it may take; 0 means 15 seconds.
 	Timeout time.Duration

@@ -24,6 +24,7 @@ const (
 	wmiNotFound      = 0x80041002
 	wmiBadNamespace  = 0x8004100e
 	wmiBadClass      = 0x80041010
+	wmiInvalidQuery  = 0x80041017
 	comDisabled      = 0x80070422
 	wmiForwardOnly   = 0x20
 	wmiReturnAtOnce  = 0x10
@@ -73,14 +74,30 @@ func queryMachine(ctx context.Context, q Query, hanging *sync.Map) ([]Row, error
 
 // put puts the query on the thread that it is called on.
 func (q Query) put() (rows []Row, err error) {
+	if q.Namespace == LocalGroup {
+		return groupMembers(q.Class)
+	}
 	err = ole.CoInitializeEx(0, ole.COINIT_MULTITHREADED)
 	if code, ok := comCode(err); err != nil && !(ok && code == comFalse) {
 		return nil, fmt.Errorf("begin with COM: %w", meaning(err))
 	}
 	defer ole.CoUninitialize()
-	items, err := q.search()
+	if q.Namespace == UpdateResults {
+		return q.updateResults()
+	}
+	rows, err = q.ask(strings.Join(q.columns(), ","))
+	if code, ok := comCode(err); ok && uint32(code) == wmiInvalidQuery {
+		// This version of Windows has not all of the properties.
+		rows, err = q.ask("*")
+	}
+	return rows, meaning(err)
+}
+
+// ask returns the rows of a query for columns, or for updates.
+func (q Query) ask(columns string) (rows []Row, err error) {
+	items, err := q.search(columns)
 	if err != nil {
-		return nil, meaning(err)
+		return nil, err
 	}
 	defer items.Clear()
 	err = forEach(items.ToIDispatch(), func(item *ole.VARIANT) error {
@@ -91,20 +108,44 @@ func (q Query) put() (rows []Row, err error) {
 		if len(rows) == maxRows {
 			return fmt.Errorf("more than %d rows", maxRows)
 		}
-		row := make(Row, len(q.Properties))
-		for _, name := range q.Properties {
-			if value, ok := property(object, name); ok {
-				row[name] = value
-			}
-		}
-		rows = append(rows, row)
+		rows = append(rows, q.row(object))
 		return nil
 	})
-	return rows, meaning(err)
+	return rows, err
+}
+
+// row returns the properties of an object.
+func (q Query) row(object *ole.IDispatch) Row {
+	row := make(Row, len(q.Properties))
+	for _, name := range q.Properties {
+		if value, ok := property(object, name); ok {
+			row[name] = value
+		}
+	}
+	return row
+}
+
+// updateResults asks when Windows last searched for updates.
+func (q Query) updateResults() ([]Row, error) {
+	auto, err := object(UpdateResults)
+	if err != nil {
+		return nil, meaning(err)
+	}
+	defer auto.Release()
+	results, err := oleutil.GetProperty(auto, "Results")
+	if err != nil {
+		return nil, meaning(fmt.Errorf("results of %s: %w", UpdateResults, err))
+	}
+	defer results.Clear()
+	inner := results.ToIDispatch()
+	if inner == nil {
+		return nil, nil
+	}
+	return []Row{q.row(inner)}, nil
 }
 
 // search returns the collection that holds the answer.
-func (q Query) search() (*ole.VARIANT, error) {
+func (q Query) search(columns string) (*ole.VARIANT, error) {
 	if q.Namespace == WindowsUpdate {
 		return q.searchUpdates()
 	}
@@ -121,7 +162,7 @@ func (q Query) search() (*ole.VARIANT, error) {
 		return nil, fmt.Errorf("reach WMI at %s: %w", q.Namespace, err)
 	}
 	defer service.Clear()
-	text := "SELECT " + strings.Join(q.columns(), ",") + " FROM " + q.Class
+	text := "SELECT " + columns + " FROM " + q.Class
 	if q.Where != "" {
 		text += " WHERE " + q.Where
 	}
@@ -212,10 +253,13 @@ func property(of *ole.IDispatch, name string) (string, bool) {
 		if inner == nil {
 			return "", false
 		}
-		return property(inner, rest)
+		if text, ok := property(inner, rest); ok {
+			return text, true
+		}
+		return list(inner, rest)
 	}
 	if inner := v.ToIDispatch(); inner != nil {
-		return list(inner)
+		return list(inner, "Name")
 	}
 	return variantText(v)
 }
@@ -253,13 +297,13 @@ func forEach(of *ole.IDispatch, fn func(*ole.VARIANT) error) error {
 	}
 }
 
-// list returns the elements of a collection: texts, or objects by their name.
-func list(of *ole.IDispatch) (string, bool) {
+// list returns the elements of a collection: texts, or a property of objects.
+func list(of *ole.IDispatch, name string) (string, bool) {
 	var parts []string
 	err := forEach(of, func(item *ole.VARIANT) error {
 		text, ok := "", false
 		if inner := item.ToIDispatch(); inner != nil {
-			text, ok = property(inner, "Name")
+			text, ok = property(inner, name)
 		} else {
 			text, ok = variantText(item)
 		}
