@@ -40,10 +40,15 @@ func apart(a, b *Claim) objection {
 	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && (a.Virtual || b.Virtual || !agree(a.Weak, b.Weak, Hostname)):
 		return objection{reason: "they have different hardware UUIDs, and nothing else shows that a board was replaced", weight: 2}
 	}
-	if a.Unique && b.Unique && a.Ref.Source == b.Ref.Source && a.Ref != b.Ref {
+	if rivals(a, b) {
 		return twins(a, b)
 	}
 	return objection{}
+}
+
+// rivals tells of two records of a source that lists each live device once.
+func rivals(a, b *Claim) bool {
+	return a.Unique && b.Unique && a.Ref.Source == b.Ref.Source && a.Ref != b.Ref
 }
 
 // objected names the two values in their order, so that the reason is the same

@@ -48,11 +48,13 @@ type Resolution struct {
 func Resolve(claims []Claim, statements []Statement) Resolution {
 	r := newResolver(claims)
 	r.state(statements)
+	r.void()
+	r.markTorn()
 	for _, k := range r.keys() {
 		r.judge(k)
 	}
-	for _, held := range r.refused {
-		r.rescue(held)
+	for _, k := range r.refused {
+		r.rescue(k)
 	}
 	return r.resolution()
 }
@@ -63,6 +65,8 @@ type resolver struct {
 	holders map[Key][]int
 	sets    *sets
 	denied  []denial
+	torn    map[int]bool
+	// refused are the identifiers that need another beside them.
 	refused []Key
 	res     Resolution
 }
@@ -77,8 +81,71 @@ func newResolver(claims []Claim) *resolver {
 		for _, k := range c.Keys {
 			r.holders[k] = append(r.holders[k], i)
 		}
+		claims[i].Keys = slices.Clone(c.Keys)
 	}
 	return r
+}
+
+// void takes out the identifiers that identify nothing whoever else carries
+// them: those of too many records, and those that two live devices have. They
+// do not count against others either: a machine with a placeholder for its
+// serial number in one source may well have a real one in another.
+func (r *resolver) void() {
+	var gone []Key
+	for _, k := range r.keys() {
+		holders := r.holders[k]
+		refusal := Refusal{Key: k, Records: r.refs(holders)}
+		if len(holders) > MaxClaimants {
+			refusal.Quarantined, refusal.Reason = true, fmt.Sprintf("more than %d records carry it", MaxClaimants)
+		} else if refusal.Reason = r.collision(r.allowed(holders)); refusal.Reason != "" {
+			refusal.Collision = true
+			r.refused = append(r.refused, k)
+		}
+		if refusal.Reason != "" {
+			r.res.Refusals = append(r.res.Refusals, refusal)
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		for _, i := range r.holders[k] {
+			r.claims[i].Keys = slices.DeleteFunc(r.claims[i].Keys, func(have Key) bool { return have == k })
+		}
+	}
+}
+
+// collision tells why the claims are of two devices that are live at once.
+func (r *resolver) collision(holders []int) string {
+	for n, i := range holders {
+		for _, j := range holders[:n] {
+			a, b := &r.claims[j], &r.claims[i]
+			if !rivals(a, b) || r.sets.root(i) == r.sets.root(j) {
+				continue
+			}
+			if o := twins(a, b); o.live {
+				return fmt.Sprintf("%s and %s: %s", a.Ref, b.Ref, o.reason)
+			}
+		}
+	}
+	return ""
+}
+
+// markTorn finds the claims that have the serial number of one machine and the
+// UUID of another: others with that serial have another UUID, and others with
+// that UUID another serial.
+func (r *resolver) markTorn() {
+	r.torn = make(map[int]bool)
+	for i := range r.claims {
+		c := &r.claims[i]
+		r.torn[i] = r.contradicted(c, Serial, UUID) && r.contradicted(c, UUID, Serial)
+	}
+}
+
+// contradicted tells whether another claim with c's identifier of one kind has
+// a different one of another kind.
+func (r *resolver) contradicted(c *Claim, shared, other string) bool {
+	return slices.ContainsFunc(of(c.Keys, shared), func(k Key) bool {
+		return slices.ContainsFunc(r.holders[k], func(j int) bool { return differ(c.Keys, r.claims[j].Keys, other) })
+	})
 }
 
 // keys returns those that more than one claim carries, firmest first.
@@ -96,19 +163,26 @@ func (r *resolver) keys() []Key {
 // carry it cannot be one device, it does not say which of the two the others
 // are.
 func (r *resolver) judge(k Key) {
-	holders := r.holders[k]
-	if len(holders) > MaxClaimants {
-		r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Quarantined: true,
-			Reason: fmt.Sprintf("more than %d records carry it", MaxClaimants)})
+	holders := slices.DeleteFunc(r.allowed(r.holders[k]), func(i int) bool { return !slices.Contains(r.claims[i].Keys, k) })
+	if len(holders) < 2 {
 		return
 	}
-	holders = r.allowed(holders)
-	if reason, collision := r.conflict(holders); reason != "" {
-		r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Reason: reason, Collision: collision})
-		r.refused = append(r.refused, k)
+	if whole := slices.DeleteFunc(slices.Clone(holders), func(i int) bool { return r.torn[i] }); len(whole) < len(holders) {
+		r.refuse(k, holders, "one of them has the serial number of one machine and the UUID of another")
+		holders = whole
+	}
+	if reason := r.conflict(holders); reason != "" {
+		r.refuse(k, holders, reason)
 		return
 	}
 	r.tie(Tie{Key: k}, holders)
+}
+
+func (r *resolver) refuse(k Key, holders []int, reason string) {
+	r.res.Refusals = append(r.res.Refusals, Refusal{Key: k, Records: r.refs(holders), Reason: reason})
+	if !slices.Contains(r.refused, k) {
+		r.refused = append(r.refused, k)
+	}
 }
 
 // rescue unites those of the claims of a refused identifier that have a weak
@@ -118,7 +192,11 @@ func (r *resolver) rescue(k Key) {
 	parts := make(map[Key][]int)
 	for _, i := range r.allowed(r.holders[k]) {
 		for _, w := range r.claims[i].Weak {
-			parts[w] = append(parts[w], i)
+			// That a maker gave out a serial of this shape once is known; that two
+			// machines with one placeholder are of one maker says nothing.
+			if w.Kind != Maker || (factoryShape(w.Value, k) && slices.Contains(r.claims[i].Keys, k)) {
+				parts[w] = append(parts[w], i)
+			}
 		}
 	}
 	weak := make([]Key, 0, len(parts))
@@ -131,7 +209,7 @@ func (r *resolver) rescue(k Key) {
 		return cmp.Or(cmp.Compare(weakRank(a.Kind), weakRank(b.Kind)), compareKeys(a, b))
 	})
 	for _, w := range weak {
-		if reason, _ := r.conflict(parts[w]); reason == "" {
+		if r.conflict(parts[w]) == "" {
 			r.tie(Tie{Key: k, With: w}, parts[w])
 		}
 	}
@@ -142,35 +220,34 @@ func weakRank(kind string) int {
 	return slices.Index([]string{Board, MAC, Disk, AssetTag, Hostname, Maker}, kind)
 }
 
-// conflict tells why the groups of these claims cannot all be one device, and
-// whether it is because two of them are live at once.
-func (r *resolver) conflict(members []int) (reason string, collision bool) {
+// conflict tells why the groups of these claims cannot all be one device.
+func (r *resolver) conflict(members []int) string {
 	roots := r.roots(members)
 	for n, a := range roots {
 		for _, b := range roots[:n] {
-			if reason, collision := r.between(a, b); reason != "" {
-				return reason, collision
+			if reason := r.between(a, b); reason != "" {
+				return reason
 			}
 		}
 	}
-	return "", false
+	return ""
 }
 
 // between tells why two groups cannot be one device. What stands in one group
 // already was judged before, or an operator said so.
-func (r *resolver) between(a, b int) (reason string, collision bool) {
+func (r *resolver) between(a, b int) string {
 	for _, i := range r.sets.members[a] {
 		for _, j := range r.sets.members[b] {
-			x, y := &r.claims[i], &r.claims[j]
 			if r.isDenied(i, j) {
-				return "an operator says that they are not the same", false
+				return "an operator says that they are not the same"
 			}
+			x, y := &r.claims[min(i, j)], &r.claims[max(i, j)]
 			if o := apart(x, y); o.reason != "" {
-				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, o.reason), o.live
+				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, o.reason)
 			}
 		}
 	}
-	return "", false
+	return ""
 }
 
 // roots returns the groups of the members, in order.
