@@ -1,12 +1,21 @@
 package facts
 
-import "github.com/rollcall-itam/rollcall/pkg/section"
+import (
+	"slices"
+
+	"github.com/rollcall-itam/rollcall/pkg/section"
+)
 
 // All returns every fact in the order in which they are learnt. One that is
 // not here does not exist.
 func All() []Fact {
+	return guarding(slices.Concat(linuxFacts(), windowsFacts()))
+}
+
+// linuxFacts returns what is learnt on Linux.
+func linuxFacts() []Fact {
 	linux := []string{"linux"}
-	return guarding([]Fact{
+	return []Fact{
 		{Name: "dpkg", Section: section.Software, OS: linux, Learn: learnDpkg},
 		{Name: "rpm", Section: section.Software, OS: linux, Learn: learnRPM},
 		{Name: "apk", Section: section.Software, OS: linux, Learn: learnAPK},
@@ -45,5 +54,5 @@ func All() []Fact {
 		{Name: "integrity_protection", Section: section.Security, OS: linux, Learn: learnIntegrity},
 		{Name: "local_admins", Section: section.Security, OS: linux, Learn: learnAdmins},
 		{Name: "primary_user", Section: section.Users, OS: linux, Learn: learnPrimaryUser},
-	})
+	}
 }

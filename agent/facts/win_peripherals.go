@@ -1,0 +1,127 @@
+package facts
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	enumKey     = systemHive + `Enum\`
+	printersKey = systemHive + `Control\Print\Printers`
+)
+
+// learnWinDisplays lists the displays that are in use, by the EDID that Windows
+// keeps of each. It keeps that of every display there ever was, so that WMI must
+// tell which ones are there.
+func learnWinDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
+	r, q := &winreg{h: h}, &queries{h: h}
+	var out []*pb.Display
+	for _, row := range q.rows(ctx, "monitors") {
+		// The instance of WMI is that of the device and a number.
+		device := row["InstanceName"]
+		if at := strings.LastIndexByte(device, '_'); at > 0 {
+			device = device[:at]
+		}
+		if !row.is("Active") || device == "" || len(out) == maxPeripherals {
+			continue
+		}
+		edid := r.key(enumKey, device, `\Device Parameters`).bytes("EDID")
+		if len(edid) == 0 {
+			continue
+		}
+		display, err := decodeEDID(edid)
+		if err != nil {
+			q.bad.add(fmt.Errorf("EDID of %s: %w", plainText([]byte(device)), err))
+			continue
+		}
+		out = append(out, display)
+	}
+	q.bad.add(r.bad.err())
+	if len(out) == 0 {
+		return q.err("no displays are in use")
+	}
+	hardware(d).Displays = out
+	return q.bad.err()
+}
+
+// usbDevice is the name of a device on the USB, without those of the parts that
+// one with several functions has.
+var usbDevice = regexp.MustCompile(`(?i)^USB\\VID_([0-9A-F]{4})&PID_([0-9A-F]{4})(&[^\\]*)?\\(.*)$`)
+
+// learnWinUSB lists the USB devices that are attached now, without hubs.
+func learnWinUSB(ctx context.Context, h *host.Host, d *pb.Device) error {
+	rows, err := h.Query(ctx, "usb_devices")
+	if err != nil {
+		return err
+	}
+	var out []*pb.UsbDevice
+	for _, raw := range rows {
+		if u := windowsUSB(queryRow(raw)); u != nil && len(out) < maxPeripherals {
+			out = append(out, u)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *pb.UsbDevice) int { return strings.Compare(a.Id+a.Serial, b.Id+b.Serial) })
+	if len(out) > 0 {
+		hardware(d).Usb = out
+	}
+	return nil
+}
+
+// usbHub matches the services of hubs.
+var usbHub = regexp.MustCompile(`(?i)^usbhub`)
+
+// windowsUSB is a row of Win32_PnPEntity, nil for what is no device of its own.
+func windowsUSB(row queryRow) *pb.UsbDevice {
+	m := usbDevice.FindStringSubmatch(strings.TrimSpace(row["PNPDeviceID"]))
+	if m == nil || strings.HasPrefix(strings.ToUpper(m[3]), "&MI_") || usbHub.MatchString(row["Service"]) {
+		return nil
+	}
+	u := &pb.UsbDevice{Id: strings.ToLower(m[1] + ":" + m[2]), Vendor: row.text("Manufacturer"), Product: row.text("Name")}
+	// What Windows makes up for a device without a serial has an ampersand.
+	if !strings.Contains(m[4], "&") {
+		u.Serial = plainText([]byte(m[4]))
+	}
+	return u
+}
+
+// learnWinPrinters lists the printers of the machine, and those on servers
+// that the users who are logged on have connected.
+func learnWinPrinters(_ context.Context, h *host.Host, d *pb.Device) error {
+	r := &winreg{h: h}
+	list := r.key(printersKey)
+	var out []*pb.Printer
+	for _, name := range list.subkeys() {
+		k := r.key(printersKey, `\`, name)
+		p := &pb.Printer{Name: k.text("Name"), Driver: k.text("Printer Driver"), Port: k.text("Port")}
+		if p.Name == "" {
+			// A key cannot have a backslash in its name.
+			p.Name = plainText([]byte(strings.ReplaceAll(name, ",", `\`)))
+		}
+		out = append(out, p)
+	}
+	for _, sid := range r.users() {
+		for _, name := range r.key(`HKU\`, sid, `\Printers\Connections`).subkeys() {
+			server, _, _ := strings.Cut(strings.TrimPrefix(name, ",,"), ",")
+			out = append(out, &pb.Printer{Name: plainText([]byte(strings.ReplaceAll(name, ",", `\`))), Port: plainText([]byte(`\\` + server))})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *pb.Printer) int { return strings.Compare(a.Name, b.Name) })
+	out = slices.CompactFunc(out, func(a, b *pb.Printer) bool { return proto.Equal(a, b) })
+	if len(out) == 0 {
+		return r.err(list.found(), "no printers")
+	}
+	if len(out) > maxPeripherals {
+		r.bad.add(fmt.Errorf("%d printers, of which a report lists %d", len(out), maxPeripherals))
+		out = out[:maxPeripherals]
+	}
+	hardware(d).Printers = out
+	return r.bad.err()
+}
