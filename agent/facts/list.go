@@ -9,7 +9,7 @@ import (
 // All returns every fact in the order in which they are learnt. One that is
 // not here does not exist.
 func All() []Fact {
-	return guarding(slices.Concat(linuxFacts(), windowsFacts()))
+	return guarding(slices.Concat(linuxFacts(), macFacts(), windowsFacts()))
 }
 
 // linuxFacts returns what is learnt on Linux.
@@ -22,6 +22,7 @@ func linuxFacts() []Fact {
 		{Name: "pacman", Section: section.Software, OS: linux, Learn: learnPacman},
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
+		{Name: "homebrew", Section: section.Software, OS: linux, Learn: learnHomebrew},
 		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: new(aptUpdates).learn},
 		{Name: "dnf_updates", Section: section.Patch, OS: linux, Learn: learnDNFPending},
 		{Name: "apk_updates", Section: section.Patch, OS: linux, Learn: learnAPKPending},

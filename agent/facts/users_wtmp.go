@@ -40,7 +40,7 @@ type login struct {
 // local tells whether the session was at the machine itself: on a console, or
 // in a window of one.
 func (l login) local() bool {
-	return strings.HasPrefix(l.line, "tty") || strings.HasPrefix(l.line, ":") || strings.HasPrefix(l.line, "seat") || strings.HasPrefix(l.host, ":")
+	return l.line == macConsole || strings.HasPrefix(l.line, "tty") || strings.HasPrefix(l.line, ":") || strings.HasPrefix(l.line, "seat") || strings.HasPrefix(l.host, ":")
 }
 
 // decodeLogins returns the logins among the records of the end of a wtmp file,

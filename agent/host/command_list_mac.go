@@ -26,9 +26,10 @@ var macCommands = []Command{
 	{Name: "mac_profile_displays", OS: "darwin", Argv: []string{profiler, "-xml", "SPDisplaysDataType"}, Timeout: 15 * time.Second},
 	{
 		Name: "mac_profile_disks", OS: "darwin", MaxBytes: 4 << 20, Timeout: 18 * time.Second,
-		Argv: []string{profiler, "-xml", "SPNVMeDataType", "SPSerialATADataType", "SPUSBDataType", "SPUSBHostDataType"},
+		Argv: []string{profiler, "-xml", "SPNVMeDataType", "SPSerialATADataType", "SPCardReaderDataType", "SPFireWireDataType", "SPUSBDataType", "SPUSBHostDataType"},
 	},
 	{Name: "mac_profile_bridge", OS: "darwin", Argv: []string{profiler, "-xml", "SPiBridgeDataType"}, Timeout: 15 * time.Second},
+	{Name: "mac_profile_power", OS: "darwin", Argv: []string{profiler, "-xml", "SPPowerDataType"}, Timeout: 15 * time.Second},
 	{Name: "mac_profile_printers", OS: "darwin", Argv: []string{profiler, "-xml", "SPPrintersDataType"}, Timeout: 15 * time.Second},
 	{Name: "mac_ifconfig", OS: "darwin", Argv: []string{"/sbin/ifconfig", "-a"}},
 	{Name: "mac_ports", OS: "darwin", Argv: []string{"/usr/sbin/networksetup", "-listallhardwareports"}},

@@ -1,0 +1,29 @@
+package facts
+
+// Commands of macOS, as they are called on the list in agent/host.
+const (
+	macCommandSysctl     = "mac_sysctl"
+	macCommandPlatform   = "mac_ioreg_platform"
+	macCommandProduct    = "mac_ioreg_product"
+	macCommandBattery    = "mac_ioreg_battery"
+	macCommandUSB        = "mac_ioreg_usb"
+	macCommandHardware   = "mac_profile_hardware"
+	macCommandMemory     = "mac_profile_memory"
+	macCommandDisplays   = "mac_profile_displays"
+	macCommandDisks      = "mac_profile_disks"
+	macCommandBridge     = "mac_profile_bridge"
+	macCommandPower      = "mac_profile_power"
+	macCommandPrinters   = "mac_profile_printers"
+	macCommandIfconfig   = "mac_ifconfig"
+	macCommandPorts      = "mac_ports"
+	macCommandMounts     = "mac_mounts"
+	macCommandAPFS       = "mac_apfs"
+	macCommandFileVault  = "mac_filevault"
+	macCommandFirewall   = "mac_firewall"
+	macCommandSIP        = "mac_sip"
+	macCommandEnrollment = "mac_enrollment"
+	macCommandAdmins     = "mac_admins"
+	macCommandLast       = "mac_last"
+	macCommandUsed       = "mac_last_used"
+	macCommandAdded      = "mac_date_added"
+)
