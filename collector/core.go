@@ -73,7 +73,7 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.OnChange(v.Apply)
-	if err := c.catalog.LoadSeen(ctx); err != nil {
+	if err := c.catalog.Load(ctx); err != nil {
 		return nil, err
 	}
 	if err := v.Load(ctx, c.store); err != nil {

@@ -1,14 +1,15 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -18,32 +19,97 @@ import (
 // declared.
 var ErrUndeclared = errors.New("the source is not declared")
 
+// maxSkew is how far ahead of our clock an observation may be dated.
+const maxSkew = 5 * time.Minute
+
 // Accept files one observation with the software it states, in place of what
 // its source said before about the same thing, and returns the asset that it
-// is about. An error that wraps ErrInvalid tells what is wrong with it.
+// is about; none where it withdraws what was said. Of several statements about
+// one thing that with the latest observed_at holds, in whatever order they come.
+// An error that wraps ErrInvalid tells what is wrong with it.
 func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error) {
 	if err := Check(o); err != nil {
 		return "", err
 	}
-	var software SoftwareChange
-	if rows := o.GetDevice().GetSoftware(); len(rows) > 0 {
-		encoded, err := section.Encode(o.GetDevice(), section.Software)
-		if err != nil {
-			return "", err
-		}
-		if software.Added, err = c.store.ParseRows(encoded, section.FieldDeviceSoftware); err != nil {
-			return "", fmt.Errorf("%w: software: %w", ErrInvalid, err)
-		}
-		if err := c.store.PrepareTitles(ctx, software.Added); err != nil {
-			return "", err
-		}
-		software.Replace = true
-		bare := proto.CloneOf(o)
-		bare.GetDevice().Software = nil
-		o = bare
+	if ahead := o.GetObservedAt().AsTime().Sub(c.now()); ahead > maxSkew {
+		return "", fmt.Errorf("%w: observed_at lies %v in the future: set the clock of whoever states it", ErrInvalid, ahead.Round(time.Second))
 	}
-	return c.Apply(ctx, store.Ref{Source: o.GetSource(), ID: o.GetSourceId()},
-		func(*Held) (*Statement, error) { return &Statement{Observation: o, Software: software}, nil })
+	ref := store.Ref{Source: o.GetSource(), ID: o.GetSourceId()}
+	if o.GetGone() {
+		return "", c.withdraw(ctx, ref, o.GetObservedAt().AsTime())
+	}
+	o, software, err := c.apart(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	return c.Apply(ctx, ref, func(held *Held) (*Statement, error) { return c.weigh(held, o, software) })
+}
+
+// apart takes the software rows out of an observation.
+func (c *Catalog) apart(ctx context.Context, o *pb.Observation) (*pb.Observation, SoftwareChange, error) {
+	var software SoftwareChange
+	if len(o.GetDevice().GetSoftware()) == 0 {
+		return o, software, nil
+	}
+	encoded, err := section.Encode(o.GetDevice(), section.Software)
+	if err != nil {
+		return nil, software, err
+	}
+	if software.Added, err = c.store.ParseRows(encoded, section.FieldDeviceSoftware); err != nil {
+		return nil, software, fmt.Errorf("%w: software: %w", ErrInvalid, err)
+	}
+	if err := c.store.PrepareTitles(ctx, software.Added); err != nil {
+		return nil, software, err
+	}
+	software.Replace = true
+	bare := proto.CloneOf(o)
+	bare.GetDevice().Software = nil
+	return bare, software, nil
+}
+
+// weigh decides whether an observation takes the place of the one that is held.
+func (c *Catalog) weigh(held *Held, o *pb.Observation, software SoftwareChange) (*Statement, error) {
+	s := &Statement{Observation: o, Software: software}
+	before, err := held.Observation()
+	if err != nil || before == nil {
+		return s, err
+	}
+	same, newer, err := compare(before, o)
+	if err != nil {
+		return nil, err
+	}
+	if newer {
+		s.SameContent = same
+		return s, nil
+	}
+	return &Statement{SameContent: true, Also: o.GetObservedAt().AsTime(), Baseline: held.Head.GetBaseline(),
+		Observation: &pb.Observation{Source: o.GetSource(), SourceId: o.GetSourceId(),
+			ObservedAt: before.GetObservedAt(), Problems: before.GetProblems(), Sections: before.GetSections()}}, nil
+}
+
+// compare tells whether two observations say the same, and whether the second
+// is the one that holds: the later, and of two of one time that whose encoding
+// is greater, so that their order does not matter.
+func compare(before, o *pb.Observation) (same, newer bool, err error) {
+	options := proto.MarshalOptions{Deterministic: true}
+	a, err := options.Marshal(content(before))
+	if err != nil {
+		return false, false, fmt.Errorf("compare observations: %w", err)
+	}
+	b, err := options.Marshal(content(o))
+	if err != nil {
+		return false, false, fmt.Errorf("compare observations: %w", err)
+	}
+	newer = o.GetObservedAt().AsTime().After(before.GetObservedAt().AsTime())
+	if o.GetObservedAt().AsTime().Equal(before.GetObservedAt().AsTime()) {
+		newer = bytes.Compare(b, a) >= 0
+	}
+	return bytes.Equal(a, b), newer, nil
+}
+
+// content is what an observation says, without when and how completely.
+func content(o *pb.Observation) *pb.Observation {
+	return &pb.Observation{Identifiers: o.GetIdentifiers(), Subject: o.GetSubject()}
 }
 
 // Apply runs fn in the one transaction of an accepted observation: fn sees
@@ -54,30 +120,42 @@ func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(*Held) (*Sta
 	if err := ref.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	var f *filing
-	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		held := &Held{tx: tx, ref: ref}
+	f, err := c.update(ctx, ref, func(f *filing) error {
+		held := &Held{tx: f.tx, ref: ref}
 		var err error
-		if held.Head, err = tx.Head(ref); err != nil && !errors.Is(err, store.ErrNotFound) {
+		if held.Head, err = f.tx.Head(ref); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		s, err := fn(held)
 		if err != nil {
 			return err
 		}
-		f = newFiling(c, tx, ref)
 		return f.file(held, s)
 	})
 	if err != nil {
 		return "", fmt.Errorf("file observation %s: %w", ref, err)
+	}
+	c.Seen(ref, f.observed)
+	return f.asset, nil
+}
+
+// update runs fn in one transaction and tells of what it changed once that is
+// durable.
+func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) error) (*filing, error) {
+	var f *filing
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		f = newFiling(c, tx, ref)
+		return fn(f)
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, change := range f.changes {
 		for _, notify := range c.onChange {
 			notify(change)
 		}
 	}
-	c.Seen(ref, f.observed)
-	return f.asset, nil
+	return f, nil
 }
 
 // file stores the statement and brings the assets it touches up to date.
@@ -86,78 +164,89 @@ func (f *filing) file(held *Held, s *Statement) error {
 	if o.GetSource() != f.ref.Source || o.GetSourceId() != f.ref.ID {
 		return fmt.Errorf("%w: the observation names itself %s/%s", ErrInvalid, o.GetSource(), o.GetSourceId())
 	}
-	if _, err := f.kind(f.ref.Source); err != nil {
-		return err
-	}
-	same, err := f.software(s.Software)
-	if err != nil {
-		return err
-	}
-	if err := f.tx.PutHead(f.ref, &pb.HeadRecord{ObservedAt: o.GetObservedAt(), Problems: o.GetProblems(), Sections: o.GetSections(), Baseline: s.Baseline}); err != nil {
+	if _, err := f.source(f.ref.Source); err != nil {
 		return err
 	}
 	f.observed = o.GetObservedAt().AsTime()
+	sameCount, err := f.software(s.Software)
+	if err != nil {
+		return err
+	}
+	head := nextHead(held.Head, s)
+	if err := f.tx.PutHead(f.ref, head); err != nil {
+		return err
+	}
 	member, err := f.tx.Member(f.ref)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if s.SameContent && same && member != nil && !member.GetShared() {
+	if s.SameContent && sameCount && member != nil && !member.GetShared() {
 		// Nothing of the asset changes but when it was confirmed, which is not
 		// stored with it.
 		f.asset = member.GetAssetId()
-		return nil
+		return f.logSoftware()
 	}
 	before, err := held.Observation()
 	if err != nil {
 		return err
 	}
+	now := o
 	if s.SameContent {
 		if before == nil {
 			return fmt.Errorf("%w: it repeats content of %s that is not held", ErrInvalid, f.ref)
 		}
-		return f.place(before, before, member)
-	}
-	if err := f.tx.PutContent(o); err != nil {
+		now = &pb.Observation{Source: o.GetSource(), SourceId: o.GetSourceId(), ObservedAt: o.GetObservedAt(),
+			Identifiers: before.GetIdentifiers(), Subject: before.GetSubject()}
+	} else if err := f.tx.PutContent(o); err != nil {
 		return err
 	}
-	return f.place(before, o, member)
+	if err := f.place(before, held.Head, part{ref: f.ref, o: now, head: head, member: member}); err != nil {
+		return err
+	}
+	return f.logSoftware()
 }
 
-// place brings the assets up to date that an observation was and is part of.
-func (f *filing) place(before, o *pb.Observation, member *pb.MemberRecord) error {
-	keys, _ := identity.Keys(o)
-	var held []identity.Key
-	if before != nil {
-		held, _ = identity.Keys(before)
+// nextHead returns the head of a statement.
+func nextHead(held *pb.HeadRecord, s *Statement) *pb.HeadRecord {
+	at := s.Observation.GetObservedAt()
+	h := &pb.HeadRecord{ObservedAt: at, Problems: s.Observation.GetProblems(), Sections: s.Observation.GetSections(), Baseline: s.Baseline,
+		FirstObserved: at, LastObserved: at}
+	if held != nil {
+		h.FirstObserved, h.LastObserved = held.GetFirstObserved(), held.GetLastObserved()
 	}
-	if member != nil && slices.Equal(keys, held) {
-		// The same identifiers as before: the grouping cannot have changed.
-		f.asset = member.GetAssetId()
-		if !member.GetShared() {
-			return f.put(f.asset, nil, []part{{ref: f.ref, o: o, member: member}})
+	times := []time.Time{at.AsTime()}
+	if !s.Also.IsZero() {
+		times = append(times, s.Also)
+	}
+	for _, t := range times {
+		if t.Before(h.GetFirstObserved().AsTime()) {
+			h.FirstObserved = timestamppb.New(t)
 		}
-		return f.refresh(f.asset, o)
+		if t.After(h.GetLastObserved().AsTime()) {
+			h.LastObserved = timestamppb.New(t)
+		}
 	}
-	if err := f.claim(held, keys); err != nil {
-		return err
-	}
-	return f.regroup(o, member, keys)
+	return h
 }
 
 // software brings the software rows up to date, and tells whether there are as
 // many as before.
-func (f *filing) software(s SoftwareChange) (same bool, err error) {
-	before := -1
+func (f *filing) software(s SoftwareChange) (sameCount bool, err error) {
+	before, err := f.countRows(f.ref)
+	if err != nil {
+		return false, err
+	}
 	switch {
 	case s.Replace:
 		f.rows = len(s.Added)
-		return false, f.tx.ReplaceSoftware(f.ref, s.Added)
+		f.softwareChanged, err = f.tx.ReplaceSoftware(f.ref, s.Added, f.observed)
 	case len(s.Removed)+len(s.Added) > 0:
-		before, f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added)
-		return before == f.rows, err
+		f.softwareChanged = true
+		_, f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added, f.observed)
+	default:
+		f.rows = before
 	}
-	f.rows, err = f.countRows(f.ref)
-	return true, err
+	return before == f.rows, err
 }
 
 // countRows returns how many software rows an observation states, -1 for none.
@@ -167,23 +256,4 @@ func (f *filing) countRows(ref store.Ref) (int, error) {
 		return -1, nil
 	}
 	return rows, err
-}
-
-// claim brings the identifier index up to date.
-func (f *filing) claim(before, now []identity.Key) error {
-	for _, k := range before {
-		if !slices.Contains(now, k) {
-			if err := f.tx.Unclaim(k.Identifier(), f.ref); err != nil {
-				return err
-			}
-		}
-	}
-	for _, k := range now {
-		if !slices.Contains(before, k) {
-			if err := f.tx.Claim(k.Identifier(), f.ref); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -22,26 +22,57 @@ type Catalog struct {
 	seen     *seen
 	sequence atomic.Uint64
 	onChange []func(Change)
-	// kinds remembers the kind of each declared source.
-	kinds sync.Map
+	// sources remembers the declared sources.
+	sources sync.Map
 }
+
+// Kinds of changes, as the change log has them.
+const (
+	Created   = "created"
+	Changed   = "changed"
+	Software  = "software"
+	United    = "united"
+	Withdrawn = "withdrawn"
+)
 
 // Change tells that an asset came to be, changed, or is no more.
 type Change struct {
-	// Sequence orders the changes of one asset: calls may arrive out of order,
-	// and one with a lower sequence than the last seen is outdated.
+	// Sequence is that of the change log. It orders the changes of one asset:
+	// calls may arrive out of order, and one with a lower sequence than the last
+	// seen is outdated.
 	Sequence uint64
 	AssetID  string
-	// Asset is the new record, without the times that Date fills in, or nil where
-	// the asset is no more (it was united with another). It is shared and must not
-	// be modified.
+	Kind     string
+	// Asset is the new record, without the times that Date fills in. It is nil
+	// where the asset is no more (Withdrawn, or United with another), and where
+	// only software rows changed (Software). It is shared and must not be
+	// modified.
 	Asset *pb.Asset
+	// Ref is whose software rows changed.
+	Ref store.Ref
 }
 
+// Ended tells whether the asset is no more.
+func (c Change) Ended() bool { return c.Kind == United || c.Kind == Withdrawn }
+
 // New returns a catalog over st. now is the clock by which assets get their
-// ids and times.
+// ids and changes their times.
 func New(st *store.Store, now func() time.Time, log *slog.Logger) *Catalog {
 	return &Catalog{store: st, now: now, log: log, seen: newSeen()}
+}
+
+// Load reads what a catalog over a store that is not new must know. It is to be
+// called before anything is filed.
+func (c *Catalog) Load(ctx context.Context) error {
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		last, err := tx.LastChange()
+		c.sequence.Store(last)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("load the catalog: %w", err)
+	}
+	return c.loadSeen(ctx)
 }
 
 // OnChange lets fn hear of every change once it is durable. It is to be called
@@ -57,7 +88,7 @@ func (c *Catalog) DeclareSource(ctx context.Context, r *pb.SourceRecord) error {
 	if err != nil {
 		return fmt.Errorf("declare source %s: %w", r.GetId(), err)
 	}
-	c.kinds.Store(r.GetId(), r.GetKind())
+	c.sources.Store(r.GetId(), r)
 	return nil
 }
 
@@ -80,6 +111,9 @@ type Statement struct {
 	Software    SoftwareChange
 	// Baseline is what is held of an agent's sections from now on.
 	Baseline *pb.BaselineRecord
+	// Also is another time at which the source stated the thing, for a statement
+	// that came late and is not taken; zero for none.
+	Also time.Time
 }
 
 // Held is what is held under the name of an observation that is being filed.

@@ -328,7 +328,7 @@ func TestLastSeenOutlivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := catalog.New(f.st, time.Now, slog.New(slog.DiscardHandler))
-	if err := again.LoadSeen(context.Background()); err != nil {
+	if err := again.Load(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if at, ok := again.LastSeen(ref); !ok || !at.Equal(later) {

@@ -32,9 +32,6 @@ func Check(o *pb.Observation) error {
 	if o.GetObservedAt() == nil {
 		return fmt.Errorf("%w: observed_at is missing", ErrInvalid)
 	}
-	if o.GetGone() {
-		return fmt.Errorf("%w: withdrawing a statement (gone) is not offered by this version", ErrInvalid)
-	}
 	return CheckMessage(o.ProtoReflect())
 }
 

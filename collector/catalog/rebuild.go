@@ -85,13 +85,14 @@ func formerIDs(id string, redirects map[string][]string) []string {
 func (c *Catalog) rebuildAsset(ctx context.Context, id string, refs []store.Ref, redirects []string) error {
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		f := newFiling(c, tx, store.Ref{})
+		f.quiet = true
 		var parts []part
 		for _, ref := range refs {
-			p, err := f.load(ref, nil)
+			p, err := f.load(ref)
 			if err != nil {
 				return err
 			}
-			for _, k := range p.keys {
+			for _, k := range p.claim.Keys {
 				if err := tx.Claim(k.Identifier(), ref); err != nil {
 					return err
 				}

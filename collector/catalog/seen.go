@@ -49,9 +49,17 @@ func (c *Catalog) LastSeen(ref store.Ref) (time.Time, bool) {
 	return at, ok
 }
 
-// LoadSeen reads the stored notes of when things were last seen, so that they
-// are there after a restart. It is to be called before the first Seen.
-func (c *Catalog) LoadSeen(ctx context.Context) error {
+// forget drops the note of when something was last seen that is no more.
+func (c *Catalog) forget(ref store.Ref) {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	delete(c.seen.at, ref)
+	delete(c.seen.dirty, ref)
+}
+
+// loadSeen reads the stored notes of when things were last seen, so that they
+// are there after a restart.
+func (c *Catalog) loadSeen(ctx context.Context) error {
 	err := c.store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanLastSeen(func(ref store.Ref, at time.Time) error {
 			c.seen.mu.Lock()

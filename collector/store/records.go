@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -90,6 +91,17 @@ func (t *Tx) PutContent(o *pb.Observation) error {
 		Identifiers: o.GetIdentifiers(), Gone: o.GetGone(), Subject: o.GetSubject()})
 }
 
+// ScanHeads calls fn with the head of each observation of a source.
+func (t *Tx) ScanHeads(source string, fn func(Ref, *pb.HeadRecord) error) error {
+	return scan(t, string(within(prefixHead, source)), nil, func(k []byte, h *pb.HeadRecord) error {
+		ref, err := refAt(k, prefixHead, 0)
+		if err != nil {
+			return err
+		}
+		return fn(ref, h)
+	})
+}
+
 // DeleteObservation removes an observation with its head and its software.
 func (t *Tx) DeleteObservation(ref Ref) error {
 	return errors.Join(t.remove(join(prefixObservation, ref.Source, ref.ID)),
@@ -138,8 +150,30 @@ func (t *Tx) Asset(id string) (*pb.Asset, error) {
 	return read[pb.Asset](t, join(prefixAsset, id))
 }
 
-// PutAsset stores a merged record; see catalog.Date for the times in it.
-func (t *Tx) PutAsset(a *pb.Asset) error { return t.put(join(prefixAsset, a.GetId()), a) }
+// PutAsset stores a merged record; see catalog.Date for the times in it. It
+// returns the record before, nil where there was none, and whether it differs;
+// one that does not is not written.
+func (t *Tx) PutAsset(a *pb.Asset) (before *pb.Asset, changed bool, err error) {
+	key := join(prefixAsset, a.GetId())
+	held, err := t.value(key)
+	if err := ignoreNotFound(err); err != nil {
+		return nil, false, err
+	}
+	now, err := proto.MarshalOptions{Deterministic: true}.Marshal(a)
+	if err != nil {
+		return nil, false, fmt.Errorf("encode asset %s: %w", a.GetId(), err)
+	}
+	if held != nil {
+		if bytes.Equal(held, now) {
+			return nil, false, nil
+		}
+		before = new(pb.Asset)
+		if err := proto.Unmarshal(held, before); err != nil {
+			return nil, false, fmt.Errorf("asset %s is damaged, run `rollcall-collector rebuild` or restore a backup: %w", a.GetId(), err)
+		}
+	}
+	return before, true, t.setValue(key, now)
+}
 
 // DeleteAsset removes a merged record.
 func (t *Tx) DeleteAsset(id string) error { return t.remove(join(prefixAsset, id)) }
@@ -225,6 +259,11 @@ func (t *Tx) LastSeen(ref Ref) (time.Time, error) {
 // PutLastSeen stores when the source last confirmed an observation.
 func (t *Tx) PutLastSeen(ref Ref, at time.Time) error {
 	return t.setValue(join(prefixLastSeen, ref.Source, ref.ID), binary.BigEndian.AppendUint64(nil, uint64(at.Unix())))
+}
+
+// DeleteLastSeen removes that note.
+func (t *Tx) DeleteLastSeen(ref Ref) error {
+	return t.remove(join(prefixLastSeen, ref.Source, ref.ID))
 }
 
 // ScanLastSeen calls fn with each stored note of when a source last confirmed

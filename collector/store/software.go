@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -12,17 +13,17 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// A device's software is one base set and the changes since, each in a record
-// of its own, so that a small change reads and writes little; a third record
-// counts them. Once the changes outgrow a share of the base they are folded into
-// a new one, and their records are written over by those that follow.
+// A device's software is a base set and every change that led to what there is
+// now, each in a record of its own: a small change reads and writes little, and
+// the changes are the history. A third record counts them. Once the changes that
+// the base has not in it outgrow it, a new base is written.
 const (
 	partBase   = 0
 	partCounts = 1
 	partChange = 2
 
-	// Changes of this many bytes for each 8 of a row of the base, and at least
-	// foldMin, are folded.
+	// Changes of this many bytes for each row of the base, and at least foldMin,
+	// make a new base.
 	foldShare = 8
 	foldMin   = 1 << 10
 )
@@ -35,22 +36,54 @@ func changeKey(ref Ref, n int) []byte {
 	return binary.BigEndian.AppendUint32(softwareKey(ref, partChange), uint32(n))
 }
 
-// ReplaceSoftware stores rows as all the software of an observation.
-func (t *Tx) ReplaceSoftware(ref Ref, rows []Row) error {
+// ReplaceSoftware stores rows as all the software of an observation from a time
+// on, and tells whether they are others than before.
+func (t *Tx) ReplaceSoftware(ref Ref, rows []Row, at time.Time) (changed bool, err error) {
 	if err := t.putTitles(rows); err != nil {
-		return err
+		return false, err
 	}
-	return t.putBase(ref, entries(rows))
+	set := entries(rows)
+	c, err := t.counts(ref)
+	if errors.Is(err, ErrNotFound) {
+		return true, t.putBase(ref, counts{}, set)
+	}
+	if err != nil {
+		return false, err
+	}
+	held, err := t.rows(ref, c)
+	if err != nil {
+		return false, err
+	}
+	d := between(held, set)
+	if len(d.removed)+len(d.added) == 0 {
+		return false, nil
+	}
+	if err := t.putChange(ref, &c, d, at); err != nil {
+		return false, err
+	}
+	return true, t.putBase(ref, c, set)
 }
 
-func (t *Tx) putBase(ref Ref, set []entry) error {
-	if err := t.setValue(softwareKey(ref, partCounts), counts{base: len(set), now: len(set)}.encode()); err != nil {
+// putChange stores a change as the next.
+func (t *Tx) putChange(ref Ref, c *counts, d delta, at time.Time) error {
+	b := d.encode(at.Unix())
+	key := changeKey(ref, c.changes)
+	t.noteSingle(key) // no two changes have one number
+	c.changes++
+	c.bytes += len(b)
+	return t.setValue(key, b)
+}
+
+// putBase stores a base that has all changes in it.
+func (t *Tx) putBase(ref Ref, c counts, set []entry) error {
+	c.base, c.now, c.folded, c.bytes = len(set), len(set), c.changes, 0
+	if err := t.setValue(softwareKey(ref, partCounts), c.encode()); err != nil {
 		return err
 	}
 	return t.setValue(softwareKey(ref, partBase), encodeBase(set))
 }
 
-// DeleteSoftware removes all software of an observation.
+// DeleteSoftware removes all software of an observation, and its history.
 func (t *Tx) DeleteSoftware(ref Ref) error {
 	var keys [][]byte
 	err := t.kv.Scan(within(prefixSoftwareSet, ref.Source, ref.ID), nil, func(k, _ []byte) error {
@@ -63,10 +96,11 @@ func (t *Tx) DeleteSoftware(ref Ref) error {
 	return err
 }
 
-// ChangeSoftware removes and adds rows, and returns how many there were before
-// and are now. A row to remove that is not held is passed over when the changes
-// are folded: whoever sends changes proves by digest what they apply to.
-func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (before, now int, err error) {
+// ChangeSoftware removes and adds rows at a time, and returns how many there
+// were before and are now. A row to remove that is not held is passed over when
+// the changes are folded: whoever sends changes proves by digest what they apply
+// to.
+func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row, at time.Time) (before, now int, err error) {
 	if err := t.putTitles(added); err != nil {
 		return 0, 0, err
 	}
@@ -76,23 +110,18 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row) (before, now int, err
 	}
 	before = c.now
 	d := delta{removed: entries(removed), added: entries(added)}
-	b := d.encode()
-	if c.bytes+len(b) > max(foldMin, foldShare*c.base) || len(b) >= partSize {
-		rows, err := t.rows(ref, c, d)
-		if err != nil {
-			return 0, 0, err
-		}
-		return before, len(rows), t.putBase(ref, rows)
-	}
-	key := changeKey(ref, c.changes)
-	t.noteSingle(key) // none was ever that long
-	if err := t.setValue(key, b); err != nil {
+	c.now = max(0, c.now+len(added)-len(removed))
+	if err := t.putChange(ref, &c, d, at); err != nil {
 		return 0, 0, err
 	}
-	c.now = max(0, c.now+len(added)-len(removed))
-	c.changes++
-	c.bytes += len(b)
-	return before, c.now, t.setValue(softwareKey(ref, partCounts), c.encode())
+	if c.bytes <= max(foldMin, foldShare*c.base) {
+		return before, c.now, t.setValue(softwareKey(ref, partCounts), c.encode())
+	}
+	rows, err := t.rows(ref, c)
+	if err != nil {
+		return 0, 0, err
+	}
+	return before, len(rows), t.putBase(ref, c, rows)
 }
 
 // SoftwareCount returns how many software rows an observation has, and
@@ -113,6 +142,104 @@ func (t *Tx) Software(ref Ref, fn func(*pb.Software) error) error {
 	if err != nil {
 		return err
 	}
+	return t.expand(ref, rows, fn)
+}
+
+// SoftwareAt does what Software does for the rows that there were at a time, as
+// far back as changes are kept.
+func (t *Tx) SoftwareAt(ref Ref, at time.Time, fn func(*pb.Software) error) error {
+	c, err := t.counts(ref)
+	if err != nil {
+		return err
+	}
+	rows, err := t.rows(ref, c)
+	if err != nil {
+		return err
+	}
+	for n := c.changes - 1; n >= c.first; n-- {
+		d, when, err := t.change(ref, n)
+		if err != nil {
+			return err
+		}
+		if !time.Unix(when, 0).After(at) {
+			break
+		}
+		rows = apply(rows, delta{removed: d.added, added: d.removed})
+	}
+	return t.expand(ref, rows, fn)
+}
+
+// SoftwareEvent is one change of an observation's software.
+type SoftwareEvent struct {
+	At             time.Time
+	Removed, Added []*pb.Software
+}
+
+// SoftwareEvents calls fn with the changes of an observation's software later
+// than after, oldest first; none where it never stated any.
+func (t *Tx) SoftwareEvents(ref Ref, after time.Time, fn func(SoftwareEvent) error) error {
+	c, err := t.counts(ref)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	for n := c.first; n < c.changes; n++ {
+		d, when, err := t.change(ref, n)
+		if err != nil {
+			return err
+		}
+		e := SoftwareEvent{At: time.Unix(when, 0)}
+		if !e.At.After(after) {
+			continue
+		}
+		for _, part := range []struct {
+			rows []entry
+			to   *[]*pb.Software
+		}{{d.removed, &e.Removed}, {d.added, &e.Added}} {
+			err := t.expand(ref, part.rows, func(s *pb.Software) error {
+				*part.to = append(*part.to, s)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PruneSoftware deletes changes of an observation's software that were stated
+// before a time and are in its base, at most limit of them.
+func (t *Tx) PruneSoftware(ref Ref, before time.Time, limit int) (int, error) {
+	c, err := t.counts(ref)
+	if err != nil {
+		return 0, ignoreNotFound(err)
+	}
+	n := c.first
+	for ; n < c.folded && n-c.first < limit; n++ {
+		_, when, err := t.change(ref, n)
+		if err != nil {
+			return 0, err
+		}
+		if !time.Unix(when, 0).Before(before) {
+			break
+		}
+		if err := t.remove(changeKey(ref, n)); err != nil {
+			return 0, err
+		}
+	}
+	pruned := n - c.first
+	if pruned == 0 {
+		return 0, nil
+	}
+	c.first = n
+	return pruned, t.setValue(softwareKey(ref, partCounts), c.encode())
+}
+
+// expand calls fn with the rows that entries stand for.
+func (t *Tx) expand(ref Ref, rows []entry, fn func(*pb.Software) error) error {
 	for _, r := range rows {
 		body, err := t.value(titleKey(r.title))
 		if err != nil {
@@ -149,9 +276,21 @@ func (t *Tx) counts(ref Ref) (counts, error) {
 	return c, nil
 }
 
-// rows returns the base of an observation's software with its changes, and
-// further ones, applied, sorted.
-func (t *Tx) rows(ref Ref, c counts, further ...delta) ([]entry, error) {
+func (t *Tx) change(ref Ref, n int) (delta, int64, error) {
+	b, err := t.value(changeKey(ref, n))
+	if err != nil {
+		return delta{}, 0, fmt.Errorf("change %d of the software of %s: %w", n, ref, err)
+	}
+	d, at, err := decodeDelta(b)
+	if err != nil {
+		return delta{}, 0, fmt.Errorf("change %d of the software of %s: %w", n, ref, err)
+	}
+	return d, at, nil
+}
+
+// rows returns the base of an observation's software with the changes since
+// applied, sorted.
+func (t *Tx) rows(ref Ref, c counts) ([]entry, error) {
 	b, err := t.value(softwareKey(ref, partBase))
 	if err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
@@ -160,19 +299,15 @@ func (t *Tx) rows(ref Ref, c counts, further ...delta) ([]entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("software of %s: %w", ref, err)
 	}
-	deltas := make([]delta, 0, c.changes+len(further))
-	for n := range c.changes {
-		b, err := t.value(changeKey(ref, n))
+	var deltas []delta
+	for n := c.folded; n < c.changes; n++ {
+		d, _, err := t.change(ref, n)
 		if err != nil {
-			return nil, fmt.Errorf("change %d of the software of %s: %w", n, ref, err)
-		}
-		d, err := decodeDelta(b)
-		if err != nil {
-			return nil, fmt.Errorf("change %d of the software of %s: %w", n, ref, err)
+			return nil, err
 		}
 		deltas = append(deltas, d)
 	}
-	if deltas = append(deltas, further...); len(deltas) > 0 {
+	if len(deltas) > 0 {
 		rows = apply(rows, net(deltas))
 	}
 	return rows, nil

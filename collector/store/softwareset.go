@@ -12,9 +12,10 @@ var errDamagedSet = errors.New("packed software is damaged: restore a backup, or
 // delta is one change of a device's software; both lists are sorted.
 type delta struct{ removed, added []entry }
 
-// counts says how many rows a device's base has, how many there are now, and
-// how many changes, of how many bytes, lie between.
-type counts struct{ base, now, changes, bytes int }
+// counts says how many rows a device's base has and how many there are now, how
+// many changes there were ever, how many of those the base has in it, the first
+// that is kept, and how many bytes the others have.
+type counts struct{ base, now, changes, folded, first, bytes int }
 
 // entries returns what the set of rows holds, in their order.
 func entries(rows []Row) []entry {
@@ -91,18 +92,21 @@ func apply(set []entry, d delta) []entry {
 	return append(out, added...)
 }
 
-// encodeBase packs sorted entries: their number, their title ids, a table of the
-// distinct times, and for each row the place of its two times in that table. A
-// 1,000-title device takes about 10 KB.
+// encodeBase packs sorted entries after their number. A 1,000-title device
+// takes about 10 KB.
 func encodeBase(rows []entry) []byte {
+	return appendEntries(binary.AppendUvarint(make([]byte, 0, 12*len(rows)+64), uint64(len(rows))), rows)
+}
+
+// appendEntries packs entries: their title ids, a table of the distinct times,
+// and for each row the place of its two times in that table.
+func appendEntries(b []byte, rows []entry) []byte {
 	times := make([]int64, 0, 2*len(rows))
 	for _, r := range rows {
 		times = append(times, r.installed, r.lastUsed)
 	}
 	slices.Sort(times)
 	times = slices.Compact(times)
-
-	b := binary.AppendUvarint(make([]byte, 0, 12*len(rows)+64), uint64(len(rows)))
 	for _, r := range rows {
 		b = binary.BigEndian.AppendUint64(b, uint64(r.title))
 	}
@@ -130,17 +134,23 @@ func encodeBase(rows []entry) []byte {
 
 func decodeBase(b []byte) ([]entry, error) {
 	r := reader{b: b}
-	n := r.uvarint()
+	rows := r.entries(r.uvarint())
+	return rows, r.err()
+}
+
+// entries reads n packed entries.
+func (r *reader) entries(n uint64) []entry {
 	if n > uint64(len(r.b)/8) {
-		return nil, errDamagedSet
+		r.bad = true
+		return nil
 	}
 	rows := make([]entry, n)
 	for i := range rows {
 		rows[i].title = r.title()
 	}
-	n = r.uvarint()
-	if n > uint64(len(r.b)) {
-		return nil, errDamagedSet
+	if n = r.uvarint(); n > uint64(len(r.b)) {
+		r.bad = true
+		return nil
 	}
 	times := make([]int64, n)
 	var last int64
@@ -154,54 +164,64 @@ func decodeBase(b []byte) ([]entry, error) {
 	for i := range rows {
 		rows[i].lastUsed = r.pick(times)
 	}
-	return rows, r.err()
+	return rows
 }
 
 func (c counts) encode() []byte {
 	b := make([]byte, 0, 16)
-	for _, n := range []int{c.base, c.now, c.changes, c.bytes} {
+	for _, n := range []int{c.base, c.now, c.changes, c.folded, c.first, c.bytes} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
 }
 
-// maxChanges bounds how many changes a record may claim: a damaged one must not
-// keep its reader busy.
-const maxChanges = 1 << 20
+// maxChanges bounds how many changes a record may claim.
+const maxChanges = 1 << 31
 
 func decodeCounts(b []byte) (counts, error) {
 	r := reader{b: b}
-	c := counts{base: r.count(maxRecord), now: r.count(maxRecord), changes: r.count(maxChanges), bytes: r.count(maxRecord)}
+	c := counts{base: r.count(maxRecord), now: r.count(maxRecord), changes: r.count(maxChanges), folded: r.count(maxChanges), first: r.count(maxChanges), bytes: r.count(maxRecord)}
+	if c.first > c.folded || c.folded > c.changes {
+		r.bad = true
+	}
 	return c, r.err()
 }
 
-func (d delta) encode() []byte {
-	b := make([]byte, 0, 16*(len(d.removed)+len(d.added))+8)
-	for _, rows := range [][]entry{d.removed, d.added} {
-		b = binary.AppendUvarint(b, uint64(len(rows)))
-		for _, r := range rows {
-			b = binary.BigEndian.AppendUint64(b, uint64(r.title))
-			b = binary.AppendUvarint(b, uint64(r.installed))
-			b = binary.AppendUvarint(b, uint64(r.lastUsed))
-		}
-	}
-	return b
+// encode packs a change with the unix seconds at which it was stated.
+func (d delta) encode(at int64) []byte {
+	b := binary.AppendUvarint(make([]byte, 0, 11*(len(d.removed)+len(d.added))+32), uint64(max(at, 0)))
+	b = binary.AppendUvarint(b, uint64(len(d.removed)))
+	b = binary.AppendUvarint(b, uint64(len(d.added)))
+	return appendEntries(b, slices.Concat(d.removed, d.added))
 }
 
-func decodeDelta(b []byte) (delta, error) {
-	var d delta
+func decodeDelta(b []byte) (d delta, at int64, err error) {
 	r := reader{b: b}
-	for _, rows := range []*[]entry{&d.removed, &d.added} {
-		n := r.uvarint()
-		if n > uint64(len(r.b)) {
-			return delta{}, errDamagedSet
-		}
-		*rows = make([]entry, n)
-		for i := range *rows {
-			(*rows)[i] = entry{title: r.title(), installed: int64(r.uvarint()), lastUsed: int64(r.uvarint())}
+	at = int64(r.count(maxTime))
+	removed, added := r.uvarint(), r.uvarint()
+	if removed > uint64(len(r.b)) || added > uint64(len(r.b)) {
+		return delta{}, 0, errDamagedSet
+	}
+	all := r.entries(removed + added)
+	if err := r.err(); err != nil {
+		return delta{}, 0, err
+	}
+	return delta{removed: all[:removed], added: all[removed:]}, at, nil
+}
+
+// between returns the change that leads from one sorted set to another.
+func between(from, to []entry) (d delta) {
+	for len(from) > 0 || len(to) > 0 {
+		switch {
+		case len(to) == 0 || len(from) > 0 && compareEntries(from[0], to[0]) < 0:
+			d.removed, from = append(d.removed, from[0]), from[1:]
+		case len(from) == 0 || compareEntries(from[0], to[0]) > 0:
+			d.added, to = append(d.added, to[0]), to[1:]
+		default:
+			from, to = from[1:], to[1:]
 		}
 	}
-	return d, r.err()
+	return d
 }
 
 // reader reads packed numbers and remembers that it ran out.

@@ -64,6 +64,16 @@ func parse(t testing.TB, s *Store, rows ...*pb.Software) []Row {
 
 var ref = Ref{Source: "agent", ID: "a1"}
 
+var day = time.Unix(1_700_000_000, 0)
+
+func replace(t testing.TB, s *Store, rows []Row) {
+	t.Helper()
+	update(t, s, func(tx *Tx) error {
+		_, err := tx.ReplaceSoftware(ref, rows, day)
+		return err
+	})
+}
+
 func software(t testing.TB, s *Store, ref Ref) []*pb.Software {
 	t.Helper()
 	var rows []*pb.Software
@@ -94,7 +104,7 @@ func TestSoftwareComesBackAsItWasStated(t *testing.T) {
 		{Kind: "app", Name: "Twice"}, {Kind: "app", Name: "Twice"},
 	}
 	rows := parse(t, s, want...)
-	update(t, s, func(tx *Tx) error { return tx.ReplaceSoftware(ref, rows) })
+	replace(t, s, rows)
 	if diff := cmp.Diff(want, software(t, s, ref), unordered); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -121,7 +131,7 @@ func TestSoftwareFollowsAnyChanges(t *testing.T) {
 		s := open(t)
 		model := rapid.SliceOfN(title, 0, 60).Draw(rt, "first")
 		first := parse(t, s, model...)
-		update(t, s, func(tx *Tx) error { return tx.ReplaceSoftware(ref, first) })
+		replace(t, s, first)
 		for range rapid.IntRange(0, 30).Draw(rt, "changes") {
 			var removed []*pb.Software
 			for range rapid.IntRange(0, min(5, len(model))).Draw(rt, "removals") {
@@ -134,7 +144,7 @@ func TestSoftwareFollowsAnyChanges(t *testing.T) {
 			gone, come := parse(t, s, removed...), parse(t, s, added...)
 			count := 0
 			update(t, s, func(tx *Tx) (err error) {
-				_, count, err = tx.ChangeSoftware(ref, gone, come)
+				_, count, err = tx.ChangeSoftware(ref, gone, come, day)
 				return err
 			})
 			if count != len(model) {
@@ -151,9 +161,9 @@ func TestSoftwareFollowsAnyChanges(t *testing.T) {
 func TestRemovingWhatIsNotHeldRemovesNothingElse(t *testing.T) {
 	s := open(t)
 	have, stranger := parse(t, s, &pb.Software{Name: "a"}), parse(t, s, &pb.Software{Name: "b"})
-	update(t, s, func(tx *Tx) error { return tx.ReplaceSoftware(ref, have) })
+	replace(t, s, have)
 	update(t, s, func(tx *Tx) error {
-		_, _, err := tx.ChangeSoftware(ref, stranger, nil)
+		_, _, err := tx.ChangeSoftware(ref, stranger, nil, day)
 		return err
 	})
 	if got := software(t, s, ref); len(got) != 1 || got[0].Name != "a" {
@@ -195,7 +205,7 @@ func TestUnknownFieldsOfARowAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	update(t, s, func(tx *Tx) error { return tx.ReplaceSoftware(ref, rows) })
+	replace(t, s, rows)
 	got := software(t, s, ref)
 	if len(got) != 1 || len(got[0].ProtoReflect().GetUnknown()) != 3 {
 		t.Errorf("got %v with unknown %x", got, got[0].ProtoReflect().GetUnknown())
@@ -222,7 +232,10 @@ func TestLargeRecordsAreSplitAndLeaveNothingBehind(t *testing.T) {
 	for i := range 60_000 {
 		a.Redirects = append(a.Redirects, fmt.Sprintf("%x", hashParts([]byte(fmt.Sprint(i)))))
 	}
-	update(t, s, func(tx *Tx) error { return tx.PutAsset(a) })
+	update(t, s, func(tx *Tx) error {
+		_, _, err := tx.PutAsset(a)
+		return err
+	})
 	err := s.View(context.Background(), func(tx *Tx) error {
 		got, err := tx.Asset("x")
 		if diff := cmp.Diff(a, got, protocmp.Transform()); diff != "" {
@@ -297,8 +310,8 @@ func FuzzParseRows(f *testing.F) {
 func FuzzPackedSoftware(f *testing.F) {
 	s := open(f)
 	f.Add(encodeBase(entries(parse(f, s, &pb.Software{Name: "a"}, &pb.Software{Name: "b", InstalledAt: &timestamppb.Timestamp{Seconds: 9}}))))
-	f.Add(counts{base: 1, now: 2, changes: 1, bytes: 30}.encode())
-	f.Add(delta{added: entries(parse(f, s, &pb.Software{Name: "a"}))}.encode())
+	f.Add(counts{base: 1, now: 2, changes: 3, folded: 2, first: 1, bytes: 30}.encode())
+	f.Add(delta{added: entries(parse(f, s, &pb.Software{Name: "a"}))}.encode(7))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rows, err := decodeBase(b); err == nil && len(rows) > len(b) {
 			t.Errorf("%d rows out of %d bytes", len(rows), len(b))
@@ -308,8 +321,8 @@ func FuzzPackedSoftware(f *testing.F) {
 				t.Errorf("counts do not come back: %v", err)
 			}
 		}
-		if d, err := decodeDelta(b); err == nil {
-			if again, err := decodeDelta(d.encode()); err != nil || len(again.added) != len(d.added) || len(again.removed) != len(d.removed) {
+		if d, at, err := decodeDelta(b); err == nil {
+			if again, _, err := decodeDelta(d.encode(at)); err != nil || len(again.added) != len(d.added) || len(again.removed) != len(d.removed) {
 				t.Errorf("a change does not come back: %v", err)
 			}
 		}

@@ -67,7 +67,7 @@ func (v *View) Load(ctx context.Context, st *store.Store) error {
 func (v *View) Apply(c catalog.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.rows[c.AssetID].sequence < c.Sequence {
+	if c.Kind != catalog.Software && v.rows[c.AssetID].sequence < c.Sequence {
 		v.put(c.AssetID, c.Sequence, c.Asset)
 	}
 }

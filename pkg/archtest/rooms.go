@@ -79,7 +79,7 @@ var Rooms = []Room{
 		Why: "a view follows the catalog's changes; who asks it is not its matter",
 	},
 	{
-		Dir: "collector/catalog", May: []string{"collector/identity", "collector/merge", "collector/store", "pkg/...", schema},
+		Dir: "collector/catalog", May: []string{"collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema},
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
@@ -89,6 +89,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/merge", May: []string{schema}, Pure: true,
 		Why: "an asset is a function of its observations alone, so that rebuild gives the same bytes",
+	},
+	{
+		Dir: "collector/history", May: []string{schema}, Pure: true,
+		Why: "what changed between two states is a function of the two, so that any past state can be read again",
 	},
 	{
 		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema},

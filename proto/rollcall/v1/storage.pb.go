@@ -272,7 +272,10 @@ type HeadRecord struct {
 	Problems   []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
 	Sections   []*SectionStatus       `protobuf:"bytes,3,rep,name=sections,proto3" json:"sections,omitempty"`
 	// Of an agent only.
-	Baseline      *BaselineRecord `protobuf:"bytes,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	Baseline *BaselineRecord `protobuf:"bytes,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	// The earliest and the latest observed_at of all that was accepted.
+	FirstObserved *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_observed,json=firstObserved,proto3" json:"first_observed,omitempty"`
+	LastObserved  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_observed,json=lastObserved,proto3" json:"last_observed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,6 +334,20 @@ func (x *HeadRecord) GetSections() []*SectionStatus {
 func (x *HeadRecord) GetBaseline() *BaselineRecord {
 	if x != nil {
 		return x.Baseline
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetFirstObserved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstObserved
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetLastObserved() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastObserved
 	}
 	return nil
 }
@@ -462,11 +479,11 @@ func (x *TokenRecord) GetRevokedAt() *timestamppb.Timestamp {
 
 // MemberRecord ties an observation to its asset.
 type MemberRecord struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	AssetId   string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
-	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
-	// The asset has other members or former ids, which its record names.
-	Shared        bool `protobuf:"varint,3,opt,name=shared,proto3" json:"shared,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	AssetId string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	// Something beside this observation bears on its asset: other members,
+	// former ids, others that carry one of its identifiers, or an operator's word.
+	Shared        bool `protobuf:"varint,2,opt,name=shared,proto3" json:"shared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,18 +525,352 @@ func (x *MemberRecord) GetAssetId() string {
 	return ""
 }
 
-func (x *MemberRecord) GetFirstSeen() *timestamppb.Timestamp {
-	if x != nil {
-		return x.FirstSeen
-	}
-	return nil
-}
-
 func (x *MemberRecord) GetShared() bool {
 	if x != nil {
 		return x.Shared
 	}
 	return false
+}
+
+// StatementRecord is an operator's word on which observations are one thing.
+type StatementRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	By    string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// same_as, or otherwise not_same_as
+	Same          bool   `protobuf:"varint,4,opt,name=same,proto3" json:"same,omitempty"`
+	SubjectSource string `protobuf:"bytes,5,opt,name=subject_source,json=subjectSource,proto3" json:"subject_source,omitempty"`
+	SubjectId     string `protobuf:"bytes,6,opt,name=subject_id,json=subjectId,proto3" json:"subject_id,omitempty"`
+	OtherSource   string `protobuf:"bytes,7,opt,name=other_source,json=otherSource,proto3" json:"other_source,omitempty"`
+	OtherId       string `protobuf:"bytes,8,opt,name=other_id,json=otherId,proto3" json:"other_id,omitempty"`
+	// Ties what operators say of an asset's fields to it; ends with that.
+	Anchor        bool `protobuf:"varint,9,opt,name=anchor,proto3" json:"anchor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementRecord) Reset() {
+	*x = StatementRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementRecord) ProtoMessage() {}
+
+func (x *StatementRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementRecord.ProtoReflect.Descriptor instead.
+func (*StatementRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StatementRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *StatementRecord) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetSame() bool {
+	if x != nil {
+		return x.Same
+	}
+	return false
+}
+
+func (x *StatementRecord) GetSubjectSource() string {
+	if x != nil {
+		return x.SubjectSource
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetSubjectId() string {
+	if x != nil {
+		return x.SubjectId
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetOtherSource() string {
+	if x != nil {
+		return x.OtherSource
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetOtherId() string {
+	if x != nil {
+		return x.OtherId
+	}
+	return ""
+}
+
+func (x *StatementRecord) GetAnchor() bool {
+	if x != nil {
+		return x.Anchor
+	}
+	return false
+}
+
+// EventRecord is one change of an asset.
+type EventRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Whose statement brought it about; empty where none did.
+	Source   string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string `protobuf:"bytes,3,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// created, changed, united (it ended in another), withdrawn (no source
+	// states it any more)
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The asset that it was united into.
+	Into          string         `protobuf:"bytes,5,opt,name=into,proto3" json:"into,omitempty"`
+	Changes       []*FieldChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventRecord) Reset() {
+	*x = EventRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventRecord) ProtoMessage() {}
+
+func (x *EventRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventRecord.ProtoReflect.Descriptor instead.
+func (*EventRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EventRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *EventRecord) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *EventRecord) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *EventRecord) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventRecord) GetInto() string {
+	if x != nil {
+		return x.Into
+	}
+	return ""
+}
+
+func (x *EventRecord) GetChanges() []*FieldChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// FieldChange is one field of an asset before and after a change, each as an
+// encoded Asset that has this field only; empty where the field was absent.
+type FieldChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Old           []byte                 `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	New           []byte                 `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldChange) Reset() {
+	*x = FieldChange{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldChange) ProtoMessage() {}
+
+func (x *FieldChange) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
+func (*FieldChange) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FieldChange) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldChange) GetOld() []byte {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *FieldChange) GetNew() []byte {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
+// ChangeRecord is one entry of the change log.
+type ChangeRecord struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	At      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	AssetId string                 `protobuf:"bytes,2,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	// created, changed, software, united or withdrawn
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of kind software: whose rows changed, and which of its changes it was.
+	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId      string `protobuf:"bytes,5,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRecord) Reset() {
+	*x = ChangeRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRecord) ProtoMessage() {}
+
+func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
+func (*ChangeRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ChangeRecord) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *ChangeRecord) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ChangeRecord) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ChangeRecord) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
 }
 
 // SourceRecord declares a source.
@@ -535,7 +886,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +898,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +911,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -607,7 +958,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +970,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +983,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -687,7 +1038,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +1050,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1063,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -803,14 +1154,16 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06labels\x18\x04 \x01(\fR\x06labels\x1a:\n" +
 	"\fDigestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xec\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xf0\x02\n" +
 	"\n" +
 	"HeadRecord\x12;\n" +
 	"\vobserved_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"observedAt\x120\n" +
 	"\bproblems\x18\x02 \x03(\v2\x14.rollcall.v1.ProblemR\bproblems\x126\n" +
 	"\bsections\x18\x03 \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x127\n" +
-	"\bbaseline\x18\x04 \x01(\v2\x1b.rollcall.v1.BaselineRecordR\bbaseline\"\xd3\x03\n" +
+	"\bbaseline\x18\x04 \x01(\v2\x1b.rollcall.v1.BaselineRecordR\bbaseline\x12A\n" +
+	"\x0efirst_observed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstObserved\x12?\n" +
+	"\rlast_observed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastObserved\"\xd3\x03\n" +
 	"\vTokenRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -830,12 +1183,38 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"revoked_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"|\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
 	"\fMemberRecord\x12\x19\n" +
-	"\basset_id\x18\x01 \x01(\tR\aassetId\x129\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x16\n" +
+	"\x06shared\x18\x02 \x01(\bR\x06shared\"\x8d\x02\n" +
+	"\x0fStatementRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x12\n" +
+	"\x04same\x18\x04 \x01(\bR\x04same\x12%\n" +
+	"\x0esubject_source\x18\x05 \x01(\tR\rsubjectSource\x12\x1d\n" +
 	"\n" +
-	"first_seen\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\x12\x16\n" +
-	"\x06shared\x18\x03 \x01(\bR\x06shared\"`\n" +
+	"subject_id\x18\x06 \x01(\tR\tsubjectId\x12!\n" +
+	"\fother_source\x18\a \x01(\tR\votherSource\x12\x19\n" +
+	"\bother_id\x18\b \x01(\tR\aotherId\x12\x16\n" +
+	"\x06anchor\x18\t \x01(\bR\x06anchor\"\xca\x01\n" +
+	"\vEventRecord\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x03 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04into\x18\x05 \x01(\tR\x04into\x122\n" +
+	"\achanges\x18\x06 \x03(\v2\x18.rollcall.v1.FieldChangeR\achanges\"G\n" +
+	"\vFieldChange\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x10\n" +
+	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
+	"\x03new\x18\x03 \x01(\fR\x03new\"\x9e\x01\n" +
+	"\fChangeRecord\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
+	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x05 \x01(\tR\bsourceId\"`\n" +
 	"\fSourceRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -869,45 +1248,54 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
 	(*HeadRecord)(nil),            // 2: rollcall.v1.HeadRecord
 	(*TokenRecord)(nil),           // 3: rollcall.v1.TokenRecord
 	(*MemberRecord)(nil),          // 4: rollcall.v1.MemberRecord
-	(*SourceRecord)(nil),          // 5: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 6: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 7: rollcall.v1.AuditRecord
-	nil,                           // 8: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 9: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 10: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*Problem)(nil),               // 12: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 13: rollcall.v1.SectionStatus
+	(*StatementRecord)(nil),       // 5: rollcall.v1.StatementRecord
+	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
+	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
+	(*ChangeRecord)(nil),          // 8: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 9: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 10: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 11: rollcall.v1.AuditRecord
+	nil,                           // 12: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 13: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 14: rollcall.v1.TokenRecord.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Problem)(nil),               // 16: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 17: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	11, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	11, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	11, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	9,  // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	11, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	12, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	13, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	15, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	15, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	15, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	12, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	13, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	15, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	16, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	17, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	11, // 9: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	11, // 10: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	10, // 11: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	11, // 12: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	11, // 13: rollcall.v1.MemberRecord.first_seen:type_name -> google.protobuf.Timestamp
-	11, // 14: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	11, // 15: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	15, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	15, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	15, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	14, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	15, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	15, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	15, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
+	15, // 18: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	15, // 19: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	15, // 20: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -922,7 +1310,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

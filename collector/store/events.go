@@ -1,0 +1,171 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// eventKey orders the events of an asset by time, and those of one time by
+// their number in the change log.
+func eventKey(assetID string, at time.Time, sequence uint64) []byte {
+	key := binary.BigEndian.AppendUint64(within(prefixEvent, assetID), uint64(at.UnixNano()))
+	return binary.BigEndian.AppendUint64(key, sequence)
+}
+
+// AppendEvent stores what changed of an asset. The sequence is that of the
+// change log's entry.
+func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) error {
+	key := eventKey(assetID, e.GetAt().AsTime(), sequence)
+	t.noteSingle(key)
+	return t.put(key, e)
+}
+
+// ScanEvents calls fn with each encoded EventRecord of an asset later than
+// after, oldest first. The bytes are valid only during the call.
+func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, event []byte) error) error {
+	prefix := within(prefixEvent, assetID)
+	var start []byte
+	if !after.IsZero() {
+		start = eventKey(assetID, after.Add(1), 0)
+	}
+	return t.kv.Scan(prefix, start, func(k, stored []byte) error {
+		if len(k) != len(prefix)+16 {
+			return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
+		}
+		v, err := t.unpack(k, stored)
+		if err != nil {
+			return err
+		}
+		return fn(time.Unix(0, int64(binary.BigEndian.Uint64(k[len(prefix):]))), v)
+	})
+}
+
+func changeLogKey(sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefixChange), sequence)
+}
+
+// AppendChange adds an entry to the change log.
+func (t *Tx) AppendChange(sequence uint64, c *pb.ChangeRecord) error {
+	key := changeLogKey(sequence)
+	t.noteSingle(key)
+	return t.put(key, c)
+}
+
+// ScanChanges calls fn with each entry of the change log after a sequence, in
+// order.
+func (t *Tx) ScanChanges(after uint64, fn func(sequence uint64, c *pb.ChangeRecord) error) error {
+	if after == math.MaxUint64 {
+		return nil
+	}
+	return scan(t, prefixChange, changeLogKey(after+1), func(k []byte, c *pb.ChangeRecord) error {
+		return fn(binary.BigEndian.Uint64(k[len(prefixChange):]), c)
+	})
+}
+
+// LastChange returns the sequence of the change log's last entry, 0 for none.
+func (t *Tx) LastChange() (uint64, error) {
+	var failed error
+	// There is no way to scan backwards: halve the space of keys.
+	after := func(sequence uint64) bool {
+		found := false
+		err := t.kv.Scan([]byte(prefixChange), changeLogKey(sequence), func(_, _ []byte) error {
+			found = true
+			return kv.ErrStop
+		})
+		failed = errors.Join(failed, err)
+		return found
+	}
+	n := sort.Search(math.MaxInt64, func(i int) bool { return !after(uint64(i)) })
+	if failed != nil {
+		return 0, fmt.Errorf("find the end of the change log: %w", failed)
+	}
+	return uint64(max(n-1, 0)), nil
+}
+
+// PruneChanges deletes the entries of the change log before a time, at most
+// limit of them, and returns how many.
+func (t *Tx) PruneChanges(before time.Time, limit int) (int, error) {
+	return t.prune(prefixChange, limit, func(_, v []byte) (bool, error) {
+		c := new(pb.ChangeRecord)
+		if err := proto.Unmarshal(v, c); err != nil {
+			return false, fmt.Errorf("entry of the change log is damaged: %w", err)
+		}
+		// Entries stand in the order of time, but for a clock that was set back.
+		return c.GetAt().AsTime().Before(before), nil
+	}, nil)
+}
+
+// prune deletes the records under prefix from start on that old holds of, at
+// most limit of them, up to the first that it does not hold of.
+func (t *Tx) prune(prefix string, limit int, old func(key, value []byte) (bool, error), start []byte) (int, error) {
+	var keys [][]byte
+	err := t.kv.Scan([]byte(prefix), start, func(k, stored []byte) error {
+		v, err := t.unpack(k, stored)
+		if err != nil {
+			return err
+		}
+		yes, err := old(k, v)
+		if err != nil {
+			return err
+		}
+		if !yes || len(keys) == limit {
+			return Stop
+		}
+		keys = append(keys, slices.Clone(k))
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range keys {
+		if err := t.remove(k); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
+}
+
+// PruneEvents deletes events before a time, looking at no more than limit
+// events from those of the asset start on. It returns the asset to go on with,
+// empty once all were looked at.
+func (t *Tx) PruneEvents(start string, before time.Time, limit int) (next string, err error) {
+	var keys [][]byte
+	looked := 0
+	from := []byte(nil)
+	if start != "" {
+		from = within(prefixEvent, start)
+	}
+	err = t.kv.Scan([]byte(prefixEvent), from, func(k, _ []byte) error {
+		if len(k) < len(prefixEvent)+17 {
+			return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
+		}
+		asset := string(k[len(prefixEvent) : len(k)-17])
+		if looked++; looked > limit && asset != start {
+			next = asset
+			return Stop
+		}
+		if at := time.Unix(0, int64(binary.BigEndian.Uint64(k[len(k)-16:]))); at.Before(before) && len(keys) < limit {
+			keys = append(keys, slices.Clone(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, k := range keys {
+		if err := t.remove(k); err != nil {
+			return "", err
+		}
+	}
+	return next, nil
+}
