@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
@@ -15,15 +14,10 @@ import (
 )
 
 const (
-	flatpakSystem   = "var/lib/flatpak"
-	flatpakUser     = ".local/share/flatpak"
-	maxFlatpakRefs  = 5_000
-	maxFlatpakUsers = 1_000
+	flatpakSystem  = "var/lib/flatpak"
+	flatpakUser    = ".local/share/flatpak"
+	maxFlatpakRefs = 5_000
 )
-
-// remoteFilesystems can hang whoever looks at them, so homes on them are left
-// out.
-var remoteFilesystems = []string{"autofs", "nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.glusterfs"}
 
 // learnFlatpak adds applications and runtimes of the system and of the local
 // users' homes. The name is that of the application where its deployment says
@@ -42,59 +36,6 @@ func learnFlatpak(_ context.Context, h *host.Host, d *pb.Device) error {
 		flatpakRefs(h.FS, path.Join(home, flatpakUser), out, bad)
 	}
 	return errors.Join(bad.err(), addSoftware(d, out.rows))
-}
-
-// localHomes returns the home folders of the people and root of /etc/passwd
-// that are on local file systems.
-func localHomes(fsys fs.FS, bad *faults) []string {
-	passwd, err := readWhole(fsys, "etc/passwd", 4<<20)
-	if err != nil {
-		bad.add(err)
-	}
-	mounts, err := readWhole(fsys, "proc/self/mountinfo", 4<<20)
-	if err != nil && !missing(err) {
-		bad.add(err)
-	}
-	remote := remoteMounts(mounts)
-	var homes []string
-	for line := range strings.Lines(string(passwd)) {
-		fields := strings.Split(line, ":")
-		if len(fields) < 7 || len(homes) >= maxFlatpakUsers {
-			continue
-		}
-		uid, err := strconv.ParseUint(fields[2], 10, 32)
-		home := strings.Trim(path.Clean(fields[5]), "/")
-		if err != nil || uid != 0 && uid < 1000 || home == "" || !fs.ValidPath(home) {
-			continue
-		}
-		onRemote := false
-		for _, m := range remote {
-			onRemote = onRemote || home == m || strings.HasPrefix(home, m+"/")
-		}
-		if !onRemote {
-			homes = append(homes, home)
-		}
-	}
-	return homes
-}
-
-// remoteMounts returns the mount points of file systems that are not local,
-// from lines "id parent dev root mount options - type source ...".
-func remoteMounts(mountinfo []byte) []string {
-	var out []string
-	for line := range strings.Lines(string(mountinfo)) {
-		before, after, ok := strings.Cut(line, " - ")
-		fields := strings.Fields(before)
-		if !ok || len(fields) < 5 {
-			continue
-		}
-		for _, kind := range remoteFilesystems {
-			if strings.HasPrefix(after, kind) {
-				out = append(out, strings.Trim(fields[4], "/"))
-			}
-		}
-	}
-	return out
 }
 
 // flatpakRefs adds what is deployed in one installation, as

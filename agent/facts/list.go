@@ -9,7 +9,16 @@ import (
 // All returns every fact in the order in which they are learnt. One that is
 // not here does not exist.
 func All() []Fact {
-	return guarding(slices.Concat(linuxFacts(), macFacts(), windowsFacts()))
+	return guarding(slices.Concat(linuxFacts(), macFacts(), windowsFacts(), peoplesFacts()))
+}
+
+// peoplesFacts returns what is learnt alike on every OS that people sit at.
+func peoplesFacts() []Fact {
+	desktops := []string{"linux", "darwin", "windows"}
+	return []Fact{
+		{Name: "browser_extensions", Section: section.Software, OS: desktops, Learn: learnBrowserExtensions},
+		{Name: "ide_extensions", Section: section.Software, OS: desktops, Learn: learnIDEExtensions},
+	}
 }
 
 // linuxFacts returns what is learnt on Linux.
