@@ -107,7 +107,7 @@ func (w *macApps) walk(ctx context.Context, dir string, depth int) error {
 				w.follow(name)
 			}
 			w.add(name)
-		case link || depth >= maxMacDepth || isBundle(e.Name()):
+		case link || depth >= maxMacDepth || isBundle(e.Name()) || ofGuest(e.Name()):
 		default:
 			if err := w.walk(ctx, name, depth+1); err != nil {
 				return err
@@ -136,6 +136,13 @@ func (w *macApps) follow(name string) {
 func isBundle(name string) bool {
 	ext := path.Ext(name)
 	return len(ext) > 3 && ext != ".localized" && !strings.ContainsAny(ext, " 0123456789")
+}
+
+// ofGuest tells whether a folder, named as "{<UUID>} Applications.localized",
+// is one in which Parallels Desktop shows the programs of a virtual machine.
+// They are installed there and not here.
+func ofGuest(folder string) bool {
+	return strings.HasPrefix(folder, "{") && strings.HasSuffix(folder, "} Applications.localized")
 }
 
 // macApp is an application.

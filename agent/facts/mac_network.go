@@ -140,18 +140,7 @@ func learnMacInterfaces(ctx context.Context, h *host.Host, d *pb.Device) error {
 			list = append(list, &pb.Interface{Name: softwareText([]byte(l.Name)), Mac: l.MAC, Addresses: l.Addresses})
 		}
 	}
-	for _, i := range list {
-		at := slices.IndexFunc(ports, func(p macPort) bool { return p.device == i.Name })
-		i.Kind = macInterfaceKind(i.Name)
-		// What hardware the system has, it lists as ports; and bridges.
-		i.Virtual = proto.Bool(at < 0 || i.Kind != "" && i.Kind != "ethernet")
-		if at >= 0 {
-			i.Mac = cmp.Or(ports[at].mac, i.Mac)
-			i.Kind = cmp.Or(ports[at].kind, i.Kind)
-		}
-		i.Kind = cmp.Or(i.Kind, "other")
-		i.Addresses = lastingAddresses(i.Addresses)
-	}
+	joinPorts(list, ports)
 	if len(list) > maxInterfaces {
 		slices.SortStableFunc(list, func(a, b *pb.Interface) int { return order(a.GetVirtual()) - order(b.GetVirtual()) })
 		perr = errors.Join(perr, fmt.Errorf("%d network interfaces, of which a report lists %d", len(list), maxInterfaces))
@@ -160,6 +149,22 @@ func learnMacInterfaces(ctx context.Context, h *host.Host, d *pb.Device) error {
 	slices.SortFunc(list, func(a, b *pb.Interface) int { return strings.Compare(a.Name, b.Name) })
 	network(d).Interfaces = list
 	return perr
+}
+
+// joinPorts adds what is known of the ports to the interfaces, and their kinds.
+func joinPorts(list []*pb.Interface, ports []macPort) {
+	for _, i := range list {
+		at := slices.IndexFunc(ports, func(p macPort) bool { return p.device == i.Name })
+		i.Kind = macInterfaceKind(i.Name)
+		// The system lists all hardware among its ports, and some bridges with it.
+		i.Virtual = proto.Bool(at < 0 || i.Kind != "" && i.Kind != "ethernet")
+		if at >= 0 {
+			i.Mac = cmp.Or(ports[at].mac, i.Mac)
+			i.Kind = cmp.Or(ports[at].kind, i.Kind)
+		}
+		i.Kind = cmp.Or(i.Kind, "other")
+		i.Addresses = lastingAddresses(i.Addresses)
+	}
 }
 
 // decodeIfconfig reads what ifconfig -a prints: a line "name: flags=..." for each

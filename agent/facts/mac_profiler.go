@@ -2,6 +2,7 @@ package facts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,20 +90,24 @@ func (p profile) addText(text []byte) error {
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		key, value, ok := strings.Cut(content, ": ")
 		heading, ends := strings.CutSuffix(content, ":")
-		for len(stack) > 0 && content != "" && indent <= stack[len(stack)-1].indent {
+		if content == "" || indent == 0 && !ends {
+			// Nothing, or another line of a value.
+			continue
+		}
+		for len(stack) > 0 && indent <= stack[len(stack)-1].indent {
 			stack = stack[:len(stack)-1]
 		}
 		switch {
-		case content == "":
 		case ends:
 			if items++; items > maxProfileItems || len(stack) >= maxProfileDepth {
 				return errors.New("more than system_profiler ever prints: the rest is left out")
 			}
-			item := proplist.Dict{profileName: heading}
+			item := proplist.Dict{profileName: strings.TrimSpace(heading)}
 			if len(stack) > 0 {
 				parent := stack[len(stack)-1].item
 				parent[profileItems] = append(parent.List(profileItems), item)
-			} else if kind := profileTitles[heading]; kind != "" {
+			} else {
+				kind := cmp.Or(profileTitles[heading], heading)
 				p[kind] = append(p[kind], item)
 			}
 			stack = append(stack, level{indent, item})
