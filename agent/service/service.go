@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/kardianos/service"
@@ -25,18 +24,23 @@ var systemdUnit string
 var launchdPlist string
 
 // Service is the agent as the operating system sees it.
-type Service struct{ s service.Service }
+type Service struct {
+	s      service.Service
+	p      *program
+	config *service.Config
+}
 
 // New returns the service that runs the current executable with args. run is
 // what the service does until its context ends; it may be nil for a service
 // that is only controlled.
 func New(args []string, run func(context.Context) error) (*Service, error) {
 	p := newProgram(run)
-	s, err := service.New(p, p.config(args))
+	c := p.config(args)
+	s, err := service.New(p, c)
 	if err != nil {
 		return nil, fmt.Errorf("this system's service manager is not supported, run the agent under your own: %w", err)
 	}
-	return &Service{s: s}, nil
+	return &Service{s: s, p: p, config: c}, nil
 }
 
 func (p *program) config(args []string) *service.Config {
@@ -45,7 +49,6 @@ func (p *program) config(args []string) *service.Config {
 		Description: "Reports what this machine is and runs to the Rollcall collector",
 		Option: service.KeyValue{
 			"SystemdScript": systemdUnit, "LaunchdConfig": launchdPlist,
-			"OnFailure": "restart", "OnFailureDelayDuration": "30s", "DelayedAutoStart": true,
 			"RunWait": p.wait,
 		},
 	}
@@ -53,7 +56,7 @@ func (p *program) config(args []string) *service.Config {
 
 // Run runs the service under its manager until that stops it.
 func (s *Service) Run() error {
-	if err := s.s.Run(); err != nil {
+	if err := runManaged(s.s, s.p); err != nil {
 		return fmt.Errorf("run as a service: %w", err)
 	}
 	return nil
@@ -61,7 +64,11 @@ func (s *Service) Run() error {
 
 // Control installs, uninstalls, starts or stops the service.
 func (s *Service) Control(action string) error {
-	if err := service.Control(s.s, action); err != nil {
+	control := func() error { return service.Control(s.s, action) }
+	if action == "install" {
+		control = func() error { return install(s.s, s.config) }
+	}
+	if err := control(); err != nil {
 		return fmt.Errorf("%s the service %s (administrator rights are needed): %w", action, Name, err)
 	}
 	return nil
@@ -98,7 +105,7 @@ func newProgram(run func(context.Context) error) *program {
 
 // wait returns when the service has to stop: because its manager says so, or
 // because the work ended by itself. A service that went on without would look
-// well and report nothing. Windows has its own way to wait.
+// well and report nothing. On Windows, handler does this.
 func (p *program) wait() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -109,7 +116,7 @@ func (p *program) wait() {
 }
 
 // Start begins the work and returns at once.
-func (p *program) Start(s service.Service) error {
+func (p *program) Start(service.Service) error {
 	if p.run == nil {
 		return errors.New("there is nothing to run")
 	}
@@ -118,10 +125,6 @@ func (p *program) Start(s service.Service) error {
 	go func() {
 		p.err = p.run(ctx)
 		close(p.ended)
-		if runtime.GOOS == "windows" && ctx.Err() == nil {
-			// Only its manager ends a Windows service; Stop gives the error.
-			_ = s.Stop()
-		}
 	}()
 	return nil
 }

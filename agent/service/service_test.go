@@ -161,9 +161,6 @@ func TestStopEndsTheWorkAndWaitsForIt(t *testing.T) {
 
 // A service whose work failed must not look as if it ran.
 func TestServiceEndsWithItsWork(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("Windows ends a service through its manager")
-	}
 	broken := errors.New("state folder on a broken disk")
 	p := newProgram(func(context.Context) error { return broken })
 	if err := p.Start(nil); err != nil {

@@ -1,0 +1,11 @@
+//go:build !windows
+
+package service
+
+import "github.com/kardianos/service"
+
+// runManaged runs the work until the manager, or the end of the work, stops it.
+func runManaged(s service.Service, _ *program) error { return s.Run() }
+
+// install hands the service to its manager.
+func install(s service.Service, _ *service.Config) error { return service.Control(s, "install") }
