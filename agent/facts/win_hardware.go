@@ -162,9 +162,10 @@ func learnWinMemory(ctx context.Context, h *host.Host, d *pb.Device) error {
 
 // learnWinTPM tells whether there is a TPM and of which version.
 func learnWinTPM(ctx context.Context, h *host.Host, d *pb.Device) error {
-	rows, err := h.Query(ctx, "tpm")
-	if err != nil {
-		return err
+	q := &queries{h: h}
+	rows, ok := q.ask(ctx, "tpm")
+	if !ok {
+		return q.err("Windows does not tell of a TPM")
 	}
 	tpm := &pb.Tpm{Present: proto.Bool(len(rows) > 0)}
 	for _, row := range rows {
@@ -224,18 +225,24 @@ type queryRow map[string]string
 
 // rows returns the rows of a listed query, none where it cannot be asked.
 func (q *queries) rows(ctx context.Context, name string) []queryRow {
+	rows, _ := q.ask(ctx, name)
+	return rows
+}
+
+// ask returns the rows of a listed query, and whether it could be asked.
+func (q *queries) ask(ctx context.Context, name string) (rows []queryRow, ok bool) {
 	list, err := q.h.Query(ctx, name)
 	if err != nil {
 		if !errors.Is(err, errors.ErrUnsupported) && !missing(err) {
 			q.bad.add(err)
 		}
-		return nil
+		return nil, false
 	}
-	out := make([]queryRow, 0, len(list))
+	rows = make([]queryRow, 0, len(list))
 	for _, row := range list {
-		out = append(out, queryRow(row))
+		rows = append(rows, queryRow(row))
 	}
-	return out
+	return rows, true
 }
 
 // err returns what went wrong, or that there is nothing.

@@ -114,16 +114,14 @@ func learnWinLocale(_ context.Context, h *host.Host, d *pb.Device) error {
 // anew when the clock is set. A start that only wakes up what was put to sleep
 // ("fast startup") is none.
 func learnWinBoot(ctx context.Context, h *host.Host, d *pb.Device) error {
-	rows, err := h.Query(ctx, "operating_system")
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
+	q := &queries{h: h}
+	for _, row := range q.rows(ctx, "operating_system") {
 		if t := cimTime(row["LastBootUpTime"]); !t.IsZero() {
 			osState(d).BootedAt = timestamppb.New(t.Truncate(time.Minute))
+			return nil
 		}
 	}
-	return nil
+	return q.err("Windows does not tell when it was started")
 }
 
 // cimTime reads a time as WMI writes it, zero for none:

@@ -58,13 +58,14 @@ var usbDevice = regexp.MustCompile(`(?i)^USB\\VID_([0-9A-F]{4})&PID_([0-9A-F]{4}
 
 // learnWinUSB lists the USB devices that are attached now, without hubs.
 func learnWinUSB(ctx context.Context, h *host.Host, d *pb.Device) error {
-	rows, err := h.Query(ctx, "usb_devices")
-	if err != nil {
-		return err
+	q := &queries{h: h}
+	rows, ok := q.ask(ctx, "usb_devices")
+	if !ok {
+		return q.err("Windows does not list devices")
 	}
 	var out []*pb.UsbDevice
-	for _, raw := range rows {
-		if u := windowsUSB(queryRow(raw)); u != nil && len(out) < maxPeripherals {
+	for _, row := range rows {
+		if u := windowsUSB(row); u != nil && len(out) < maxPeripherals {
 			out = append(out, u)
 		}
 	}

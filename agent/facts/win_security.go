@@ -158,14 +158,14 @@ func learnWinAdmins(ctx context.Context, h *host.Host, d *pb.Device) error {
 	if r.key(systemHive, `Control\ProductOptions`).text("ProductType") == domainController {
 		return fmt.Errorf("a domain controller has no accounts of its own: %w", errors.ErrUnsupported)
 	}
-	rows, err := h.Query(ctx, "local_admins")
-	if err != nil {
-		return errors.Join(r.bad.err(), err)
+	q := &queries{h: h}
+	rows, ok := q.ask(ctx, "local_admins")
+	if !ok {
+		return errors.Join(r.bad.err(), q.err("the group of administrators cannot be asked"))
 	}
 	names := make([]string, 0, len(rows))
 	computer := r.computerName()
-	for _, raw := range rows {
-		row := queryRow(raw)
+	for _, row := range rows {
 		name := row.text("Name")
 		if domain := row.text("Domain"); domain != "" && !strings.EqualFold(domain, computer) && name != "" {
 			name = domain + `\` + name

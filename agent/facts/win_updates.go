@@ -34,9 +34,10 @@ const (
 // update agent found them last; it does not go and look. Optional ones, and
 // those that are done already, are left out.
 func learnWinPending(ctx context.Context, h *host.Host, d *pb.Device) error {
-	rows, err := h.Query(ctx, "pending_updates")
-	if err != nil {
-		return err
+	q := &queries{h: h}
+	rows, ok := q.ask(ctx, "pending_updates")
+	if !ok {
+		return q.err("the update agent cannot be asked")
 	}
 	done := make(map[string]bool)
 	for _, u := range d.GetPatch().GetInstalled() {
@@ -47,11 +48,10 @@ func learnWinPending(ctx context.Context, h *host.Host, d *pb.Device) error {
 	}
 	var out []*pb.PendingUpdate
 	for _, row := range rows {
-		if u := pendingUpdate(queryRow(row)); u != nil && !done[u.Id] {
+		if u := pendingUpdate(row); u != nil && !done[u.Id] {
 			out = append(out, u)
 		}
 	}
-	q := &queries{h: h}
 	var checked time.Time
 	for _, row := range q.rows(ctx, "update_results") {
 		if t := oleTime(row["LastSearchSuccessDate"]); !t.IsZero() {

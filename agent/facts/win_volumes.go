@@ -126,14 +126,10 @@ func bitlockerState(row queryRow) string {
 // meant to be on, and at the moment is not.
 func learnWinEncryption(ctx context.Context, h *host.Host, d *pb.Device) error {
 	const portable = 2
-	rows, err := h.Query(ctx, "bitlocker")
-	if err != nil {
-		return err
-	}
+	q := &queries{h: h}
 	states := make(map[string]int)
 	total := 0
-	for _, r := range rows {
-		row := queryRow(r)
+	for _, row := range q.rows(ctx, "bitlocker") {
 		kind, ok := row.number("VolumeType")
 		if state := bitlockerState(row); state != "" && (!ok || kind != portable) {
 			states[state]++
@@ -143,7 +139,7 @@ func learnWinEncryption(ctx context.Context, h *host.Host, d *pb.Device) error {
 	state := "partial"
 	switch {
 	case total == 0:
-		return (&queries{h: h}).err("no volume that BitLocker could encrypt")
+		return q.err("no volume that BitLocker could encrypt")
 	case states["on"] == total:
 		state = "on"
 	case states["off"] == total:

@@ -26,6 +26,7 @@ const (
 	wmiBadClass      = 0x80041010
 	wmiInvalidQuery  = 0x80041017
 	comDisabled      = 0x80070422
+	comNotWritten    = 0x80004001 // E_NOTIMPL
 	wmiForwardOnly   = 0x20
 	wmiReturnAtOnce  = 0x10
 	maxPropertyParts = 1000
@@ -371,7 +372,7 @@ func meaning(err error) error {
 		kind = fs.ErrPermission
 	case wmiNotFound, wmiBadNamespace, wmiBadClass, comClassMissing:
 		kind = fs.ErrNotExist
-	case comDisabled:
+	case comDisabled, comNotWritten:
 		kind = errors.ErrUnsupported
 	}
 	if kind == nil {

@@ -121,6 +121,7 @@ var Rooms = []Room{
 	{Dir: "pkg/section", May: []string{schema}, Why: both},
 	{Dir: "pkg/synth", May: []string{schema}, Why: both},
 	{Dir: "pkg/systest", May: []string{}, Why: "the programs are tested from outside, as processes over the wire"},
+	{Dir: "pkg/winetest", May: []string{}, Why: "the Windows agent is tested from outside, as a process under Wine"},
 	{Dir: "pkg/tlsconf", May: []string{}, Why: both},
 	{Dir: schema, May: []string{}, Why: "the schema is the vocabulary and depends on nothing of ours"},
 }
