@@ -115,6 +115,13 @@ var Rooms = []Room{
 		Why: "an engine knows the contract only",
 	},
 
+	// Feeds: what a system outside knows becomes observations.
+	{Dir: "collector/feed/record", May: []string{}, Why: decoder},
+	{
+		Dir: "collector/feed/manifest", May: []string{"collector/feed/record"},
+		Why: "a manifest is data: reading it does nothing that it describes",
+	},
+
 	// What both sides need, and nothing that only one does.
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},
 	{Dir: "pkg/buildinfo", May: []string{}, Why: both},
