@@ -18,6 +18,7 @@ func peoplesFacts() []Fact {
 	return []Fact{
 		{Name: "browser_extensions", Section: section.Software, OS: desktops, Learn: learnBrowserExtensions},
 		{Name: "ide_extensions", Section: section.Software, OS: desktops, Learn: learnIDEExtensions},
+		{Name: "remote_access", Section: section.Security, OS: desktops, Learn: learnRemoteAccess},
 	}
 }
 
@@ -51,6 +52,7 @@ func linuxFacts() []Fact {
 		{Name: "name", Section: section.Hardware, OS: linux, Learn: learnName},
 		{Name: "displays", Section: section.Peripherals, OS: linux, Learn: learnDisplays},
 		{Name: "usb", Section: section.Peripherals, OS: linux, Learn: learnUSB},
+		{Name: "printers", Section: section.Peripherals, OS: linux, Learn: learnPrinters},
 		{Name: "os", Section: section.OS, OS: linux, Learn: learnOS},
 		{Name: "kernel", Section: section.OS, OS: linux, Learn: learnKernel},
 		{Name: "locale", Section: section.OS, OS: linux, Learn: learnLocale},
@@ -63,6 +65,7 @@ func linuxFacts() []Fact {
 		{Name: "secure_boot", Section: section.Security, OS: linux, Learn: learnSecureBoot},
 		{Name: "integrity_protection", Section: section.Security, OS: linux, Learn: learnIntegrity},
 		{Name: "local_admins", Section: section.Security, OS: linux, Learn: learnAdmins},
+		{Name: "protection", Section: section.Security, OS: linux, Learn: new(protection).learn},
 		{Name: "primary_user", Section: section.Users, OS: linux, Learn: learnPrimaryUser},
 	}
 }
