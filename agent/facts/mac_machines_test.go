@@ -1,0 +1,26 @@
+package facts
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
+)
+
+// What is learnt of captured Macs.
+func TestMacMachines(t *testing.T) {
+	names, err := filepath.Glob("testdata/machines/mac*/machine.json")
+	if err != nil || len(names) < 1 {
+		t.Fatalf("%d machines, %v", len(names), err)
+	}
+	for _, name := range names {
+		dir := filepath.Dir(name)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			h, err := host.Replay(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkMachine(t, Observe(t.Context(), h, Options{}), filepath.Join(dir, "want.json"))
+		})
+	}
+}
