@@ -56,8 +56,7 @@ func (r *winreg) adapterMemory(device, name string) int64 {
 			continue
 		}
 		k := r.key(displayClass, `\`, number)
-		id := strings.ToUpper(k.text("MatchingDeviceId"))
-		if id == "" || !strings.HasPrefix(device, id) || k.text("DriverDesc") != name {
+		if !matches(device, strings.ToUpper(k.text("MatchingDeviceId"))) || k.text("DriverDesc") != name {
 			continue
 		}
 		for _, value := range []string{"HardwareInformation.qwMemorySize", "HardwareInformation.MemorySize"} {
@@ -67,6 +66,25 @@ func (r *winreg) adapterMemory(device, name string) int64 {
 		}
 	}
 	return 0
+}
+
+// matches tells whether a device has all parts of what a driver is made for,
+// such as PCI\VEN_1002&DEV_73FF&REV_C1. Those of the device come first in its
+// name, before a backslash, and there can be more of them.
+func matches(device, pattern string) bool {
+	bus, rest, _ := strings.Cut(device, `\`)
+	parts, _, _ := strings.Cut(rest, `\`)
+	wantBus, wanted, ok := strings.Cut(pattern, `\`)
+	if !ok || bus != wantBus {
+		return false
+	}
+	has := strings.Split(parts, "&")
+	for part := range strings.SplitSeq(wanted, "&") {
+		if !slices.Contains(has, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // size returns a number that drivers write as one, or as its bytes.

@@ -1,0 +1,464 @@
+package facts
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"html"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// winSample is one Windows machine of the GLPI agent's samples, of which its
+// tests tell what they are. Its licence keeps them out of this repository.
+type winSample struct {
+	t      *testing.T
+	dir    string
+	name   string
+	fields *int
+	// registry is what the machine's files of the registry hold.
+	registry bytes.Buffer
+	queries  map[string][]host.Row
+}
+
+// winSamples calls fn with each sample that a file of expected values has, and
+// with the values.
+func winSamples[T any](t *testing.T, file, tests string, fn func(*winSample, T)) {
+	t.Helper()
+	dir := filepath.Join("..", "..", "..", "shared", "data", "agent", "glpi")
+	data, err := os.ReadFile(filepath.Join(dir, "expected", file))
+	if os.IsNotExist(err) {
+		t.Skipf("no samples of the GLPI agent beside the repository: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct {
+		Expected map[string]json.RawMessage `json:"expected"`
+	}
+	want := make(map[string]T)
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(all.Expected[tests], &want); err != nil {
+		t.Fatal(err)
+	}
+	fields, samples := 0, 0
+	for name, expected := range want {
+		samples++
+		fn(&winSample{t: t, dir: filepath.Join(dir, "win32"), name: name, fields: &fields, queries: map[string][]host.Row{}}, expected)
+	}
+	if fields == 0 {
+		t.Error("nothing was compared")
+	}
+	t.Logf("%d samples, %d fields compared", samples, fields)
+}
+
+// text returns a file, which Windows's tools write as UTF-16.
+func (s *winSample) text(elements ...string) (string, bool) {
+	s.t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{s.dir}, elements...)...))
+	if os.IsNotExist(err) {
+		return "", false
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// Some have lost the mark at the beginning.
+	if rest, wide := bytes.CutPrefix(b, []byte{0xff, 0xfe}); wide || len(b) > 1 && b[1] == 0 {
+		units := make([]uint16, len(rest)/2)
+		for i := range units {
+			units[i] = binary.LittleEndian.Uint16(rest[2*i:])
+		}
+		b = []byte(string(utf16.Decode(units)))
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(string(b), "\ufeff"), "\r", ""), true
+}
+
+// key adds a file of the registry, if the sample has it.
+func (s *winSample) key(name string) *winSample {
+	s.t.Helper()
+	text, ok := s.text("registry", s.name+"-"+name+".reg")
+	if ok {
+		_, body, _ := strings.Cut(text, "\n")
+		s.registry.WriteString("\n" + body)
+	}
+	return s
+}
+
+// query adds the rows of a class of WMI as those of a query.
+func (s *winSample) query(name, class string) *winSample {
+	s.t.Helper()
+	text, ok := s.text("wmi", s.name+"-"+class+".wmi")
+	if !ok {
+		return s
+	}
+	row := host.Row{}
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok {
+			continue
+		}
+		if _, again := row[key]; again {
+			s.queries[name] = append(s.queries[name], row)
+			row = host.Row{}
+		}
+		value = html.UnescapeString(value)
+		if list, ok := strings.CutPrefix(value, "{"); ok {
+			value = strings.ReplaceAll(strings.ReplaceAll(strings.TrimSuffix(list, "}"), `"`, ""), ",", ";")
+		}
+		row[key] = value
+	}
+	s.queries[name] = append(s.queries[name], row)
+	return s
+}
+
+// learn learns facts of the sample.
+func (s *winSample) learn(facts ...string) *pb.Device {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	write := func(name string, b []byte) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	write("machine.json", []byte(`{"os": "windows", "time": "2026-01-01T00:00:00Z"}`))
+	write("files/.empty", nil)
+	write("registry.reg", append([]byte("Windows Registry Editor Version 5.00\n"), s.registry.Bytes()...))
+	for name, rows := range s.queries {
+		b, err := json.Marshal(rows)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		write("queries/"+name+".json", b)
+	}
+	h, err := host.Replay(dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var list []Fact
+	for _, f := range windowsFacts() {
+		for _, name := range facts {
+			if f.Name == name {
+				list = append(list, f)
+			}
+		}
+	}
+	r := Collect(s.t.Context(), h, Options{Facts: list})
+	for _, p := range r.Problems {
+		s.t.Errorf("%s: %v", s.name, p)
+	}
+	return r.Device
+}
+
+// same compares one field.
+func (s *winSample) same(field string, want, got any) {
+	s.t.Helper()
+	if *s.fields++; !cmp.Equal(want, got) {
+		s.t.Errorf("%s: %s is %v, want %v", s.name, field, got, want)
+	}
+}
+
+// glpiDay returns a day as GLPI writes it, "" for none.
+func glpiDay(t interface{ AsTime() time.Time }, ok bool) string {
+	if !ok {
+		return ""
+	}
+	return t.AsTime().Format("02/01/2006")
+}
+
+func TestWinSampleSoftware(t *testing.T) {
+	type row struct {
+		From, Guid, Name, Version, Publisher, Installdate string
+		Release                                           string `json:"RELEASE_TYPE"`
+	}
+	winSamples(t, "tasks__inventory__windows__softwares.json", "softwares_tests", func(s *winSample, want []row) {
+		d := s.key("Uninstall").learn("programs")
+		got := make(map[string]*pb.Software)
+		for _, r := range d.Software {
+			got[r.ProductId] = r
+		}
+		left := 0
+		for _, w := range want {
+			g := got[w.Guid]
+			if w.From != "registry" {
+				continue
+			}
+			if g == nil {
+				// What is no program of its own is said by the registry itself.
+				if !s.hidden(w.Guid) {
+					s.t.Errorf("%s: %s (%s) is not listed", s.name, w.Name, w.Guid)
+				}
+				left++
+				continue
+			}
+			s.same(w.Guid+" name", w.Name, g.Name)
+			s.same(w.Guid+" publisher", w.Publisher, g.Publisher)
+			if w.Version != "" {
+				s.same(w.Guid+" version", w.Version, g.Version)
+			}
+			if w.Installdate != "" {
+				s.same(w.Guid+" day", w.Installdate, glpiDay(g.InstalledAt, g.InstalledAt != nil))
+			}
+			delete(got, w.Guid)
+		}
+		for id, g := range got {
+			s.t.Errorf("%s: %s (%s) is listed, which GLPI does not have", s.name, g.Name, id)
+		}
+		s.t.Logf("%s: %d of %d rows are updates, parts or without a name, and left out", s.name, left, len(want))
+	})
+}
+
+// hidden tells whether the registry marks an entry as none of the programs.
+func (s *winSample) hidden(id string) bool {
+	_, section, ok := strings.Cut(s.registry.String(), `Uninstall\`+id+"]\n")
+	section, _, _ = strings.Cut(section, "\n[")
+	return ok && (!strings.Contains(section, `"DisplayName"=`) || strings.Contains(section, `"SystemComponent"=dword:00000001`) ||
+		strings.Contains(section, `"ParentKeyName"=`) || strings.Contains(section, `"ParentDisplayName"=`) || strings.Contains(section, `"ReleaseType"=`))
+}
+
+func TestWinSampleHotfixes(t *testing.T) {
+	type row struct{ Name, Installdate string }
+	winSamples(t, "tasks__inventory__windows__softwares.json", "hotfixes_tests", func(s *winSample, want []row) {
+		got := make(map[string]string)
+		for _, u := range s.query("hotfixes", "Win32_QuickFixEngineering").learn("installed_updates").GetPatch().GetInstalled() {
+			got[u.Id] = glpiDay(u.InstalledAt, u.InstalledAt != nil)
+		}
+		s.same("number of updates", len(want), len(got))
+		for _, w := range want {
+			s.same(w.Name, w.Installdate, got[w.Name])
+		}
+	})
+}
+
+func TestWinSampleProcessors(t *testing.T) {
+	type cpu struct{ Name, Speed string }
+	winSamples(t, "tasks__inventory__windows__cpu.json", "tests", func(s *winSample, want []cpu) {
+		c := s.query("processors", "Win32_Processor").key("CentralProcessor").learn("cpu").GetHardware().GetCpu()
+		if c == nil {
+			// Those whose values come from dmidecode alone have no such files.
+			return
+		}
+		s.same("number", len(want), int(c.GetSockets()))
+		speed := 0
+		for _, w := range want {
+			n, _ := strconv.Atoi(w.Speed)
+			speed = max(speed, n)
+		}
+		// What dmidecode says, where GLPI has that, is rounded.
+		s.same("clock", true, math.Abs(float64(speed)-float64(c.GetMhz())) < 0.01*float64(speed))
+		if s.name != "xp" {
+			// There, GLPI's name is dmidecode's: "Core 2 Duo".
+			s.same("name", want[0].Name, strings.NewReplacer("(R)", "", "(TM)", "").Replace(c.GetModel()))
+		}
+	})
+}
+
+func TestWinSampleDisks(t *testing.T) {
+	type disk struct {
+		Model, Serial, Firmware, Interface, Type, Name string
+		Disksize                                       int64
+	}
+	winSamples(t, "tasks__inventory__windows__storages.json", "tests", func(s *winSample, want []disk) {
+		d := s.query("physical_disks", "MSFT_PhysicalDisk").query("disk_drives", "Win32_DiskDrive").learn("disks").GetHardware().GetDisks()
+		for _, w := range want {
+			if strings.Contains(w.Model, "CD-ROM") {
+				// A drive, and no disk.
+				continue
+			}
+			if len(d) == 0 {
+				s.t.Errorf("%s: %s is not listed", s.name, w.Model)
+				continue
+			}
+			g := d[0]
+			d = d[1:]
+			s.same("model", w.Model, g.Model)
+			s.same("serial", w.Serial, g.Serial)
+			s.same("firmware", w.Firmware, g.Firmware)
+			s.same("size", w.Disksize, g.GetSizeBytes()/1e6)
+			bus := map[string]string{"NVMe": "nvme", "SATA": "sata", "IDE": "sata", "SCSI": "scsi"}[w.Interface]
+			s.same("bus", bus, g.Bus)
+			kind := map[string]string{"SSD": "nvme", "Virtual": "virtual", "Fixed hard disk media": "virtual"}[w.Type]
+			s.same("kind", kind, g.Kind)
+		}
+		s.same("disks more than expected", 0, len(d))
+	})
+}
+
+func TestWinSampleVolumes(t *testing.T) {
+	type volume struct {
+		Letter, Filesystem, Type string
+		Total, Free              int64
+	}
+	winSamples(t, "tasks__inventory__windows__drives.json", "tests", func(s *winSample, want []volume) {
+		list := s.query("volumes", "Win32_Volume").learn("volumes").GetStorage().GetVolumes()
+		if _, ok := s.queries["volumes"]; !ok {
+			// Windows XP has no such class, and the agent does not run there.
+			return
+		}
+		bySize := make(map[int64]*pb.Volume)
+		for _, v := range list {
+			bySize[v.GetSizeBytes()>>20] = v
+		}
+		for _, w := range want {
+			if w.Type != "Local Disk" {
+				continue
+			}
+			v := bySize[w.Total]
+			if v == nil {
+				// GLPI has C: from another machine than the volumes of the sample.
+				s.same(w.Letter+" is the other machine's", "C:", w.Letter)
+				continue
+			}
+			s.same(w.Letter+" file system", strings.ToLower(w.Filesystem), v.Filesystem)
+			s.same(w.Letter+" free", steady(w.Free<<20)>>20, steady(v.GetFreeBytes())>>20)
+			if strings.Contains(w.Letter, `:\`) {
+				s.same(w.Letter, strings.TrimRight(w.Letter, `\`), v.Mount)
+			}
+		}
+	})
+}
+
+func TestWinSampleGraphics(t *testing.T) {
+	type adapter struct {
+		Name   string
+		Memory int64
+	}
+	winSamples(t, "tasks__inventory__windows__video.json", "tests", func(s *winSample, want []adapter) {
+		d := s.query("video_controllers", "Win32_VideoController").key("{4d36e968-e325-11ce-bfc1-08002be10318}").learn("gpus").GetHardware()
+		got := make(map[string]*pb.Gpu)
+		for _, g := range d.GetGpus() {
+			got[g.Name] = g
+		}
+		for _, w := range want {
+			if strings.Contains(w.Name, "Remote Display") {
+				continue
+			}
+			s.same(w.Name, w.Name, got[w.Name].GetName())
+			s.same(w.Name+" memory", w.Memory, got[w.Name].GetMemoryBytes()>>20)
+			delete(got, w.Name)
+		}
+		s.same("adapters more than expected", 0, len(got))
+	})
+}
+
+func TestWinSampleMemory(t *testing.T) {
+	type module struct{ Capacity, Speed, Serialnumber string }
+	winSamples(t, "tasks__inventory__windows__memory.json", "tests", func(s *winSample, want []module) {
+		got := s.query("memory_modules", "Win32_PhysicalMemory").learn("smbios").GetHardware().GetMemoryModules()
+		s.same("number", len(want), len(got))
+		for i, w := range want[:min(len(want), len(got))] {
+			s.same("size", w.Capacity, strconv.FormatInt(got[i].GetSizeBytes()>>20, 10))
+			s.same("speed", w.Speed, strconv.Itoa(int(got[i].GetSpeedMts())))
+			s.same("serial", w.Serialnumber, got[i].Serial)
+		}
+	})
+}
+
+func TestWinSampleFirmware(t *testing.T) {
+	type bios struct{ Bdate, Bversion, Smanufacturer, Smodel string }
+	winSamples(t, "tasks__inventory__windows__bios.json", "tests", func(s *winSample, want bios) {
+		h := s.query("bios", "Win32_Bios").query("computer_system", "Win32_ComputerSystem").learn("smbios").GetHardware()
+		s.same("maker", want.Smanufacturer, h.GetManufacturer())
+		s.same("model", want.Smodel, h.GetModel())
+		s.same("version", want.Bversion, h.GetFirmware().GetVersion())
+		s.same("date", want.Bdate, strings.Join([]string{h.GetFirmware().GetDate()[5:7], h.GetFirmware().GetDate()[8:], h.GetFirmware().GetDate()[:4]}, "/"))
+	})
+}
+
+func TestWinSampleFirewall(t *testing.T) {
+	winSamples(t, "tasks__inventory__windows__firewall.json", "expectedFirewallProfiles", func(s *winSample, want map[string]struct{ Status string }) {
+		state := "on"
+		for _, p := range want {
+			if p.Status != "STATUS_ON" {
+				state = "off"
+			}
+		}
+		got := s.key("DomainProfile").key("StandardProfile").key("PublicProfile").learn("firewall").GetSecurity().GetFirewall()
+		s.same("state", state, got.GetState())
+	})
+}
+
+func TestWinSampleUsers(t *testing.T) {
+	winSamples(t, "tasks__inventory__windows__users.json", "tests", func(s *winSample, want struct{ Login, Domain string }) {
+		s.key("LogonUI")
+		s.key("S-1-12-1-1778064242-1251273316-772277320-2482684374")
+		u := s.learn("primary_user").GetPrimaryUser()
+		domain, login, ok := strings.Cut(u.GetName(), `\`)
+		if !ok {
+			// A local account, whose domain is the machine.
+			domain, login = want.Domain, domain
+		}
+		if domain == "AzureAD" {
+			login, domain, _ = strings.Cut(u.GetEmail(), "@")
+		}
+		s.same("login", want.Login, login)
+		s.same("domain", want.Domain, domain)
+	})
+}
+
+func TestWinSampleUSB(t *testing.T) {
+	type device struct{ Productid, Vendorid, Serial, Name string }
+	winSamples(t, "tasks__inventory__windows__usb.json", "tests", func(s *winSample, want []device) {
+		got := make(map[string]string)
+		for _, u := range s.query("usb_devices", "CIM_LogicalDevice").learn("usb").GetHardware().GetUsb() {
+			got[u.Id] += u.Serial + ";"
+		}
+		for _, w := range want {
+			id := strings.ToLower(w.Vendorid + ":" + w.Productid)
+			serials, ok := got[id]
+			if !ok {
+				// A hub is a part of the bus.
+				s.same(id+" is a hub", true, strings.HasSuffix(w.Name, " Hub"))
+				continue
+			}
+			s.same(id, true, strings.Contains(serials, w.Serial+";"))
+			delete(got, id)
+		}
+		s.same("devices more than expected", 0, len(got))
+	})
+}
+
+func TestWinSampleInterfaces(t *testing.T) {
+	type adapter struct {
+		Macaddr, Ipaddress, Ipmask, Ipaddress6, Pnpdeviceid string
+		Virtualdev                                          int
+	}
+	winSamples(t, "agent__tools__win32.json", "tests", func(s *winSample, want []adapter) {
+		list := s.query("network_adapters", "Win32_NetworkAdapter").query("network_configurations", "Win32_NetworkAdapterConfiguration").
+			key("Network").key("{4D36E972-E325-11CE-BFC1-08002BE10318}").learn("interfaces").GetNetwork().GetInterfaces()
+		got := make(map[string]*pb.Interface)
+		for _, i := range list {
+			got[i.Mac] = i
+		}
+		for _, w := range want {
+			i := got[strings.ToLower(w.Macaddr)]
+			if i == nil {
+				// Miniports have no connection of their own.
+				s.same(w.Pnpdeviceid+" is software's", true, strings.HasPrefix(w.Pnpdeviceid, `ROOT\`))
+				continue
+			}
+			if w.Ipaddress != "" {
+				s.same(w.Pnpdeviceid, withPrefixes(w.Ipaddress, w.Ipmask)[0], i.Addresses[0])
+			}
+			if !strings.HasPrefix(w.Pnpdeviceid, `ROOT\`) {
+				s.same(w.Pnpdeviceid+" virtual", w.Virtualdev == 1, i.GetVirtual())
+			}
+		}
+	})
+}
