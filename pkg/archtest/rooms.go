@@ -121,6 +121,10 @@ var Rooms = []Room{
 		Dir: "collector/feed/manifest", May: []string{"collector/feed/record"},
 		Why: "a manifest is data: reading it does nothing that it describes",
 	},
+	{
+		Dir: "collector/feed/mapping", May: []string{"collector/feed/record", "collector/feed/manifest", schema},
+		Why: "an observation is a function of the record and the manifest; where the record came from is not its matter",
+	},
 
 	// What both sides need, and nothing that only one does.
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},

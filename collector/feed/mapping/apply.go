@@ -1,0 +1,222 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// maxElements bounds the elements of one list of a device.
+const maxElements = 5000
+
+// ErrNoKey is wrapped by the error about a record without an id.
+var ErrNoKey = errors.New("the record has no id of its own")
+
+// Result is what came of one record.
+type Result struct {
+	// SourceID names the record within the feed: the stream and the system's id.
+	SourceID string
+	// Skipped is set for a record that the manifest leaves out.
+	Skipped bool
+	// Observation is nil for a record that was skipped. What it could not read
+	// stands among its problems.
+	Observation *pb.Observation
+}
+
+// Apply makes an observation of a record: read by a feed called source, at a
+// time. An error wraps ErrNoKey, or says why skip could not be judged.
+func (m *Mapping) Apply(source string, r any, at time.Time) (Result, error) {
+	id, ok, err := m.key.text(r, r)
+	if err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrNoKey, err)
+	}
+	if !ok {
+		return Result{}, ErrNoKey
+	}
+	res := Result{SourceID: m.stream + "/" + id}
+	if m.skip != nil {
+		v, err := eval(m.skip, r, r)
+		if err != nil {
+			return res, fmt.Errorf("skip: %w", err)
+		}
+		if res.Skipped = v == true; res.Skipped {
+			return res, nil
+		}
+	}
+	o := &pb.Observation{Source: source, SourceId: res.SourceID, ObservedAt: timestamppb.New(at)}
+	device := &pb.Device{}
+	p := problems{o}
+	p.fill(device.ProtoReflect(), m.fields, r, r)
+	for _, i := range m.ids {
+		p.identifier(i, r)
+	}
+	o.Subject = &pb.Observation_Device{Device: device}
+	res.Observation = o
+	return res, nil
+}
+
+// Wants tells whether request i of a stream's fan-out is made for a record.
+func (m *Mapping) Wants(i int, r any) (bool, error) {
+	if m.when[i] == nil {
+		return true, nil
+	}
+	v, err := eval(m.when[i], r, r)
+	return v == true, err
+}
+
+// Key returns the system's own id of a record.
+func (m *Mapping) Key(r any) (string, error) {
+	id, ok, err := m.key.text(r, r)
+	if err == nil && !ok {
+		err = ErrNoKey
+	}
+	return id, err
+}
+
+// problems fills an observation and notes what it could not read.
+type problems struct{ o *pb.Observation }
+
+// maxProblems bounds the problems of one record.
+const maxProblems = 50
+
+func (p problems) add(name string, err error) {
+	if len(p.o.Problems) < maxProblems {
+		section, _, _ := strings.Cut(name, ".")
+		p.o.Problems = append(p.o.Problems, &pb.Problem{Section: section, Fact: name, Error: err.Error()})
+	}
+}
+
+// fill sets the fields of m from element e of record r, and tells whether any
+// was stated.
+func (p problems) fill(m protoreflect.Message, fields []field, r, e any) (stated bool) {
+	for _, f := range fields {
+		set, err := p.set(m, f, r, e)
+		if err != nil {
+			p.add(f.name, err)
+		}
+		stated = stated || set
+	}
+	return stated
+}
+
+// set gives one field its value.
+func (p problems) set(m protoreflect.Message, f field, r, e any) (bool, error) {
+	leaf := f.path[len(f.path)-1]
+	switch {
+	case f.label != "":
+		s, ok, err := f.spec.text(r, e)
+		if ok {
+			into(m, f.path).Mutable(leaf).Map().Set(protoreflect.ValueOfString(f.label).MapKey(), protoreflect.ValueOfString(s))
+		}
+		return ok, err
+	case leaf.IsList() && leaf.Kind() == protoreflect.MessageKind:
+		return p.list(m, f, f.spec, r, e), nil
+	case leaf.IsList():
+		return p.texts(m, f, r, e)
+	}
+	v, ok, err := f.spec.value(leaf, r, e)
+	if ok && err == nil {
+		into(m, f.path).Set(leaf, v)
+	}
+	return ok && err == nil, err
+}
+
+// into returns the message that holds the last field of a path.
+func into(m protoreflect.Message, path []protoreflect.FieldDescriptor) protoreflect.Message {
+	for _, fd := range path[:len(path)-1] {
+		m = m.Mutable(fd).Message()
+	}
+	return m
+}
+
+// list fills a list of objects, from the first alternative that has any.
+func (p problems) list(m protoreflect.Message, f field, s *spec, r, e any) bool {
+	for _, one := range s.any {
+		if p.list(m, f, one, r, e) {
+			return true
+		}
+	}
+	if s.each == nil {
+		return false
+	}
+	elements, _ := s.each.path.List(e)
+	if len(elements) > maxElements {
+		p.add(f.name, fmt.Errorf("%d elements, the first %d were taken", len(elements), maxElements))
+		elements = elements[:maxElements]
+	}
+	stated := false
+	leaf := f.path[len(f.path)-1]
+	for _, e := range elements {
+		if s.each.where != nil {
+			if v, err := eval(s.each.where, r, e); err != nil || v != true {
+				if err != nil {
+					p.add(f.name, err)
+				}
+				continue
+			}
+		}
+		list := into(m, f.path).Mutable(leaf).List()
+		one := list.NewElement()
+		if p.fill(one.Message(), s.each.fields, r, e) {
+			list.Append(one)
+			stated = true
+		}
+	}
+	return stated
+}
+
+// texts fills a list of texts.
+func (p problems) texts(m protoreflect.Message, f field, r, e any) (bool, error) {
+	var all []string
+	var failed error
+	for _, v := range f.spec.every(r, e) {
+		s, ok, err := f.spec.read(v)
+		failed = errors.Join(failed, err)
+		if ok && err == nil && !slices.Contains(all, s) && len(all) < maxElements {
+			all = append(all, s)
+		}
+	}
+	if len(all) == 0 {
+		return false, failed
+	}
+	leaf := f.path[len(f.path)-1]
+	list := into(m, f.path).Mutable(leaf).List()
+	for _, s := range all {
+		list.Append(protoreflect.ValueOfString(s))
+	}
+	return true, failed
+}
+
+func (p problems) identifier(i identifier, r any) {
+	v, ok, err := i.value.text(r, r)
+	if err != nil {
+		p.add("identifiers."+i.kind, err)
+	}
+	if !ok || err != nil {
+		return
+	}
+	id := &pb.Identifier{Kind: i.kind, Value: v}
+	if i.scope != nil {
+		if id.Scope, _, err = i.scope.text(r, r); err != nil {
+			p.add("identifiers."+i.kind, err)
+			return
+		}
+	}
+	p.o.Identifiers = append(p.o.Identifiers, id)
+}
+
+// int32Value bounds a number to its field.
+func int32Value(n int64) (protoreflect.Value, bool, error) {
+	if n < math.MinInt32 || n > math.MaxInt32 {
+		return protoreflect.Value{}, false, fmt.Errorf("%d is too large", n)
+	}
+	return protoreflect.ValueOfInt32(int32(n)), true, nil
+}
