@@ -49,7 +49,7 @@ func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error)
 func (c *Catalog) apart(ctx context.Context, o *pb.Observation) (*pb.Observation, SoftwareChange, error) {
 	var software SoftwareChange
 	if len(o.GetDevice().GetSoftware()) == 0 {
-		return o, software, nil
+		return o, SoftwareChange{Drop: true}, nil
 	}
 	encoded, err := section.Encode(o.GetDevice(), section.Software)
 	if err != nil {
@@ -180,7 +180,8 @@ func (f *filing) file(held *Held, s *Statement) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if s.SameContent && sameCount && member != nil && !member.GetShared() {
+	sameAge := held.Head != nil && proto.Equal(head.GetFirstObserved(), held.Head.GetFirstObserved())
+	if s.SameContent && sameCount && sameAge && member != nil && !member.GetShared() {
 		// Nothing of the asset changes but when it was confirmed, which is not
 		// stored with it.
 		f.asset = member.GetAssetId()
@@ -240,6 +241,9 @@ func (f *filing) software(s SoftwareChange) (sameCount bool, err error) {
 	case s.Replace:
 		f.rows = len(s.Added)
 		f.softwareChanged, err = f.tx.ReplaceSoftware(f.ref, s.Added, f.observed)
+	case s.Drop:
+		f.rows = -1
+		f.softwareChanged, err = f.tx.DropSoftware(f.ref, f.observed)
 	case len(s.Removed)+len(s.Added) > 0:
 		f.softwareChanged = true
 		_, f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added, f.observed)

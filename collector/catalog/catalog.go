@@ -94,9 +94,10 @@ func (c *Catalog) DeclareSource(ctx context.Context, r *pb.SourceRecord) error {
 
 // SoftwareChange is what a statement says about software.
 type SoftwareChange struct {
-	// Replace makes Added all the software there is; otherwise Removed and
-	// Added change what is held, and nothing in both keeps it.
-	Replace        bool
+	// Replace makes Added all the software there is, and Drop says that none is
+	// stated any more; otherwise Removed and Added change what is held, and
+	// nothing in both keeps it.
+	Replace, Drop  bool
 	Removed, Added []store.Row
 }
 

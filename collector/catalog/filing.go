@@ -23,7 +23,9 @@ type filing struct {
 	ref   store.Ref
 	asset string
 	// rows is how many software rows ref states, -1 for none.
-	rows            int
+	rows int
+	// cause is who brought it about, for the history: ref, or an operator.
+	cause           store.Ref
 	softwareChanged bool
 	observed        time.Time
 	// quiet is set where nothing happens to the assets: they are made anew.
@@ -32,7 +34,7 @@ type filing struct {
 }
 
 func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
-	return &filing{catalog: c, tx: tx, ref: ref}
+	return &filing{catalog: c, tx: tx, ref: ref, cause: ref}
 }
 
 // part is one member of an asset, loaded.
@@ -159,7 +161,7 @@ func (f *filing) happened(assetID string, a *pb.Asset, e *pb.EventRecord) error 
 	if f.quiet {
 		return nil
 	}
-	e.At, e.Source, e.SourceId = timestamppb.New(f.catalog.now()), f.ref.Source, f.ref.ID
+	e.At, e.Source, e.SourceId = timestamppb.New(f.catalog.now()), f.cause.Source, f.cause.ID
 	change.Sequence = f.catalog.sequence.Add(1)
 	f.changes = append(f.changes, change)
 	if err := f.tx.AppendEvent(assetID, change.Sequence, e); err != nil {

@@ -33,15 +33,13 @@ func (f *filing) place(before *pb.Observation, heldHead *pb.HeadRecord, self par
 		}
 	}
 	sameKeys := slices.Equal(was.Keys, self.claim.Keys)
+	if err := f.claim(was, self.claim); err != nil {
+		return err
+	}
 	if self.member != nil && sameKeys && !self.member.GetShared() {
 		// Nothing beside it bears on its asset.
 		f.asset = self.member.GetAssetId()
 		return f.put(f.asset, nil, []part{self})
-	}
-	if !sameKeys {
-		if err := f.claim(was.Keys, self.claim.Keys); err != nil {
-			return err
-		}
 	}
 	c := newComponent(f)
 	c.add(self)
@@ -54,8 +52,10 @@ func (f *filing) place(before *pb.Observation, heldHead *pb.HeadRecord, self par
 	return f.assign(c)
 }
 
-// claim brings the identifier index up to date.
-func (f *filing) claim(before, now []identity.Key) error {
+// claim brings the identifier index up to date. It has the weak identifiers,
+// too: they suggest what may be one thing.
+func (f *filing) claim(was, is identity.Claim) error {
+	before, now := slices.Concat(was.Keys, was.Weak), slices.Concat(is.Keys, is.Weak)
 	for _, k := range before {
 		if !slices.Contains(now, k) {
 			if err := f.tx.Unclaim(k.Identifier(), f.ref); err != nil {

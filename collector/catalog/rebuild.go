@@ -92,7 +92,7 @@ func (c *Catalog) rebuildAsset(ctx context.Context, id string, refs []store.Ref,
 			if err != nil {
 				return err
 			}
-			for _, k := range p.claim.Keys {
+			for _, k := range slices.Concat(p.claim.Keys, p.claim.Weak) {
 				if err := tx.Claim(k.Identifier(), ref); err != nil {
 					return err
 				}

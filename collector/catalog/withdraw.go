@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -47,7 +48,10 @@ func (c *Catalog) withdraw(ctx context.Context, ref store.Ref, at time.Time) err
 }
 
 func (f *filing) withdraw(p part) error {
-	if err := f.claim(p.claim.Keys, nil); err != nil {
+	if err := f.claim(p.claim, identity.Claim{}); err != nil {
+		return err
+	}
+	if err := f.anchorElsewhere(p); err != nil {
 		return err
 	}
 	if err := errors.Join(f.tx.DeleteObservation(p.ref), f.tx.DeleteMember(p.ref), f.tx.DeleteLastSeen(p.ref)); err != nil {

@@ -56,12 +56,36 @@ func (t *Tx) ReplaceSoftware(ref Ref, rows []Row, at time.Time) (changed bool, e
 	}
 	d := between(held, set)
 	if len(d.removed)+len(d.added) == 0 {
+		if c.unstated == 1 {
+			return true, t.putBase(ref, c, set)
+		}
 		return false, nil
 	}
 	if err := t.putChange(ref, &c, d, at); err != nil {
 		return false, err
 	}
 	return true, t.putBase(ref, c, set)
+}
+
+// DropSoftware notes that an observation states no software from a time on, and
+// tells whether it did before.
+func (t *Tx) DropSoftware(ref Ref, at time.Time) (changed bool, err error) {
+	c, err := t.counts(ref)
+	if errors.Is(err, ErrNotFound) || err == nil && c.unstated == 1 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	held, err := t.rows(ref, c)
+	if err != nil {
+		return false, err
+	}
+	if err := t.putChange(ref, &c, delta{removed: held}, at); err != nil {
+		return false, err
+	}
+	c.base, c.now, c.folded, c.bytes, c.unstated = 0, 0, c.changes, 0, 1
+	return true, t.putSet(ref, c, nil)
 }
 
 // putChange stores a change as the next.
@@ -76,7 +100,11 @@ func (t *Tx) putChange(ref Ref, c *counts, d delta, at time.Time) error {
 
 // putBase stores a base that has all changes in it.
 func (t *Tx) putBase(ref Ref, c counts, set []entry) error {
-	c.base, c.now, c.folded, c.bytes = len(set), len(set), c.changes, 0
+	c.base, c.now, c.folded, c.bytes, c.unstated = len(set), len(set), c.changes, 0, 0
+	return t.putSet(ref, c, set)
+}
+
+func (t *Tx) putSet(ref Ref, c counts, set []entry) error {
 	if err := t.setValue(softwareKey(ref, partCounts), c.encode()); err != nil {
 		return err
 	}
@@ -125,16 +153,22 @@ func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row, at time.Time) (before
 }
 
 // SoftwareCount returns how many software rows an observation has, and
-// ErrNotFound where it never stated any.
+// ErrNotFound where it states none.
 func (t *Tx) SoftwareCount(ref Ref) (int, error) {
 	c, err := t.counts(ref)
+	if err == nil && c.unstated == 1 {
+		err = ErrNotFound
+	}
 	return c.now, err
 }
 
 // Software calls fn with each software row of an observation, in no promised
-// order, and returns ErrNotFound where it never stated any.
+// order, and returns ErrNotFound where it states none.
 func (t *Tx) Software(ref Ref, fn func(*pb.Software) error) error {
 	c, err := t.counts(ref)
+	if err == nil && c.unstated == 1 {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return err
 	}

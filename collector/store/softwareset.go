@@ -14,8 +14,9 @@ type delta struct{ removed, added []entry }
 
 // counts says how many rows a device's base has and how many there are now, how
 // many changes there were ever, how many of those the base has in it, the first
-// that is kept, and how many bytes the others have.
-type counts struct{ base, now, changes, folded, first, bytes int }
+// that is kept, and how many bytes the others have. unstated is 1 where the
+// source no longer states any software, which is not the same as having none.
+type counts struct{ base, now, changes, folded, first, bytes, unstated int }
 
 // entries returns what the set of rows holds, in their order.
 func entries(rows []Row) []entry {
@@ -169,7 +170,7 @@ func (r *reader) entries(n uint64) []entry {
 
 func (c counts) encode() []byte {
 	b := make([]byte, 0, 16)
-	for _, n := range []int{c.base, c.now, c.changes, c.folded, c.first, c.bytes} {
+	for _, n := range []int{c.base, c.now, c.changes, c.folded, c.first, c.bytes, c.unstated} {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
 	return b
@@ -180,7 +181,7 @@ const maxChanges = 1 << 31
 
 func decodeCounts(b []byte) (counts, error) {
 	r := reader{b: b}
-	c := counts{base: r.count(maxRecord), now: r.count(maxRecord), changes: r.count(maxChanges), folded: r.count(maxChanges), first: r.count(maxChanges), bytes: r.count(maxRecord)}
+	c := counts{base: r.count(maxRecord), now: r.count(maxRecord), changes: r.count(maxChanges), folded: r.count(maxChanges), first: r.count(maxChanges), bytes: r.count(maxRecord), unstated: r.count(1)}
 	if c.first > c.folded || c.folded > c.changes {
 		r.bad = true
 	}

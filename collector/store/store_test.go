@@ -310,7 +310,7 @@ func FuzzParseRows(f *testing.F) {
 func FuzzPackedSoftware(f *testing.F) {
 	s := open(f)
 	f.Add(encodeBase(entries(parse(f, s, &pb.Software{Name: "a"}, &pb.Software{Name: "b", InstalledAt: &timestamppb.Timestamp{Seconds: 9}}))))
-	f.Add(counts{base: 1, now: 2, changes: 3, folded: 2, first: 1, bytes: 30}.encode())
+	f.Add(counts{base: 1, now: 2, changes: 3, folded: 2, first: 1, bytes: 30, unstated: 1}.encode())
 	f.Add(delta{added: entries(parse(f, s, &pb.Software{Name: "a"}))}.encode(7))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rows, err := decodeBase(b); err == nil && len(rows) > len(b) {
