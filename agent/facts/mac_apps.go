@@ -41,14 +41,8 @@ var macAppRoots = []string{
 func learnMacApps(ctx context.Context, h *host.Host, d *pb.Device) error {
 	w := &macApps{h: h, linked: make(map[string]bool)}
 	roots := slices.Clone(macAppRoots)
-	users, err := fs.ReadDir(h.FS, "Users")
-	if err != nil && !missing(err) {
-		w.bad.add(fmt.Errorf("list /Users: %w", err))
-	}
-	for _, u := range users {
-		if u.IsDir() && !strings.HasPrefix(u.Name(), ".") {
-			roots = append(roots, path.Join("Users", u.Name(), "Applications"))
-		}
+	for _, home := range userHomes(h, &w.bad) {
+		roots = append(roots, path.Join(home, "Applications"))
 	}
 	for _, root := range roots {
 		if err := w.walk(ctx, root, 0); err != nil {

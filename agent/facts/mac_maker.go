@@ -87,6 +87,22 @@ func (a *macApp) maker() string {
 // copyrightWords stand before the holder in a notice of copyright.
 var copyrightWords = []string{"copyright", "(c)", "©", "by", "version", "and"}
 
+// shortened are words that end in a full stop which is theirs.
+var shortened = []string{"Inc.", "Ltd.", "Co.", "Corp.", "L.P.", "S.A.", "S.L.", "B.V.", "e.V.", "a.s.", "s.r.o.", "S.p.A."}
+
+// firstSentence returns what stands before the first full stop that ends a
+// sentence.
+func firstSentence(text string) string {
+	words := strings.Fields(text)
+	for i, w := range words {
+		if strings.HasSuffix(w, ".") && len(w) > 3 && !slices.Contains(shortened, w) {
+			words[i] = strings.TrimRight(w, ".")
+			return strings.Join(words[:i+1], " ")
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // copyrightHolder returns the holder that a notice of copyright names, "" if
 // there is none to be made out: "Copyright © 2012-2024 Example Ltd. All rights
 // reserved." gives "Example Ltd".
@@ -107,12 +123,12 @@ func copyrightHolder(notice string) string {
 		words = words[1:]
 	}
 	holder := strings.Join(words, " ")
-	for _, end := range []string{". all rights", " all rights", ". alle rechte", ". tous droits", "; ", ". ", " | ", " ("} {
+	for _, end := range []string{" all rights", " alle rechte", " tous droits", "; ", " | ", " ("} {
 		if at := strings.Index(strings.ToLower(holder), end); at > 0 {
 			holder = holder[:min(at, len(holder))]
 		}
 	}
-	holder = strings.TrimRight(holder, " ,.;:")
+	holder = firstSentence(strings.TrimRight(holder, " ,;:"))
 	if first, _ := utf8.DecodeRuneInString(holder); !unicode.IsLetter(first) || len(holder) > 100 {
 		return ""
 	}

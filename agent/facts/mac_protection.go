@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -23,89 +25,111 @@ const (
 	extensionRuns    = "activated_enabled"
 )
 
-// macProtector is a product that watches over programs.
+// macProtector is a product for macOS that protects from malware or watches the
+// machine for those who look after it.
 type macProtector struct {
-	// prefix is how the identifier of its extension begins.
-	prefix string
-	// vendor and product are how they are called.
-	vendor, product string
-	// antivirus and edr tell what it is.
-	antivirus, edr bool
+	// vendor is that of a sensor which reports to a service of its maker or of
+	// the company, as for Linux; "" for a product that does not.
+	vendor string
+	// antivirus is the name of a product that scans, "" for one that does not.
+	antivirus string
+	// extension is how the identifier of its system extension begins, which
+	// makers publish for the profiles that let it in; "" for none.
+	extension string
+	// path is what its installation leaves.
+	path string
 }
 
-// macProtectors are products by the identifiers of their extensions, which
-// their makers publish for the profiles that let them in. Others that watch
-// over programs (Santa, backup and VPN software) are no protection from malware.
+// macProtectors are the products that are known. Others that watch over programs
+// (Santa, backup and VPN software) do not protect from malware.
 var macProtectors = []macProtector{
-	{"com.crowdstrike.falcon", "CrowdStrike", "CrowdStrike Falcon", true, true},
-	{"com.sentinelone.", "SentinelOne", "SentinelOne", true, true},
-	{"com.microsoft.wdav.", "Microsoft", "Microsoft Defender", true, true},
-	{"com.paloaltonetworks.traps", "Palo Alto Networks", "Cortex XDR", true, true},
-	{"com.vmware.carbonblack.", "Broadcom", "Carbon Black Cloud", true, true},
-	{"com.sophos.endpoint.", "Sophos", "Sophos Endpoint", true, true},
-	{"com.jamf.protect.", "Jamf", "Jamf Protect", true, true},
-	{"co.elastic.systemextension", "Elastic", "Elastic Defend", true, true},
-	{"com.cybereason.", "Cybereason", "Cybereason", true, true},
-	{"com.trendmicro.", "Trend Micro", "Trend Micro", true, true},
-	{"com.eset.", "ESET", "ESET Endpoint Security", true, false},
-	{"com.bitdefender.", "Bitdefender", "Bitdefender", true, false},
-	{"com.malwarebytes.", "Malwarebytes", "Malwarebytes", true, false},
-	{"com.kaspersky.", "Kaspersky", "Kaspersky", true, false},
-	{"com.symantec.", "Broadcom", "Symantec Endpoint Protection", true, false},
-	{"com.broadcom.mes.", "Broadcom", "Symantec Endpoint Protection", true, false},
-	{"com.trellix.", "Trellix", "Trellix Endpoint Security", true, false},
-	{"com.mcafee.", "Trellix", "Trellix Endpoint Security", true, false},
-	{"com.cisco.endpoint.", "Cisco", "Cisco Secure Endpoint", true, true},
-	{"com.withsecure.", "WithSecure", "WithSecure Elements", true, true},
-	{"com.norton.", "Gen Digital", "Norton", true, false},
-	{"com.avast.", "Gen Digital", "Avast", true, false},
+	{"crowdstrike", "CrowdStrike Falcon", "com.crowdstrike.falcon", "Applications/Falcon.app"},
+	{"sentinelone", "SentinelOne", "com.sentinelone.", "Library/Sentinel/sentinel-agent.bundle"},
+	{"defender", "Microsoft Defender", "com.microsoft.wdav.epsext", "Applications/Microsoft Defender.app"},
+	{"cortex", "Cortex XDR", "com.paloaltonetworks.traps", "Library/Application Support/PaloAltoNetworks/Traps/bin"},
+	{"carbonblack", "Carbon Black Cloud", "com.vmware.carbonblack.", "Applications/VMware Carbon Black Cloud"},
+	{"cybereason", "Cybereason", "com.cybereason.", "Library/Cybereason"},
+	{"sophos", "Sophos Protection", "com.sophos.endpoint.", "Applications/Sophos/Sophos Endpoint.app"},
+	{"jamf", "Jamf Protect", "com.jamf.protect.", "Applications/JamfProtect.app"},
+	{"elastic", "", "co.elastic.systemextension", "Library/Elastic/Endpoint"},
+	{"trendmicro", "Trend Micro", "com.trendmicro.", "Applications/TrendMicroSecurity.app"},
+	{"cisco", "Cisco Secure Endpoint", "com.cisco.endpoint.", "Applications/Cisco Secure Endpoint"},
+	{"wazuh", "", "", "Library/Ossec/bin/wazuh-agentd"},
+	{"tanium", "", "", "Library/Tanium/TaniumClient"},
+	{"rapid7", "", "", "opt/rapid7/ir_agent"},
+	{"", "ESET Endpoint Antivirus", "com.eset.", "Applications/ESET Endpoint Security.app"},
+	{"", "Bitdefender", "com.bitdefender.", "Library/Bitdefender/AVP"},
+	{"", "Malwarebytes", "com.malwarebytes.", "Applications/Malwarebytes.app"},
+	{"", "Kaspersky Endpoint Security", "com.kaspersky.", "Applications/Kaspersky Anti-Virus For Mac.app"},
+	{"", "Symantec Endpoint Protection", "com.symantec.", "Applications/Symantec Solutions/Symantec Endpoint Protection.app"},
+	{"", "Trellix Endpoint Security", "com.trellix.", "Applications/Trellix Endpoint Security for Mac.app"},
 }
 
 // learnMacProtection lists what protects from malware: what is built in, and
-// products whose system extension watches over programs.
+// products by their system extension or by what their installation left.
 func learnMacProtection(_ context.Context, h *host.Host, d *pb.Device) error {
-	var list []*pb.Antivirus
-	info, xerr := readPlist(h, macXProtect)
+	var bad faults
+	info, err := readPlist(h, macXProtect)
+	bad.add(err)
 	if len(info) > 0 {
-		list = append(list, &pb.Antivirus{Name: "XProtect", Enabled: proto.Bool(true)})
+		security(d).Antivirus = append(security(d).Antivirus, &pb.Antivirus{Name: "XProtect", Enabled: proto.Bool(true)})
 	}
 	db, err := readPlist(h, macExtensions)
-	products, edr := macProducts(db)
-	list = append(list, products...)
-	if edr != nil {
-		d.Edr = edr
+	bad.add(err)
+	if len(info) == 0 && len(db) == 0 && bad.count == 0 {
+		return fmt.Errorf("nothing tells what protects this Mac: %w", errors.ErrUnsupported)
 	}
-	if len(list) == 0 && xerr == nil && err == nil {
-		return fmt.Errorf("nothing that protects from malware is to be seen: %w", errors.ErrUnsupported)
-	}
-	if len(list) > 0 {
-		security(d).Antivirus = append(security(d).Antivirus, list...)
-	}
-	return errors.Join(xerr, err)
-}
-
-// macProducts returns the known products among the system extensions, and the
-// first that runs of those which report to their maker's service. Extensions
-// that wait for their removal are none.
-func macProducts(db proplist.Dict) ([]*pb.Antivirus, *pb.Edr) {
-	var list []*pb.Antivirus
-	var edr *pb.Edr
-	for _, e := range db.Dicts("extensions") {
-		id, state := e.Text("identifier"), e.Text("state")
-		at := slices.IndexFunc(macProtectors, func(p macProtector) bool { return strings.HasPrefix(id, p.prefix) })
-		if at < 0 || strings.HasPrefix(state, "terminat") || !slices.Contains(e.Texts("categories"), endpointSecurity) {
+	d.Edr = &pb.Edr{Present: proto.Bool(false)}
+	for _, p := range macProtectors {
+		extension := p.find(db)
+		if _, err := fs.Stat(h.FS, p.path); err != nil && extension == nil {
 			continue
 		}
-		p, runs := macProtectors[at], state == extensionRuns
-		if p.antivirus && !slices.ContainsFunc(list, func(a *pb.Antivirus) bool { return a.Name == p.product }) {
-			list = append(list, &pb.Antivirus{Name: p.product, Enabled: proto.Bool(runs)})
+		antivirus, edr := p.found(h, extension)
+		if antivirus != nil {
+			security(d).Antivirus = append(security(d).Antivirus, antivirus)
 		}
-		if p.edr && (edr == nil || runs && edr.State != "running") {
-			edr = &pb.Edr{Present: proto.Bool(true), Vendor: p.vendor, Version: plainText([]byte(e.Dict("bundleVersion").Text("CFBundleShortVersionString"))), State: "stopped"}
-			if runs {
-				edr.State = "running"
-			}
+		if edr != nil && (!d.Edr.GetPresent() || d.Edr.State != "running" && edr.State == "running") {
+			d.Edr = edr
 		}
 	}
-	return list, edr
+	return bad.err()
+}
+
+// find returns the product's system extension, nil for none. One that waits for
+// its removal is none.
+func (p macProtector) find(db proplist.Dict) proplist.Dict {
+	for _, e := range db.Dicts("extensions") {
+		if p.extension != "" && strings.HasPrefix(e.Text("identifier"), p.extension) &&
+			slices.Contains(e.Texts("categories"), endpointSecurity) && !strings.HasPrefix(e.Text("state"), "terminat") {
+			return e
+		}
+	}
+	return nil
+}
+
+// found returns what is said of a product that is there; either may be nil.
+// Without its extension it cannot be told whether it runs.
+func (p macProtector) found(h *host.Host, extension proplist.Dict) (*pb.Antivirus, *pb.Edr) {
+	state := "installed"
+	var enabled *bool
+	if extension != nil {
+		enabled = proto.Bool(extension.Text("state") == extensionRuns)
+		state = map[bool]string{true: "running", false: "stopped"}[*enabled]
+	}
+	var antivirus *pb.Antivirus
+	if p.antivirus != "" {
+		antivirus = &pb.Antivirus{Name: p.antivirus, Enabled: enabled}
+	}
+	if p.vendor == "" {
+		return antivirus, nil
+	}
+	version := extension.Dict("bundleVersion").Text("CFBundleShortVersionString")
+	if version == "" {
+		// Of what is no bundle, nothing tells the version.
+		if info, err := readPlist(h, path.Join(p.path, infoPlist)); err == nil {
+			version = info.Text("CFBundleShortVersionString")
+		}
+	}
+	return antivirus, &pb.Edr{Present: proto.Bool(true), Vendor: p.vendor, Version: plainText([]byte(version)), State: state}
 }
