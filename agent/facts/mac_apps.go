@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -35,7 +36,8 @@ var macAppRoots = []string{
 }
 
 // learnMacApps lists the applications: every bundle below the folders that
-// macOS keeps them in, without the helpers that are inside of others. The
+// macOS keeps them in, and those that Spotlight knows elsewhere, without the
+// helpers that are inside of others. The
 // product_id is the bundle's identifier, which stays the same in every language
 // and under every name that a person may give to it.
 func learnMacApps(ctx context.Context, h *host.Host, d *pb.Device) error {
@@ -49,11 +51,11 @@ func learnMacApps(ctx context.Context, h *host.Host, d *pb.Device) error {
 			return err
 		}
 	}
+	used, added := spotlightDates(ctx, h, macCommandUsed), spotlightDates(ctx, h, macCommandAdded)
+	w.addElsewhere(slices.Sorted(maps.Keys(used)))
 	if len(w.apps) == 0 {
 		return errors.Join(w.bad.err(), fmt.Errorf("no applications: %w", errors.ErrUnsupported))
 	}
-	used := spotlightTimes(ctx, h, macCommandUsed)
-	added := spotlightTimes(ctx, h, macCommandAdded)
 	rows := make([]*pb.Software, 0, len(w.apps))
 	for i := range w.apps {
 		row := w.apps[i].row(w.apps)
@@ -111,6 +113,25 @@ func (w *macApps) walk(ctx context.Context, dir string, depth int) error {
 	return nil
 }
 
+// addElsewhere adds applications that Spotlight has found and that are in none
+// of the folders which were looked into. What may not be read of them is in a
+// folder that people keep to themselves.
+func (w *macApps) addElsewhere(found []string) {
+	seen := make(map[string]bool, len(w.apps))
+	for i := range w.apps {
+		seen[w.apps[i].dir] = true
+	}
+	for _, file := range found {
+		name := strings.TrimPrefix(file, "/")
+		if seen[name] || w.linked[name] || !elsewhere(file) || len(w.apps) >= maxMacApps {
+			continue
+		}
+		if _, err := fs.Stat(w.h.FS, path.Join(name, infoPlist)); err == nil {
+			w.add(name)
+		}
+	}
+}
+
 // follow remembers where a link to an application leads.
 func (w *macApps) follow(name string) {
 	target, err := fs.ReadLink(w.h.FS, name)
@@ -125,12 +146,14 @@ func (w *macApps) follow(name string) {
 	}
 }
 
-// isBundle tells whether a folder is one thing for people, such as
-// "Some.framework": what is inside belongs to it.
-func isBundle(name string) bool {
-	ext := path.Ext(name)
-	return len(ext) > 3 && ext != ".localized" && !strings.ContainsAny(ext, " 0123456789")
+// bundles are the endings of folders that are one thing for people: what is
+// inside belongs to it.
+var bundles = []string{
+	".app", ".appex", ".bundle", ".component", ".driver", ".dsym", ".framework", ".kext", ".mdimporter", ".mpkg", ".photoslibrary", ".pkg", ".playground",
+	".plugin", ".prefpane", ".qlgenerator", ".saver", ".systemextension", ".vst", ".vst3", ".wdgt", ".workflow", ".xcarchive", ".xpc",
 }
+
+func isBundle(name string) bool { return slices.Contains(bundles, strings.ToLower(path.Ext(name))) }
 
 // ofGuest tells whether a folder, named as "{<UUID>} Applications.localized",
 // is one in which Parallels Desktop shows the programs of a virtual machine.
@@ -141,13 +164,20 @@ func ofGuest(folder string) bool {
 
 // macApp is an application.
 type macApp struct {
-	// dir is the bundle, and resources where its executable lies.
-	dir, executable          string
-	id, version, display     string
-	publisher, architecture  string
-	store                    bool
-	storeInstalled           *timestamppb.Timestamp
-	builtName, copyrightText string
+	// dir is the bundle.
+	dir         string
+	id, version string
+	// display and builtName are the names that the bundle itself has, for what
+	// the system shows of it and for menus.
+	display, builtName string
+	publisher          string
+	// copyright is the notice of it, in people's words.
+	copyright    string
+	architecture string
+	// store tells that it is from Apple's App Store, where it was installed at
+	// storeInstalled, nil if that is not known.
+	store          bool
+	storeInstalled *timestamppb.Timestamp
 }
 
 // add describes the bundle in a folder. One without a description is what a
@@ -187,7 +217,7 @@ func (a *macApp) describe(info proplist.Dict) {
 	a.id = info.Text("CFBundleIdentifier")
 	a.version = info.Text("CFBundleShortVersionString", "CFBundleVersion")
 	a.display, a.builtName = info.Text("CFBundleDisplayName"), info.Text("CFBundleName")
-	a.copyrightText = info.Text("NSHumanReadableCopyright", "CFBundleGetInfoString")
+	a.copyright = info.Text("NSHumanReadableCopyright", "CFBundleGetInfoString")
 }
 
 // row returns the application as a row of software; all are the applications

@@ -178,7 +178,8 @@ func hexText(text string) string {
 			return text
 		}
 	}
-	if plain := strings.Trim(string(b), " \x00\xff"); len(plain) > 3 {
+	padding := func(r rune) bool { return r == ' ' || r == 0 || r == 0xfffd }
+	if plain := strings.TrimFunc(strings.ToValidUTF8(string(b), "\uFFFD"), padding); len(plain) > 3 && !strings.ContainsRune(plain, 0) {
 		return plain
 	}
 	return text

@@ -87,7 +87,7 @@ func FuzzMacText(f *testing.F) {
 		for _, v := range decodeSysctl([]byte(text)) {
 			carried(t, v)
 		}
-		a := macApp{dir: "Applications/" + strings.ReplaceAll(text, "/", "") + ".app", copyrightText: text}
+		a := macApp{dir: "Applications/" + strings.ReplaceAll(text, "/", "") + ".app", copyright: text}
 		a.publisher = a.maker()
 		d.Software = append(d.Software, a.row([]macApp{a}))
 		carried(t, d.Software[0].Name, d.Software[0].Publisher, d.Software[0].Location)

@@ -35,7 +35,7 @@ func learnMacPlatform(ctx context.Context, h *host.Host, d *pb.Device) error {
 	hw.Chassis = macChassis(hw.Model, hw.ModelId)
 	to := hardware(d)
 	to.Manufacturer, to.Model, to.ModelId, to.Serial, to.Uuid = hw.Manufacturer, hw.Model, hw.ModelId, hw.Serial, hw.Uuid
-	to.Chassis, to.Firmware, to.AssetTag, to.BoardSerial = hw.Chassis, hw.Firmware, hw.AssetTag, hw.BoardSerial
+	to.Chassis, to.Firmware, to.BoardSerial = hw.Chassis, hw.Firmware, hw.BoardSerial
 	// One of the two is enough of an answer, unless it broke half-way.
 	if derr != nil {
 		return derr
@@ -52,6 +52,9 @@ func addPlatform(hw *pb.Hardware, entries []proplist.Dict) {
 		hw.Serial = plainText([]byte(e.Text("IOPlatformSerialNumber")))
 		hw.Uuid = plainText([]byte(strings.ToLower(e.Text("IOPlatformUUID"))))
 		hw.ModelId = plainText([]byte(ioreg.Text(e, "model")))
+		if board := plainText([]byte(ioreg.Text(e, "mlb-serial-number"))); board != hw.Serial {
+			hw.BoardSerial = board
+		}
 		if maker := plainText([]byte(ioreg.Text(e, "manufacturer"))); maker != "" {
 			hw.Manufacturer = maker
 		}

@@ -81,7 +81,7 @@ func (a *macApp) maker() string {
 	case strings.HasPrefix(a.id, "com.apple."):
 		return appleName
 	}
-	return copyrightHolder(a.copyrightText)
+	return copyrightHolder(a.copyright)
 }
 
 // copyrightWords stand before the holder in a notice of copyright.
@@ -117,7 +117,7 @@ func copyrightHolder(notice string) string {
 	for len(words) > 0 {
 		word := strings.Trim(strings.ToLower(words[0]), ",.;:")
 		word = strings.TrimLeft(strings.TrimPrefix(word, "copyright"), "©")
-		if word != "" && !slices.Contains(copyrightWords, word) && strings.Trim(word, "0123456789-–—,present") != "" {
+		if word != "" && !slices.Contains(copyrightWords, word) && strings.Trim(strings.TrimSuffix(word, "present"), "0123456789-–—,") != "" {
 			break
 		}
 		words = words[1:]

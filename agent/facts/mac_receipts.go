@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/rollcall-itam/rollcall/agent/facts/proplist"
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -134,33 +132,4 @@ func packageTitles(history []installation) map[string]string {
 		}
 	}
 	return out
-}
-
-// spotlightTimes returns the dates that a listed search of Spotlight gives, by
-// path. Many machines have no index, which is no fault: nothing is known then.
-func spotlightTimes(ctx context.Context, h *host.Host, command string) map[string]*timestamppb.Timestamp {
-	out, err := h.Run(ctx, command)
-	if err != nil {
-		return nil
-	}
-	return decodeSpotlight(out)
-}
-
-// decodeSpotlight reads lines of mdfind -attr: a path, blanks, the attribute's
-// name, " = " and a date as in "2024-03-01 10:00:00 +0000" or "(null)".
-func decodeSpotlight(out []byte) map[string]*timestamppb.Timestamp {
-	times := make(map[string]*timestamppb.Timestamp)
-	for line := range strings.Lines(string(out)) {
-		at := strings.LastIndex(line, " = ")
-		if at < 0 {
-			continue
-		}
-		name := strings.LastIndexByte(line[:at], ' ')
-		date, err := time.Parse("2006-01-02 15:04:05 -0700", strings.TrimSpace(line[at+3:]))
-		if name < 0 || err != nil {
-			continue
-		}
-		times[softwareText([]byte(line[:name]))] = unixTime(date.Unix())
-	}
-	return times
 }

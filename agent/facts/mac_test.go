@@ -116,6 +116,21 @@ func TestMacAppNames(t *testing.T) {
 	}
 }
 
+func TestElsewhere(t *testing.T) {
+	for file, want := range map[string]bool{
+		"/Library/Application Support/com.example.tool/Tool.app": true, "/Users/ann/Downloads/Portable.app": true, "/opt/tool/Tool.app": true,
+		"/System/Library/CoreServices/Finder.app": true, "/System/Library/CoreServices/Finder.app/Contents/Applications/AirDrop.app": false,
+		"/System/Library/Frameworks/A.framework/B.app": false, "/Volumes/USB/Tool.app": false, "/Users/ann/.Trash/Tool.app": false,
+		"/Users/ann/Library/Developer/Xcode/DerivedData/x/Tool.app": false, "/private/var/folders/x/Tool.app": false,
+		"/Library/A.bundle/Contents/Tool.app": false, "/Users/ann/Applications (Parallels)/{1} Applications.localized/Notepad.app": false,
+		"/Library/../etc/Tool.app": false, "/Library/Tool.txt": false, "": false,
+	} {
+		if got := elsewhere(file); got != want {
+			t.Errorf("%s: %v", file, got)
+		}
+	}
+}
+
 func TestCopyrightHolder(t *testing.T) {
 	for notice, want := range map[string]string{
 		"Copyright © 2012-2024 Example Ltd. All rights reserved.":               "Example Ltd.",
