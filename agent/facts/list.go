@@ -47,6 +47,7 @@ func linuxFacts() []Fact {
 		{Name: "cloud", Section: section.Hardware, OS: linux, Learn: learnCloud},
 		{Name: "battery", Section: section.Hardware, OS: linux, Learn: learnBattery},
 		{Name: "disks", Section: section.Hardware, OS: linux, Learn: learnDisks},
+		{Name: "disk_health", Section: section.Hardware, OS: linux, Learn: new(diskLogs).learn},
 		{Name: "gpus", Section: section.Hardware, OS: linux, Learn: learnGPUs},
 		{Name: "tpm", Section: section.Hardware, OS: linux, Learn: learnTPM},
 		{Name: "name", Section: section.Hardware, OS: linux, Learn: learnName},

@@ -33,6 +33,7 @@ var Rooms = []Room{
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/smart", May: []string{}, Why: decoder},
 	{
 		Dir: "agent/report", May: []string{"pkg/...", schema},
 		Why: "the client sends observations whatever they were made from, so that fleetsim can use it with made-up ones",
@@ -67,7 +68,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"collector/enroll", "collector/catalog", "collector/view", "collector/merge", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"collector/enroll", "collector/catalog", "collector/view", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
