@@ -136,6 +136,10 @@ func positive(values map[string]string, names ...string) int64 {
 	return 0
 }
 
+// translated is how the processor is called that Rosetta shows to programs for
+// Intel's, of which the agent may be one.
+const translated = "VirtualApple"
+
 // learnMacCPU describes the processor and the memory.
 func learnMacCPU(ctx context.Context, h *host.Host, d *pb.Device) error {
 	values, err := macSysctl(ctx, h)
@@ -143,6 +147,15 @@ func learnMacCPU(ctx context.Context, h *host.Host, d *pb.Device) error {
 		return err
 	}
 	c := &pb.Cpu{Model: values["machdep.cpu.brand_string"], Architecture: macMachine(values)}
+	if strings.HasPrefix(c.Model, translated) {
+		p, err := macProfile(ctx, h, macCommandHardware)
+		if err != nil {
+			return err
+		}
+		p.each(func(item, _ proplist.Dict) {
+			c.Model = cmp.Or(plainText([]byte(item.Text("chip_type", "Chip"))), c.Model)
+		}, "SPHardwareDataType")
+	}
 	for _, n := range []struct {
 		n     int64
 		field **int32

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -161,8 +160,15 @@ func macUSB(entries []proplist.Dict) []*pb.UsbDevice {
 	return out
 }
 
-// learnMacPrinters lists the printers that are set up.
+// learnMacPrinters lists the printers that are set up: those that CUPS keeps in
+// its file or, where that may not be read, those that system_profiler lists.
 func learnMacPrinters(ctx context.Context, h *host.Host, d *pb.Device) error {
+	if data, err := h.ReadFile(printersFile, maxPrintersFile); err == nil {
+		if list := decodePrinters(data); len(list) > 0 {
+			hardware(d).Printers = list[:min(len(list), maxPeripherals)]
+		}
+		return nil
+	}
 	p, err := macProfile(ctx, h, macCommandPrinters)
 	if err != nil {
 		return err
@@ -180,19 +186,7 @@ func macPrinters(p profile) []*pb.Printer {
 		if name == "" || uri == "" || len(out) == maxPeripherals {
 			return
 		}
-		out = append(out, &pb.Printer{Name: name, Driver: plainText([]byte(item.Text("ppd", "PPD"))), Port: printerPort(uri)})
+		out = append(out, &pb.Printer{Name: name, Driver: plainText([]byte(item.Text("ppd", "PPD"))), Port: plainText([]byte(withoutUser(uri)))})
 	}, "SPPrintersDataType")
 	return out
-}
-
-// printerPort returns where a printer is, without the name and password that
-// its address may carry.
-func printerPort(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		scheme, _, _ := strings.Cut(address, ":")
-		return plainText([]byte(scheme))
-	}
-	u.User = nil
-	return plainText([]byte(u.String()))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -176,20 +177,20 @@ func macUserScreenSaver(h *host.Host) (proplist.Dict, error) {
 		return own, err
 	}
 	out := proplist.Dict{}
-	for k, v := range own {
-		out[k] = v
-	}
+	maps.Copy(out, own)
+	layers := []string{}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), name+".") || path.Ext(e.Name()) != ".plist" {
-			continue
+		if strings.HasPrefix(e.Name(), name+".") && path.Ext(e.Name()) == ".plist" {
+			layers = append(layers, path.Join(dir, "ByHost", e.Name()))
 		}
-		here, err := readPlist(h, path.Join(dir, "ByHost", e.Name()))
+	}
+	// What is managed for this person alone overrules what they set.
+	for _, layer := range append(layers, path.Join(macManaged, user, name+".plist")) {
+		here, err := readPlist(h, layer)
 		if err != nil {
 			return out, err
 		}
-		for k, v := range here {
-			out[k] = v
-		}
+		maps.Copy(out, here)
 	}
 	return out, nil
 }
