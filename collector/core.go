@@ -76,6 +76,9 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	if err := c.catalog.Load(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.catalog.DeclareOperator(ctx); err != nil {
+		return nil, err
+	}
 	if err := v.Load(ctx, c.store); err != nil {
 		return nil, err
 	}

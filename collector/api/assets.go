@@ -33,6 +33,9 @@ func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
+	if r.GetAsOf() != nil {
+		return s.listAsOf(ctx, r, limit, after, want)
+	}
 	out := &pb.ListAssetsResponse{TotalSize: int32(s.View.Len())}
 	last, bytes := "", 0
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
@@ -64,6 +67,12 @@ func (s *Service) GetAsset(ctx context.Context, r *pb.GetAssetRequest) (*pb.Asse
 	}
 	var a *pb.Asset
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if r.GetAsOf() != nil {
+			if a, err = s.asOf(tx, r.GetId(), r.GetAsOf()); err == nil {
+				show(a, want)
+			}
+			return err
+		}
 		if a, err = resolve(tx, r.GetId()); err != nil {
 			return err
 		}
@@ -80,15 +89,18 @@ const maxID = 256
 
 // resolve returns an asset by its present or a former id.
 func resolve(tx *store.Tx, id string) (*pb.Asset, error) {
-	unknown := status.Errorf(codes.NotFound, "there is no asset %.100q: list the ids with GET /v1/assets?fields=id,name", id)
 	if len(id) > maxID {
-		return nil, unknown
+		return nil, unknownAsset(id)
 	}
 	a, err := tx.ResolveAsset(id)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, unknown
+		return nil, unknownAsset(id)
 	}
 	return a, err
+}
+
+func unknownAsset(id string) error {
+	return status.Errorf(codes.NotFound, "there is no asset %.100q: list the ids with GET /v1/assets?fields=id,name", id)
 }
 
 // present makes a stored asset, which must be the caller's own, what users see
@@ -97,11 +109,16 @@ func (s *Service) present(tx *store.Tx, a *pb.Asset, want *mask) error {
 	if err := s.Catalog.Date(tx, a); err != nil {
 		return err
 	}
+	show(a, want)
+	return nil
+}
+
+// show leaves of an asset what is wanted.
+func show(a *pb.Asset, want *mask) {
 	if want.wants("provenance") {
 		merge.Expand(a)
 	}
 	want.apply(a.ProtoReflect())
-	return nil
 }
 
 // GetAssetSourceStates tells how complete the last statement of each source

@@ -39,6 +39,7 @@ func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", g)
+	mux.Handle("POST "+pushPath, s.guarded(pushGrant, http.HandlerFunc(s.push)))
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /openapi.json", static("application/json", openAPI))
 	mux.Handle("GET /{$}", static("text/html; charset=utf-8", index))
@@ -120,6 +121,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeLine(w, http.StatusOK, "ok")
 	case now.next == nil:
 		writeError(w, later(codes.Unavailable, "the collector does not answer yet: "+now.reason, retryLater))
+	case r.Method == http.MethodPost && r.URL.Path == pushPath:
+		now.next.ServeHTTP(w, r) // its lines have a bound instead
 	case r.ContentLength > maxBody:
 		writeStatus(w, http.StatusRequestEntityTooLarge, status.Convert(errTooLong))
 	default:

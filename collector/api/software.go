@@ -35,7 +35,7 @@ func (s *Service) ListAssetSoftware(ctx context.Context, r *pb.ListAssetSoftware
 	}
 	var rows []softwareRow
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
-		rows, err = readSoftware(ctx, tx, r.GetId())
+		rows, err = s.readSoftware(ctx, tx, r)
 		return err
 	})
 	if err != nil {
@@ -68,8 +68,16 @@ type softwareRow struct {
 }
 
 // readSoftware returns the rows of the source whose word on software counts.
-func readSoftware(ctx context.Context, tx *store.Tx, id string) ([]softwareRow, error) {
-	a, err := resolve(tx, id)
+func (s *Service) readSoftware(ctx context.Context, tx *store.Tx, r *pb.ListAssetSoftwareRequest) ([]softwareRow, error) {
+	var a *pb.Asset
+	var err error
+	read := tx.Software
+	if at := r.GetAsOf(); at != nil {
+		a, err = s.asOf(tx, r.GetId(), at)
+		read = func(ref store.Ref, fn func(*pb.Software) error) error { return tx.SoftwareAt(ref, at.AsTime(), fn) }
+	} else {
+		a, err = resolve(tx, r.GetId())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +86,7 @@ func readSoftware(ctx context.Context, tx *store.Tx, id string) ([]softwareRow, 
 		return nil, nil
 	}
 	rows := make([]softwareRow, 0, a.GetSoftwareCount())
-	err = tx.Software(store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}, func(s *pb.Software) error {
+	err = read(store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}, func(s *pb.Software) error {
 		rows = append(rows, softwareRow{row: s})
 		return ctx.Err()
 	})

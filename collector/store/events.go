@@ -50,6 +50,36 @@ func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, e
 	})
 }
 
+// NextAsset returns the smallest id greater than after of an asset that is there
+// or has left a history; empty where there is none.
+func (t *Tx) NextAsset(after string) (string, error) {
+	var least string
+	for _, prefix := range []string{prefixAsset, prefixEvent} {
+		var start []byte
+		if after != "" {
+			// Past the id itself and past its events, whose keys go on with a NUL.
+			start = append(join(prefix, after), 1)
+		}
+		err := t.kv.Scan([]byte(prefix), start, func(k, _ []byte) error {
+			id := string(k[len(prefix):])
+			if prefix == prefixEvent {
+				if len(id) < 17 {
+					return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
+				}
+				id = id[:len(id)-17]
+			}
+			if least == "" || id < least {
+				least = id
+			}
+			return Stop
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return least, nil
+}
+
 func changeLogKey(sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(prefixChange), sequence)
 }

@@ -203,45 +203,42 @@ func (t *Tx) SoftwareAt(ref Ref, at time.Time, fn func(*pb.Software) error) erro
 	return t.expand(ref, rows, fn)
 }
 
-// SoftwareEvent is one change of an observation's software.
-type SoftwareEvent struct {
-	At             time.Time
-	Removed, Added []*pb.Software
-}
-
-// SoftwareEvents calls fn with the changes of an observation's software later
-// than after, oldest first; none where it never stated any.
-func (t *Tx) SoftwareEvents(ref Ref, after time.Time, fn func(SoftwareEvent) error) error {
+// SoftwareTimes returns the number of the first change of an observation's
+// software that is kept, and when each from that on was stated; none where it
+// never stated any.
+func (t *Tx) SoftwareTimes(ref Ref) (first int, at []time.Time, err error) {
 	c, err := t.counts(ref)
 	if err != nil {
-		return ignoreNotFound(err)
+		return 0, nil, ignoreNotFound(err)
 	}
 	for n := c.first; n < c.changes; n++ {
-		d, when, err := t.change(ref, n)
+		_, when, err := t.change(ref, n)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		e := SoftwareEvent{At: time.Unix(when, 0)}
-		if !e.At.After(after) {
-			continue
-		}
-		for _, part := range []struct {
-			rows []entry
-			to   *[]*pb.Software
-		}{{d.removed, &e.Removed}, {d.added, &e.Added}} {
-			err := t.expand(ref, part.rows, func(s *pb.Software) error {
-				*part.to = append(*part.to, s)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if err := fn(e); err != nil {
-			return err
+		at = append(at, time.Unix(when, 0))
+	}
+	return c.first, at, nil
+}
+
+// SoftwareChange returns the rows that one change of an observation's software
+// removed and added.
+func (t *Tx) SoftwareChange(ref Ref, n int) (removed, added []*pb.Software, err error) {
+	d, _, err := t.change(ref, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	gather := func(to *[]*pb.Software) func(*pb.Software) error {
+		return func(s *pb.Software) error {
+			*to = append(*to, s)
+			return nil
 		}
 	}
-	return nil
+	if err := t.expand(ref, d.removed, gather(&removed)); err != nil {
+		return nil, nil, err
+	}
+	err = t.expand(ref, d.added, gather(&added))
+	return removed, added, err
 }
 
 // PruneSoftware deletes changes of an observation's software that were stated

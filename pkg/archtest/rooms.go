@@ -126,6 +126,10 @@ var Rooms = []Room{
 		Dir: "collector/feed/mapping", May: []string{"collector/feed/record", "collector/feed/manifest", schema},
 		Why: "an observation is a function of the record and the manifest; where the record came from is not its matter",
 	},
+	{
+		Dir: "collector/feed/fetch", May: []string{"collector/feed/record", "collector/feed/manifest"},
+		Why: "asking a system for records knows nothing of what they mean",
+	},
 
 	// What both sides need, and nothing that only one does.
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},

@@ -29,7 +29,9 @@ type ListAssetsRequest struct {
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Comma-separated field paths to answer with; empty means all.
-	Fields        string `protobuf:"bytes,3,opt,name=fields,proto3" json:"fields,omitempty"`
+	Fields string `protobuf:"bytes,3,opt,name=fields,proto3" json:"fields,omitempty"`
+	// The assets as they were then; empty means now.
+	AsOf          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -83,6 +85,13 @@ func (x *ListAssetsRequest) GetFields() string {
 		return x.Fields
 	}
 	return ""
+}
+
+func (x *ListAssetsRequest) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
 }
 
 type ListAssetsResponse struct {
@@ -147,9 +156,11 @@ func (x *ListAssetsResponse) GetTotalSize() int32 {
 }
 
 type GetAssetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Fields        string                 `protobuf:"bytes,2,opt,name=fields,proto3" json:"fields,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Fields string                 `protobuf:"bytes,2,opt,name=fields,proto3" json:"fields,omitempty"`
+	// The asset as it was then; empty means now.
+	AsOf          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,12 +209,21 @@ func (x *GetAssetRequest) GetFields() string {
 	return ""
 }
 
+func (x *GetAssetRequest) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
 type ListAssetSoftwareRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// 1 to 10000; 0 means 1000.
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The software as it was then; empty means now.
+	AsOf          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +277,13 @@ func (x *ListAssetSoftwareRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListAssetSoftwareRequest) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
 }
 
 type ListAssetSoftwareResponse struct {
@@ -1546,25 +1573,28 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\"g\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\x98\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
-	"\x06fields\x18\x03 \x01(\tR\x06fields\"\x87\x01\n" +
+	"\x06fields\x18\x03 \x01(\tR\x06fields\x12/\n" +
+	"\x05as_of\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\"\x87\x01\n" +
 	"\x12ListAssetsResponse\x12*\n" +
 	"\x06assets\x18\x01 \x03(\v2\x12.rollcall.v1.AssetR\x06assets\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x05R\ttotalSize\"9\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"j\n" +
 	"\x0fGetAssetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06fields\x18\x02 \x01(\tR\x06fields\"f\n" +
+	"\x06fields\x18\x02 \x01(\tR\x06fields\x12/\n" +
+	"\x05as_of\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\"\x97\x01\n" +
 	"\x18ListAssetSoftwareRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x95\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12/\n" +
+	"\x05as_of\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\"\x95\x01\n" +
 	"\x19ListAssetSoftwareResponse\x121\n" +
 	"\bsoftware\x18\x01 \x03(\v2\x15.rollcall.v1.SoftwareR\bsoftware\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
@@ -1682,13 +1712,21 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xd8\x06\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xfb\v\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12<\n" +
 	"\bGetAsset\x12\x1c.rollcall.v1.GetAssetRequest\x1a\x12.rollcall.v1.Asset\x12b\n" +
 	"\x11ListAssetSoftware\x12%.rollcall.v1.ListAssetSoftwareRequest\x1a&.rollcall.v1.ListAssetSoftwareResponse\x12k\n" +
-	"\x14GetAssetSourceStates\x12(.rollcall.v1.GetAssetSourceStatesRequest\x1a).rollcall.v1.GetAssetSourceStatesResponse\x12P\n" +
+	"\x14GetAssetSourceStates\x12(.rollcall.v1.GetAssetSourceStatesRequest\x1a).rollcall.v1.GetAssetSourceStatesResponse\x12O\n" +
+	"\fExplainAsset\x12 .rollcall.v1.ExplainAssetRequest\x1a\x1d.rollcall.v1.AssetExplanation\x12\\\n" +
+	"\x0fGetAssetHistory\x12#.rollcall.v1.GetAssetHistoryRequest\x1a$.rollcall.v1.GetAssetHistoryResponse\x12B\n" +
+	"\vAssertAsset\x12\x1f.rollcall.v1.AssertAssetRequest\x1a\x12.rollcall.v1.Asset\x12Y\n" +
+	"\x0eListStatements\x12\".rollcall.v1.ListStatementsRequest\x1a#.rollcall.v1.ListStatementsResponse\x12\\\n" +
+	"\x0fDeleteStatement\x12#.rollcall.v1.DeleteStatementRequest\x1a$.rollcall.v1.DeleteStatementResponse\x12?\n" +
+	"\tPutSource\x12\x1d.rollcall.v1.PutSourceRequest\x1a\x13.rollcall.v1.Source\x12P\n" +
+	"\vListSources\x12\x1f.rollcall.v1.ListSourcesRequest\x1a .rollcall.v1.ListSourcesResponse\x12b\n" +
+	"\x11DeleteObservation\x12%.rollcall.v1.DeleteObservationRequest\x1a&.rollcall.v1.DeleteObservationResponse\x12P\n" +
 	"\vCreateToken\x12\x1f.rollcall.v1.CreateTokenRequest\x1a .rollcall.v1.CreateTokenResponse\x12M\n" +
 	"\n" +
 	"ListTokens\x12\x1e.rollcall.v1.ListTokensRequest\x1a\x1f.rollcall.v1.ListTokensResponse\x12P\n" +
@@ -1740,60 +1778,94 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	nil,                                  // 25: rollcall.v1.CreateTokenRequest.LabelsEntry
 	nil,                                  // 26: rollcall.v1.CreateTokenResponse.LabelsEntry
 	nil,                                  // 27: rollcall.v1.Agent.LabelsEntry
-	(*Asset)(nil),                        // 28: rollcall.v1.Asset
-	(*Software)(nil),                     // 29: rollcall.v1.Software
-	(*timestamppb.Timestamp)(nil),        // 30: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil),        // 28: google.protobuf.Timestamp
+	(*Asset)(nil),                        // 29: rollcall.v1.Asset
+	(*Software)(nil),                     // 30: rollcall.v1.Software
 	(*durationpb.Duration)(nil),          // 31: google.protobuf.Duration
+	(*ExplainAssetRequest)(nil),          // 32: rollcall.v1.ExplainAssetRequest
+	(*GetAssetHistoryRequest)(nil),       // 33: rollcall.v1.GetAssetHistoryRequest
+	(*AssertAssetRequest)(nil),           // 34: rollcall.v1.AssertAssetRequest
+	(*ListStatementsRequest)(nil),        // 35: rollcall.v1.ListStatementsRequest
+	(*DeleteStatementRequest)(nil),       // 36: rollcall.v1.DeleteStatementRequest
+	(*PutSourceRequest)(nil),             // 37: rollcall.v1.PutSourceRequest
+	(*ListSourcesRequest)(nil),           // 38: rollcall.v1.ListSourcesRequest
+	(*DeleteObservationRequest)(nil),     // 39: rollcall.v1.DeleteObservationRequest
+	(*AssetExplanation)(nil),             // 40: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 41: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 42: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 43: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 44: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 45: rollcall.v1.ListSourcesResponse
+	(*DeleteObservationResponse)(nil),    // 46: rollcall.v1.DeleteObservationResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
-	28, // 0: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
-	29, // 1: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
-	7,  // 2: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
-	30, // 3: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
-	8,  // 4: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
-	9,  // 5: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
-	30, // 6: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	30, // 7: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 8: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
-	30, // 9: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	30, // 10: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
-	31, // 11: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
-	25, // 12: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
-	30, // 13: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 14: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
-	10, // 15: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
-	30, // 16: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
-	30, // 17: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
-	30, // 18: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	30, // 19: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
-	27, // 20: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
-	17, // 21: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
-	30, // 22: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 23: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
-	2,  // 24: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
-	3,  // 25: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
-	5,  // 26: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
-	11, // 27: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	13, // 28: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	15, // 29: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	18, // 30: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	20, // 31: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	22, // 32: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	1,  // 33: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	28, // 34: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	4,  // 35: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	6,  // 36: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	12, // 37: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	14, // 38: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	16, // 39: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	19, // 40: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	21, // 41: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	23, // 42: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	33, // [33:43] is the sub-list for method output_type
-	23, // [23:33] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	28, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
+	29, // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
+	28, // 2: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
+	28, // 3: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
+	30, // 4: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
+	7,  // 5: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
+	28, // 6: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
+	8,  // 7: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
+	9,  // 8: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
+	28, // 9: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	28, // 10: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 11: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
+	28, // 12: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	28, // 13: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	31, // 14: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
+	25, // 15: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
+	28, // 16: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 17: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
+	10, // 18: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
+	28, // 19: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
+	28, // 20: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
+	28, // 21: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	28, // 22: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
+	27, // 23: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
+	17, // 24: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
+	28, // 25: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 26: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
+	2,  // 27: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
+	3,  // 28: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
+	5,  // 29: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
+	32, // 30: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
+	33, // 31: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
+	34, // 32: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
+	35, // 33: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
+	36, // 34: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
+	37, // 35: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
+	38, // 36: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
+	39, // 37: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	11, // 38: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	13, // 39: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	15, // 40: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	18, // 41: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	20, // 42: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	22, // 43: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	1,  // 44: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	29, // 45: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	4,  // 46: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	6,  // 47: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	40, // 48: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	41, // 49: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	29, // 50: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	42, // 51: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	43, // 52: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	44, // 53: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	45, // 54: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	46, // 55: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	12, // 56: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	14, // 57: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	16, // 58: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	19, // 59: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	21, // 60: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	23, // 61: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	44, // [44:62] is the sub-list for method output_type
+	26, // [26:44] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_admin_proto_init() }
@@ -1802,6 +1874,7 @@ func file_rollcall_v1_admin_proto_init() {
 		return
 	}
 	file_rollcall_v1_asset_proto_init()
+	file_rollcall_v1_record_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

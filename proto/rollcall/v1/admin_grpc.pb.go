@@ -23,6 +23,14 @@ const (
 	AdminService_GetAsset_FullMethodName             = "/rollcall.v1.AdminService/GetAsset"
 	AdminService_ListAssetSoftware_FullMethodName    = "/rollcall.v1.AdminService/ListAssetSoftware"
 	AdminService_GetAssetSourceStates_FullMethodName = "/rollcall.v1.AdminService/GetAssetSourceStates"
+	AdminService_ExplainAsset_FullMethodName         = "/rollcall.v1.AdminService/ExplainAsset"
+	AdminService_GetAssetHistory_FullMethodName      = "/rollcall.v1.AdminService/GetAssetHistory"
+	AdminService_AssertAsset_FullMethodName          = "/rollcall.v1.AdminService/AssertAsset"
+	AdminService_ListStatements_FullMethodName       = "/rollcall.v1.AdminService/ListStatements"
+	AdminService_DeleteStatement_FullMethodName      = "/rollcall.v1.AdminService/DeleteStatement"
+	AdminService_PutSource_FullMethodName            = "/rollcall.v1.AdminService/PutSource"
+	AdminService_ListSources_FullMethodName          = "/rollcall.v1.AdminService/ListSources"
+	AdminService_DeleteObservation_FullMethodName    = "/rollcall.v1.AdminService/DeleteObservation"
 	AdminService_CreateToken_FullMethodName          = "/rollcall.v1.AdminService/CreateToken"
 	AdminService_ListTokens_FullMethodName           = "/rollcall.v1.AdminService/ListTokens"
 	AdminService_RevokeToken_FullMethodName          = "/rollcall.v1.AdminService/RevokeToken"
@@ -45,6 +53,21 @@ type AdminServiceClient interface {
 	// GetAssetSourceStates tells, for each source of an asset, how complete its
 	// last statement was and which facts failed.
 	GetAssetSourceStates(ctx context.Context, in *GetAssetSourceStatesRequest, opts ...grpc.CallOption) (*GetAssetSourceStatesResponse, error)
+	// ExplainAsset says why the records of an asset are one thing.
+	ExplainAsset(ctx context.Context, in *ExplainAssetRequest, opts ...grpc.CallOption) (*AssetExplanation, error)
+	// GetAssetHistory tells what happened to an asset, the latest first.
+	GetAssetHistory(ctx context.Context, in *GetAssetHistoryRequest, opts ...grpc.CallOption) (*GetAssetHistoryResponse, error)
+	// AssertAsset lets an operator state fields of an asset, or that it is the same
+	// as another or is not. It can be taken back.
+	AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*Asset, error)
+	ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error)
+	// DeleteStatement takes back that two records are the same, or are not.
+	DeleteStatement(ctx context.Context, in *DeleteStatementRequest, opts ...grpc.CallOption) (*DeleteStatementResponse, error)
+	// PutSource declares who may hand in observations with POST /v1/observations.
+	PutSource(ctx context.Context, in *PutSourceRequest, opts ...grpc.CallOption) (*Source, error)
+	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// DeleteObservation withdraws what a source said about one thing.
+	DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	ListTokens(ctx context.Context, in *ListTokensRequest, opts ...grpc.CallOption) (*ListTokensResponse, error)
@@ -98,6 +121,86 @@ func (c *adminServiceClient) GetAssetSourceStates(ctx context.Context, in *GetAs
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetAssetSourceStatesResponse)
 	err := c.cc.Invoke(ctx, AdminService_GetAssetSourceStates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ExplainAsset(ctx context.Context, in *ExplainAssetRequest, opts ...grpc.CallOption) (*AssetExplanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssetExplanation)
+	err := c.cc.Invoke(ctx, AdminService_ExplainAsset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetAssetHistory(ctx context.Context, in *GetAssetHistoryRequest, opts ...grpc.CallOption) (*GetAssetHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAssetHistoryResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetAssetHistory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*Asset, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Asset)
+	err := c.cc.Invoke(ctx, AdminService_AssertAsset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStatementsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListStatements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteStatement(ctx context.Context, in *DeleteStatementRequest, opts ...grpc.CallOption) (*DeleteStatementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteStatementResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteStatement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PutSource(ctx context.Context, in *PutSourceRequest, opts ...grpc.CallOption) (*Source, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Source)
+	err := c.cc.Invoke(ctx, AdminService_PutSource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSourcesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListSources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteObservationResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteObservation_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +281,21 @@ type AdminServiceServer interface {
 	// GetAssetSourceStates tells, for each source of an asset, how complete its
 	// last statement was and which facts failed.
 	GetAssetSourceStates(context.Context, *GetAssetSourceStatesRequest) (*GetAssetSourceStatesResponse, error)
+	// ExplainAsset says why the records of an asset are one thing.
+	ExplainAsset(context.Context, *ExplainAssetRequest) (*AssetExplanation, error)
+	// GetAssetHistory tells what happened to an asset, the latest first.
+	GetAssetHistory(context.Context, *GetAssetHistoryRequest) (*GetAssetHistoryResponse, error)
+	// AssertAsset lets an operator state fields of an asset, or that it is the same
+	// as another or is not. It can be taken back.
+	AssertAsset(context.Context, *AssertAssetRequest) (*Asset, error)
+	ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error)
+	// DeleteStatement takes back that two records are the same, or are not.
+	DeleteStatement(context.Context, *DeleteStatementRequest) (*DeleteStatementResponse, error)
+	// PutSource declares who may hand in observations with POST /v1/observations.
+	PutSource(context.Context, *PutSourceRequest) (*Source, error)
+	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// DeleteObservation withdraws what a source said about one thing.
+	DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	ListTokens(context.Context, *ListTokensRequest) (*ListTokensResponse, error)
@@ -208,6 +326,30 @@ func (UnimplementedAdminServiceServer) ListAssetSoftware(context.Context, *ListA
 }
 func (UnimplementedAdminServiceServer) GetAssetSourceStates(context.Context, *GetAssetSourceStatesRequest) (*GetAssetSourceStatesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAssetSourceStates not implemented")
+}
+func (UnimplementedAdminServiceServer) ExplainAsset(context.Context, *ExplainAssetRequest) (*AssetExplanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainAsset not implemented")
+}
+func (UnimplementedAdminServiceServer) GetAssetHistory(context.Context, *GetAssetHistoryRequest) (*GetAssetHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAssetHistory not implemented")
+}
+func (UnimplementedAdminServiceServer) AssertAsset(context.Context, *AssertAssetRequest) (*Asset, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssertAsset not implemented")
+}
+func (UnimplementedAdminServiceServer) ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStatements not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteStatement(context.Context, *DeleteStatementRequest) (*DeleteStatementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteStatement not implemented")
+}
+func (UnimplementedAdminServiceServer) PutSource(context.Context, *PutSourceRequest) (*Source, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutSource not implemented")
+}
+func (UnimplementedAdminServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteObservation not implemented")
 }
 func (UnimplementedAdminServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
@@ -316,6 +458,150 @@ func _AdminService_GetAssetSourceStates_Handler(srv interface{}, ctx context.Con
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).GetAssetSourceStates(ctx, req.(*GetAssetSourceStatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ExplainAsset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainAssetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ExplainAsset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ExplainAsset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ExplainAsset(ctx, req.(*ExplainAssetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetAssetHistory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAssetHistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetAssetHistory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetAssetHistory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetAssetHistory(ctx, req.(*GetAssetHistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_AssertAsset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssertAssetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AssertAsset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AssertAsset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AssertAsset(ctx, req.(*AssertAssetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListStatements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStatementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListStatements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListStatements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListStatements(ctx, req.(*ListStatementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteStatement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteStatementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteStatement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteStatement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteStatement(ctx, req.(*DeleteStatementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PutSource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutSourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PutSource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PutSource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PutSource(ctx, req.(*PutSourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListSources_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSourcesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListSources(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListSources_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListSources(ctx, req.(*ListSourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteObservation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteObservationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteObservation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteObservation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteObservation(ctx, req.(*DeleteObservationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -450,6 +736,38 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAssetSourceStates",
 			Handler:    _AdminService_GetAssetSourceStates_Handler,
+		},
+		{
+			MethodName: "ExplainAsset",
+			Handler:    _AdminService_ExplainAsset_Handler,
+		},
+		{
+			MethodName: "GetAssetHistory",
+			Handler:    _AdminService_GetAssetHistory_Handler,
+		},
+		{
+			MethodName: "AssertAsset",
+			Handler:    _AdminService_AssertAsset_Handler,
+		},
+		{
+			MethodName: "ListStatements",
+			Handler:    _AdminService_ListStatements_Handler,
+		},
+		{
+			MethodName: "DeleteStatement",
+			Handler:    _AdminService_DeleteStatement_Handler,
+		},
+		{
+			MethodName: "PutSource",
+			Handler:    _AdminService_PutSource_Handler,
+		},
+		{
+			MethodName: "ListSources",
+			Handler:    _AdminService_ListSources_Handler,
+		},
+		{
+			MethodName: "DeleteObservation",
+			Handler:    _AdminService_DeleteObservation_Handler,
 		},
 		{
 			MethodName: "CreateToken",

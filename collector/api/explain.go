@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/identity"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// ExplainAsset says why the records of an asset are one thing.
+func (s *Service) ExplainAsset(ctx context.Context, r *pb.ExplainAssetRequest) (*pb.AssetExplanation, error) {
+	if len(r.GetId()) > maxID {
+		return nil, unknownAsset(r.GetId())
+	}
+	e, err := s.Catalog.Explain(ctx, r.GetId())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, unknownAsset(r.GetId())
+	}
+	if err != nil {
+		return nil, s.answer("explain the asset", err)
+	}
+	return explained(e), nil
+}
+
+func explained(e *catalog.Explanation) *pb.AssetExplanation {
+	out := &pb.AssetExplanation{AssetId: e.Asset.GetId(), Name: e.Asset.GetName(), Conflicts: e.Asset.GetConflicts()}
+	for _, src := range e.Asset.GetSources() {
+		rec := &pb.ExplainedRecord{Source: src.GetSource(), Kind: src.GetKind(), SourceId: src.GetSourceId(), FirstSeen: src.GetFirstSeen(), LastSeen: src.GetLastSeen()}
+		for _, i := range e.Ignored[store.Ref{Source: src.GetSource(), ID: src.GetSourceId()}] {
+			rec.Ignored = append(rec.Ignored, &pb.IgnoredIdentifier{Identifier: i.Key.String(), Reason: i.Reason})
+		}
+		out.Records = append(out.Records, rec)
+	}
+	for _, t := range e.Ties {
+		tie := &pb.ExplainedTie{Records: names(t.Records), Because: t.Because()}
+		if t.Key != (identity.Key{}) {
+			tie.Identifier = t.Key.String()
+		}
+		if t.With != (identity.Key{}) {
+			tie.With = t.With.String()
+		}
+		out.Ties = append(out.Ties, tie)
+	}
+	for _, r := range e.Refusals {
+		refusal := &pb.ExplainedRefusal{Records: names(r.Records), Reason: r.Reason, Collision: r.Collision, Quarantined: r.Quarantined}
+		if r.Key != (identity.Key{}) {
+			refusal.Identifier = r.Key.String()
+		}
+		out.Refusals = append(out.Refusals, refusal)
+	}
+	for _, st := range e.Statements {
+		if !st.GetAnchor() {
+			out.Statements = append(out.Statements, operatorStatement(st))
+		}
+	}
+	for _, d := range e.Suggestions {
+		out.PossibleDuplicates = append(out.PossibleDuplicates, &pb.PossibleDuplicate{AssetId: d.AssetID, Score: int32(d.Score), Reasons: d.Reasons})
+	}
+	out.Summary = sentences(out)
+	return out
+}
+
+func names(refs []identity.Ref) []string {
+	out := make([]string, len(refs))
+	for i, r := range refs {
+		out[i] = r.String()
+	}
+	return out
+}
+
+// sentences tells the whole to people.
+func sentences(e *pb.AssetExplanation) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	switch n := len(e.GetRecords()); n {
+	case 1:
+		r := e.GetRecords()[0]
+		say("%s is known from one record only: %s/%s.", e.GetName(), r.GetSource(), r.GetSourceId())
+	default:
+		say("%s is put together from %d records.", e.GetName(), n)
+	}
+	for _, t := range e.GetTies() {
+		say("%s: %s.", listed(t.GetRecords()), t.GetBecause())
+	}
+	for _, r := range e.GetRefusals() {
+		what := r.GetIdentifier()
+		if what == "" {
+			what = "An operator's word"
+		}
+		say("%s on %s was not taken as proof: %s.", what, listed(r.GetRecords()), r.GetReason())
+	}
+	for _, r := range e.GetRecords() {
+		for _, i := range r.GetIgnored() {
+			say("%s/%s also says %s, which is ignored: %s.", r.GetSource(), r.GetSourceId(), i.GetIdentifier(), i.GetReason())
+		}
+	}
+	for _, c := range e.GetConflicts() {
+		if len(c.GetValues()) < 2 {
+			continue
+		}
+		best, next := c.GetValues()[0], c.GetValues()[1]
+		say("%s is %s, as %s says; %s says %s.", c.GetField(), plainValue(best), best.GetSource(), next.GetSource(), plainValue(next))
+	}
+	for _, d := range e.GetPossibleDuplicates() {
+		say("It may be the same thing as asset %s (%d of 100): %s. If it is, say so with same_as; if not, with not_same_as.", d.GetAssetId(), d.GetScore(), strings.Join(d.GetReasons(), ", "))
+	}
+	return out
+}
+
+func plainValue(v *pb.ConflictValue) string {
+	if s := v.GetValue().GetStringValue(); s != "" {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprint(v.GetValue().AsInterface())
+}
+
+// maxListed is how many records a sentence names.
+const maxListed = 6
+
+func listed(records []string) string {
+	if len(records) > maxListed {
+		return strings.Join(records[:maxListed], ", ") + fmt.Sprintf(" and %d more", len(records)-maxListed)
+	}
+	if len(records) < 2 {
+		return strings.Join(records, "")
+	}
+	last := len(records) - 1
+	return strings.Join(slices.Clone(records[:last]), ", ") + " and " + records[last]
+}

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// kinds are the kinds of sources, and whether one of them lists a live device
+// once where nobody says otherwise.
+var kinds = map[string]bool{"agent": true, "mdm": true, "idp": false, "edr": true, "purchasing": true, "warranty": true, "cloud": true,
+	"saas": false, "file": false, "operator": false}
+
+// reserved are the sources that state things by themselves.
+var reserved = []string{"agent", catalog.Operator}
+
+// PutSource declares who may hand in observations.
+func (s *Service) PutSource(ctx context.Context, r *pb.PutSourceRequest) (*pb.Source, error) {
+	unique, known := kinds[r.GetKind()]
+	switch {
+	case !known:
+		names := make([]string, 0, len(kinds))
+		for k := range kinds {
+			names = append(names, k)
+		}
+		slices.Sort(names)
+		return nil, status.Errorf(codes.InvalidArgument, "kind %.50q is none of: %s", r.GetKind(), strings.Join(names, ", "))
+	case slices.Contains(reserved, r.GetId()):
+		return nil, status.Errorf(codes.InvalidArgument, "source %q is the collector's own: choose another id", r.GetId())
+	case len(r.GetId()) > 64 || len(r.GetTitle()) > 200 || strings.ContainsAny(r.GetId(), "/\\ \t\n") || r.GetId() == "":
+		return nil, status.Error(codes.InvalidArgument, "the id of a source has 1 to 64 characters without spaces and slashes, its title at most 200")
+	}
+	if r.Unique != nil {
+		unique = r.GetUnique()
+	}
+	rec := &pb.SourceRecord{Id: r.GetId(), Kind: r.GetKind(), Unique: unique, Title: r.GetTitle()}
+	if err := s.Catalog.DeclareSource(ctx, rec); err != nil {
+		return nil, s.answer("declare the source", err)
+	}
+	return sourceOf(rec), nil
+}
+
+func sourceOf(r *pb.SourceRecord) *pb.Source {
+	unique := r.GetUnique()
+	return &pb.Source{Id: r.GetId(), Kind: r.GetKind(), Unique: &unique, Title: r.GetTitle()}
+}
+
+// ListSources lists who states things, how many, and when last.
+func (s *Service) ListSources(ctx context.Context, _ *pb.ListSourcesRequest) (*pb.ListSourcesResponse, error) {
+	out := new(pb.ListSourcesResponse)
+	err := s.Store.View(ctx, func(tx *store.Tx) error {
+		err := tx.ScanSources(func(r *pb.SourceRecord) error {
+			out.Sources = append(out.Sources, sourceOf(r))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, src := range out.Sources {
+			err := tx.ScanHeads(src.GetId(), func(_ store.Ref, h *pb.HeadRecord) error {
+				src.Observations++
+				if at := h.GetObservedAt(); src.LastStatement == nil || at.AsTime().After(src.LastStatement.AsTime()) {
+					src.LastStatement = at
+				}
+				return ctx.Err()
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.answer("list the sources", err)
+	}
+	return out, nil
+}
+
+// DeleteObservation withdraws what a source said about one thing.
+func (s *Service) DeleteObservation(ctx context.Context, r *pb.DeleteObservationRequest) (*pb.DeleteObservationResponse, error) {
+	ref := store.Ref{Source: r.GetSource(), ID: r.GetSourceId()}
+	if err := ref.Check(); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if ref.Source == catalog.Operator {
+		return nil, status.Error(codes.InvalidArgument, "what operators say is taken back with clear in POST /v1/assets/{id}:assert")
+	}
+	err := s.Catalog.Withdraw(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, status.Errorf(codes.NotFound, "nothing is held of %.200q", ref.String())
+	}
+	if err != nil {
+		return nil, s.answer("withdraw the observation", err)
+	}
+	return new(pb.DeleteObservationResponse), nil
+}
