@@ -2,7 +2,6 @@ package facts
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -350,12 +349,8 @@ func TestDecodeLast(t *testing.T) {
 // Commands that fail become problems, and those that a Mac has no answer to do
 // not.
 func TestMacFailures(t *testing.T) {
-	failed, err := json.Marshal(map[string]string{"text": "exit status 1: cannot do it"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := capturedMac(t, map[string]string{
-		"commands/mac_filevault.error": string(failed), "commands/mac_filevault": "", "commands/mac_ioreg_battery": "\n", "commands/mac_profile_power": "<plist><array/></plist>",
+		"commands/mac_filevault.error": "exit status 1: cannot do it\n", "commands/mac_filevault": "", "commands/mac_ioreg_battery": "\n", "commands/mac_profile_power": "<plist><array/></plist>",
 		"commands/mac_sip": "no idea", "files/" + macVersionFile: "half a file", "files/" + macReceipts + "/a.plist": plistOf(""), "files/" + macReceipts + "/b.plist": plistOf("<key>PackageIdentifier</key><string>b</string>"),
 	})
 	for fact, want := range map[string]string{
