@@ -127,30 +127,7 @@ func (s *winSample) query(name, class string) *winSample {
 // learn learns facts of the sample.
 func (s *winSample) learn(facts ...string) *pb.Device {
 	s.t.Helper()
-	dir := s.t.TempDir()
-	write := func(name string, b []byte) {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			s.t.Fatal(err)
-		}
-		if err := os.WriteFile(path, b, 0o644); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	write("machine.json", []byte(`{"os": "windows", "time": "2026-01-01T00:00:00Z"}`))
-	write("files/.empty", nil)
-	write("registry.reg", append([]byte("Windows Registry Editor Version 5.00\n"), s.registry.Bytes()...))
-	for name, rows := range s.queries {
-		b, err := json.Marshal(rows)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		write("queries/"+name+".json", b)
-	}
-	h, err := host.Replay(dir)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	h := winMachine(s.t, s.registry.String(), s.queries)
 	var list []Fact
 	for _, f := range windowsFacts() {
 		for _, name := range facts {
