@@ -66,6 +66,7 @@ func linuxFacts() []Fact {
 		{Name: "secure_boot", Section: section.Security, OS: linux, Learn: learnSecureBoot},
 		{Name: "integrity_protection", Section: section.Security, OS: linux, Learn: learnIntegrity},
 		{Name: "local_admins", Section: section.Security, OS: linux, Learn: learnAdmins},
+		{Name: "screen_lock", Section: section.Security, OS: linux, Learn: learnScreenLock},
 		{Name: "protection", Section: section.Security, OS: linux, Learn: new(protection).learn},
 		{Name: "primary_user", Section: section.Users, OS: linux, Learn: learnPrimaryUser},
 	}

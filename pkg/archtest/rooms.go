@@ -33,6 +33,7 @@ var Rooms = []Room{
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/gvdb", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/smart", May: []string{}, Why: decoder},
 	{
 		Dir: "agent/report", May: []string{"pkg/...", schema},
