@@ -9,6 +9,7 @@ type Stream struct {
 	Body    map[string]Template `yaml:"body" doc:"JSON body of a POST."`
 	Form    map[string]Values   `yaml:"form" doc:"Form body of a POST."`
 	Records string              `yaml:"records" doc:"Path of the records in an answer; empty where the answer is the list. * goes into each member of an object."`
+	Lacking bool                `yaml:"records_may_lack" doc:"An answer without the list means an empty one; otherwise it is an error."`
 	Format  string              `yaml:"format" doc:"json unless set." enum:"json,ndjson"`
 	Empty   []int               `yaml:"empty_codes" doc:"Codes that mean an empty list, as 204 and 404 do with some."`
 	Errors  string              `yaml:"errors" doc:"Path of a list that holds something where the answer is no success, whatever its code."`
