@@ -3,7 +3,7 @@ package facts
 import (
 	"bytes"
 
-	"github.com/rollcall-itam/rollcall/agent/facts/pkgversion"
+	"github.com/rollcall-itam/rollcall/pkg/pkgversion"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rollcall-itam/rollcall/agent/facts/pkgversion"
 	"github.com/rollcall-itam/rollcall/agent/host"
+	"github.com/rollcall-itam/rollcall/pkg/pkgversion"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/rollcall-itam/rollcall/agent/facts/pkgversion"
 	"github.com/rollcall-itam/rollcall/agent/host"
+	"github.com/rollcall-itam/rollcall/pkg/pkgversion"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 

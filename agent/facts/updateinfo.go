@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/rollcall-itam/rollcall/agent/facts/pkgversion"
+	"github.com/rollcall-itam/rollcall/pkg/pkgversion"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 

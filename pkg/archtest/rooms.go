@@ -22,14 +22,13 @@ var Rooms = []Room{
 		Why: "the host hands out bytes and knows nothing of what they mean",
 	},
 	{
-		Dir: "agent/facts", May: []string{"agent/host", "agent/facts/...", "pkg/section", schema},
+		Dir: "agent/facts", May: []string{"agent/host", "agent/facts/...", "pkg/pkgversion", "pkg/section", schema},
 		Why: "facts decode what a host shows; how they are sent is not their matter",
 	},
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/ioreg", May: []string{"agent/facts/proplist"}, Why: "ioreg prints property lists or a tree; what its properties mean is not its matter"},
 	{Dir: "agent/facts/addon", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
-	{Dir: "agent/facts/pkgversion", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
@@ -135,6 +134,7 @@ var Rooms = []Room{
 	// What both sides need, and nothing that only one does.
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},
 	{Dir: "pkg/buildinfo", May: []string{}, Why: both},
+	{Dir: "pkg/pkgversion", May: []string{}, Why: both},
 	{Dir: "pkg/section", May: []string{schema}, Why: both},
 	{Dir: "pkg/synth", May: []string{schema}, Why: both},
 	{Dir: "pkg/systest", May: []string{}, Why: "the programs are tested from outside, as processes over the wire"},
