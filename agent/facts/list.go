@@ -68,6 +68,7 @@ func linuxFacts() []Fact {
 		{Name: "local_admins", Section: section.Security, OS: linux, Learn: learnAdmins},
 		{Name: "screen_lock", Section: section.Security, OS: linux, Learn: learnScreenLock},
 		{Name: "protection", Section: section.Security, OS: linux, Learn: new(protection).learn},
+		{Name: "mdm", Section: section.Security, OS: linux, Learn: learnEnrolment},
 		{Name: "primary_user", Section: section.Users, OS: linux, Learn: learnPrimaryUser},
 	}
 }
