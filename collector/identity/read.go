@@ -29,7 +29,7 @@ func read(o *pb.Observation) reading {
 	var r reading
 	d := o.GetDevice()
 	r.device(d)
-	for _, id := range o.GetIdentifiers() {
+	for _, id := range slices.Concat(o.GetIdentifiers(), d.GetIdentifiers()) {
 		r.add(id.GetKind(), id.GetScope(), id.GetValue())
 	}
 	if d == nil && len(r.strong) == 0 {
@@ -49,6 +49,11 @@ func (r *reading) device(d *pb.Device) {
 	hw := d.GetHardware()
 	maker := hw.GetManufacturer()
 	r.add(Serial, maker, hw.GetSerial())
+	if strings.TrimSpace(maker) == "" {
+		for _, g := range guesses(hw.GetSerial()) {
+			r.add(Serial, maker, g)
+		}
+	}
 	r.add(UUID, "", hw.GetUuid())
 	for _, imei := range hw.GetImei() {
 		r.add(IMEI, "", imei)

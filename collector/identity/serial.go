@@ -50,9 +50,16 @@ func withoutModel(v string) string {
 	return v
 }
 
-// serviceTag returns Dell's tag of seven characters, which older labels also
-// print as the same number in base 10: the express service code.
+// tagLength is the length of Dell's service tags, which are numbers in base 36.
+const tagLength = 7
+
+// serviceTag returns Dell's tag, which older labels also print as the same
+// number in base 10, the express service code, and from which spreadsheets drop
+// the zeros that it begins with.
 func serviceTag(v string) string {
+	if len(v) == tagLength-1 || len(v) == tagLength-2 {
+		return strings.Repeat("0", tagLength-len(v)) + v
+	}
 	if !allDigits(v) || len(v) < 9 || len(v) > 11 {
 		return v
 	}
@@ -60,10 +67,24 @@ func serviceTag(v string) string {
 	if err != nil {
 		return v
 	}
-	if tag := upper(strconv.FormatInt(code, 36)); len(tag) <= 7 && len(tag) >= 6 {
-		return strings.Repeat("0", 7-len(tag)) + tag
+	if tag := upper(strconv.FormatInt(code, 36)); len(tag) <= tagLength && len(tag) >= tagLength-1 {
+		return strings.Repeat("0", tagLength-len(tag)) + tag
 	}
 	return v
+}
+
+// guesses returns what a serial that a list gives without its maker may be
+// besides what it says: written as the makers do whose numbers lists spoil. A
+// guess that is wrong is nobody's serial.
+func guesses(value string) []string {
+	v := squeeze(upper(value))
+	var out []string
+	for _, maker := range []string{"apple", "dell"} {
+		if g := serial(maker, value); g != v && (shapes[maker].MatchString(g)) && !allDigits(v) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // shapes are the serials that makers of large fleets give: a value that has

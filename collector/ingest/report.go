@@ -264,7 +264,7 @@ func assemble(held *pb.Device, sections []received, labels map[string]string) *p
 	if d := held; d != nil {
 		device.Name, device.Class, device.Hardware, device.Os, device.Patch = d.Name, d.Class, d.Hardware, d.Os, d.Patch
 		device.Security, device.Mdm, device.Edr, device.PrimaryUser = d.Security, d.Mdm, d.Edr, d.PrimaryUser
-		device.Network, device.Storage = d.Network, d.Storage
+		device.Network, device.Storage, device.Identifiers = d.Network, d.Storage, d.Identifiers
 	}
 	for _, r := range sections {
 		if r.taken && r.head.GetName() != section.Software {

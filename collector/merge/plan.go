@@ -26,8 +26,8 @@ var whole = map[protoreflect.FullName]bool{
 }
 
 // derivedHere are the fields of Device that merge computes from all statements
-// together.
-var derivedHere = map[string]bool{"software": true, "warranty": true, "warranties": true, "labels": true}
+// together, and the identifiers, which are identity's.
+var derivedHere = map[string]bool{"software": true, "warranty": true, "warranties": true, "labels": true, "identifiers": true}
 
 // plan is the tree of all fields, built once.
 var plan = sync.OnceValue(func() *field {

@@ -67,7 +67,7 @@ func Replace(dst, src *pb.Device, name string) {
 	case Software:
 		dst.Software = src.GetSoftware()
 	case Security:
-		dst.Security, dst.Mdm, dst.Edr = src.GetSecurity(), src.GetMdm(), src.GetEdr()
+		dst.Security, dst.Mdm, dst.Edr, dst.Identifiers = src.GetSecurity(), src.GetMdm(), src.GetEdr(), src.GetIdentifiers()
 	case Users:
 		dst.PrimaryUser = src.GetPrimaryUser()
 	case Network:

@@ -79,6 +79,10 @@ func (e *Estate) agents(m *machine) []record {
 	if e.fleet.rand(m.i, "agent knows").IntN(10) < 8 {
 		rec.edr = m.edrID
 	}
+	if m.family == "windows" && e.covered(m, "joined", 0.9) {
+		// A Windows that is joined knows its device id in the directory.
+		rec.directory = m.directoryID
+	}
 	return e.again(m, rec)
 }
 
@@ -87,6 +91,7 @@ func (e *Estate) agents(m *machine) []record {
 func (e *Estate) again(m *machine, rec record) []record {
 	before := rec
 	before.id += "-before"
+	before.directory = ""
 	at := m.reimaged
 	switch {
 	case m.dual:
@@ -234,10 +239,14 @@ func (r record) observation(m *machine) *pb.Observation {
 			d.Network.Interfaces = append(d.Network.Interfaces, &pb.Interface{Name: fmt.Sprintf("eth%d", n), Mac: a})
 		}
 	}
-	if r.directory != "" {
+	switch {
+	case r.directory == "":
+	case r.source == "agent":
+		d.Identifiers = append(d.Identifiers, &pb.Identifier{Kind: "directory", Scope: "entra", Value: r.directory})
+	default:
 		o.Identifiers = append(o.Identifiers, &pb.Identifier{Kind: "directory", Scope: "entra", Value: r.directory})
 	}
-	if m.kind == instance && r.source != "edr" {
+	if m.kind == instance {
 		hw.Cloud = &pb.Cloud{Provider: "aws", InstanceId: m.cloudID}
 	}
 	if r.edr != "" {

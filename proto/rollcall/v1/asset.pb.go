@@ -644,7 +644,10 @@ type Device struct {
 	Financial   *Financial             `protobuf:"bytes,34,opt,name=financial,proto3" json:"financial,omitempty"`
 	Software    []*Software            `protobuf:"bytes,40,rep,name=software,proto3" json:"software,omitempty"`
 	// What a source that knows one warranty only states; joined to warranties.
-	Warranty      *Warranty `protobuf:"bytes,41,opt,name=warranty,proto3" json:"warranty,omitempty"`
+	Warranty *Warranty `protobuf:"bytes,41,opt,name=warranty,proto3" json:"warranty,omitempty"`
+	// What management systems call this device, as it knows itself: kind directory
+	// with scope entra for its device id there, ...
+	Identifiers   []*Identifier `protobuf:"bytes,42,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -819,6 +822,77 @@ func (x *Device) GetWarranty() *Warranty {
 	return nil
 }
 
+func (x *Device) GetIdentifiers() []*Identifier {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+// Identifier names a thing in one namespace.
+type Identifier struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// serial, uuid, asset_tag, mac, imei, cloud_instance, email, upn, ...
+	Kind  string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Narrows the namespace where values repeat: the manufacturer of a serial,
+	// the provider of a cloud instance.
+	Scope         string `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identifier) Reset() {
+	*x = Identifier{}
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identifier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identifier) ProtoMessage() {}
+
+func (x *Identifier) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
+func (*Identifier) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Identifier) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Identifier) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Identifier) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
 type Hardware struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Manufacturer string                 `protobuf:"bytes,1,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
@@ -854,7 +928,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +940,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +953,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Hardware) GetManufacturer() string {
@@ -1057,7 +1131,7 @@ type Cloud struct {
 
 func (x *Cloud) Reset() {
 	*x = Cloud{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1143,7 @@ func (x *Cloud) String() string {
 func (*Cloud) ProtoMessage() {}
 
 func (x *Cloud) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1156,7 @@ func (x *Cloud) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cloud.ProtoReflect.Descriptor instead.
 func (*Cloud) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Cloud) GetProvider() string {
@@ -1132,7 +1206,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1218,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1231,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1196,7 +1270,7 @@ type Cpu struct {
 
 func (x *Cpu) Reset() {
 	*x = Cpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1282,7 @@ func (x *Cpu) String() string {
 func (*Cpu) ProtoMessage() {}
 
 func (x *Cpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1295,7 @@ func (x *Cpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cpu.ProtoReflect.Descriptor instead.
 func (*Cpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Cpu) GetModel() string {
@@ -1282,7 +1356,7 @@ type MemoryModule struct {
 
 func (x *MemoryModule) Reset() {
 	*x = MemoryModule{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1368,7 @@ func (x *MemoryModule) String() string {
 func (*MemoryModule) ProtoMessage() {}
 
 func (x *MemoryModule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1381,7 @@ func (x *MemoryModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryModule.ProtoReflect.Descriptor instead.
 func (*MemoryModule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MemoryModule) GetSizeBytes() int64 {
@@ -1378,7 +1452,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1464,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1477,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Disk) GetName() string {
@@ -1474,7 +1548,7 @@ type Gpu struct {
 
 func (x *Gpu) Reset() {
 	*x = Gpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1560,7 @@ func (x *Gpu) String() string {
 func (*Gpu) ProtoMessage() {}
 
 func (x *Gpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1573,7 @@ func (x *Gpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gpu.ProtoReflect.Descriptor instead.
 func (*Gpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Gpu) GetName() string {
@@ -1542,7 +1616,7 @@ type Display struct {
 
 func (x *Display) Reset() {
 	*x = Display{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1628,7 @@ func (x *Display) String() string {
 func (*Display) ProtoMessage() {}
 
 func (x *Display) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1641,7 @@ func (x *Display) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Display.ProtoReflect.Descriptor instead.
 func (*Display) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Display) GetManufacturer() string {
@@ -1611,7 +1685,7 @@ type Battery struct {
 
 func (x *Battery) Reset() {
 	*x = Battery{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1697,7 @@ func (x *Battery) String() string {
 func (*Battery) ProtoMessage() {}
 
 func (x *Battery) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1710,7 @@ func (x *Battery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Battery.ProtoReflect.Descriptor instead.
 func (*Battery) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Battery) GetDesignMwh() int32 {
@@ -1677,7 +1751,7 @@ type Tpm struct {
 
 func (x *Tpm) Reset() {
 	*x = Tpm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1763,7 @@ func (x *Tpm) String() string {
 func (*Tpm) ProtoMessage() {}
 
 func (x *Tpm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1776,7 @@ func (x *Tpm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tpm.ProtoReflect.Descriptor instead.
 func (*Tpm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Tpm) GetPresent() bool {
@@ -1732,7 +1806,7 @@ type UsbDevice struct {
 
 func (x *UsbDevice) Reset() {
 	*x = UsbDevice{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1818,7 @@ func (x *UsbDevice) String() string {
 func (*UsbDevice) ProtoMessage() {}
 
 func (x *UsbDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1831,7 @@ func (x *UsbDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsbDevice.ProtoReflect.Descriptor instead.
 func (*UsbDevice) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UsbDevice) GetVendor() string {
@@ -1799,7 +1873,7 @@ type Printer struct {
 
 func (x *Printer) Reset() {
 	*x = Printer{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1885,7 @@ func (x *Printer) String() string {
 func (*Printer) ProtoMessage() {}
 
 func (x *Printer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1898,7 @@ func (x *Printer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Printer.ProtoReflect.Descriptor instead.
 func (*Printer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Printer) GetName() string {
@@ -1877,7 +1951,7 @@ type Os struct {
 
 func (x *Os) Reset() {
 	*x = Os{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1963,7 @@ func (x *Os) String() string {
 func (*Os) ProtoMessage() {}
 
 func (x *Os) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1976,7 @@ func (x *Os) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Os.ProtoReflect.Descriptor instead.
 func (*Os) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Os) GetFamily() string {
@@ -2037,7 +2111,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2123,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2136,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Patch) GetCheckedAt() *timestamppb.Timestamp {
@@ -2138,7 +2212,7 @@ type PendingUpdate struct {
 
 func (x *PendingUpdate) Reset() {
 	*x = PendingUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2224,7 @@ func (x *PendingUpdate) String() string {
 func (*PendingUpdate) ProtoMessage() {}
 
 func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2237,7 @@ func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingUpdate.ProtoReflect.Descriptor instead.
 func (*PendingUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PendingUpdate) GetId() string {
@@ -2218,7 +2292,7 @@ type InstalledUpdate struct {
 
 func (x *InstalledUpdate) Reset() {
 	*x = InstalledUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2304,7 @@ func (x *InstalledUpdate) String() string {
 func (*InstalledUpdate) ProtoMessage() {}
 
 func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2317,7 @@ func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstalledUpdate.ProtoReflect.Descriptor instead.
 func (*InstalledUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *InstalledUpdate) GetId() string {
@@ -2276,7 +2350,7 @@ type Security struct {
 
 func (x *Security) Reset() {
 	*x = Security{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2362,7 @@ func (x *Security) String() string {
 func (*Security) ProtoMessage() {}
 
 func (x *Security) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2375,7 @@ func (x *Security) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Security.ProtoReflect.Descriptor instead.
 func (*Security) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Security) GetDiskEncryption() *DiskEncryption {
@@ -2372,7 +2446,7 @@ type DiskEncryption struct {
 
 func (x *DiskEncryption) Reset() {
 	*x = DiskEncryption{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2458,7 @@ func (x *DiskEncryption) String() string {
 func (*DiskEncryption) ProtoMessage() {}
 
 func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +2471,7 @@ func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskEncryption.ProtoReflect.Descriptor instead.
 func (*DiskEncryption) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DiskEncryption) GetState() string {
@@ -2426,7 +2500,7 @@ type Firewall struct {
 
 func (x *Firewall) Reset() {
 	*x = Firewall{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2512,7 @@ func (x *Firewall) String() string {
 func (*Firewall) ProtoMessage() {}
 
 func (x *Firewall) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2525,7 @@ func (x *Firewall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firewall.ProtoReflect.Descriptor instead.
 func (*Firewall) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Firewall) GetState() string {
@@ -2479,7 +2553,7 @@ type ScreenLock struct {
 
 func (x *ScreenLock) Reset() {
 	*x = ScreenLock{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2491,7 +2565,7 @@ func (x *ScreenLock) String() string {
 func (*ScreenLock) ProtoMessage() {}
 
 func (x *ScreenLock) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2504,7 +2578,7 @@ func (x *ScreenLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenLock.ProtoReflect.Descriptor instead.
 func (*ScreenLock) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ScreenLock) GetState() string {
@@ -2532,7 +2606,7 @@ type Antivirus struct {
 
 func (x *Antivirus) Reset() {
 	*x = Antivirus{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2618,7 @@ func (x *Antivirus) String() string {
 func (*Antivirus) ProtoMessage() {}
 
 func (x *Antivirus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2631,7 @@ func (x *Antivirus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Antivirus.ProtoReflect.Descriptor instead.
 func (*Antivirus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Antivirus) GetName() string {
@@ -2593,7 +2667,7 @@ type IntegrityProtection struct {
 
 func (x *IntegrityProtection) Reset() {
 	*x = IntegrityProtection{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2605,7 +2679,7 @@ func (x *IntegrityProtection) String() string {
 func (*IntegrityProtection) ProtoMessage() {}
 
 func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2618,7 +2692,7 @@ func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityProtection.ProtoReflect.Descriptor instead.
 func (*IntegrityProtection) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *IntegrityProtection) GetName() string {
@@ -2653,7 +2727,7 @@ type Mdm struct {
 
 func (x *Mdm) Reset() {
 	*x = Mdm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2739,7 @@ func (x *Mdm) String() string {
 func (*Mdm) ProtoMessage() {}
 
 func (x *Mdm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2752,7 @@ func (x *Mdm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mdm.ProtoReflect.Descriptor instead.
 func (*Mdm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Mdm) GetEnrolled() bool {
@@ -2766,7 +2840,7 @@ type Edr struct {
 
 func (x *Edr) Reset() {
 	*x = Edr{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +2852,7 @@ func (x *Edr) String() string {
 func (*Edr) ProtoMessage() {}
 
 func (x *Edr) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +2865,7 @@ func (x *Edr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edr.ProtoReflect.Descriptor instead.
 func (*Edr) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Edr) GetPresent() bool {
@@ -2857,7 +2931,7 @@ type Network struct {
 
 func (x *Network) Reset() {
 	*x = Network{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +2943,7 @@ func (x *Network) String() string {
 func (*Network) ProtoMessage() {}
 
 func (x *Network) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +2956,7 @@ func (x *Network) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Network.ProtoReflect.Descriptor instead.
 func (*Network) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Network) GetHostname() string {
@@ -2943,7 +3017,7 @@ type Interface struct {
 
 func (x *Interface) Reset() {
 	*x = Interface{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3029,7 @@ func (x *Interface) String() string {
 func (*Interface) ProtoMessage() {}
 
 func (x *Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3042,7 @@ func (x *Interface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interface.ProtoReflect.Descriptor instead.
 func (*Interface) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Interface) GetName() string {
@@ -3019,7 +3093,7 @@ type Storage struct {
 
 func (x *Storage) Reset() {
 	*x = Storage{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +3105,7 @@ func (x *Storage) String() string {
 func (*Storage) ProtoMessage() {}
 
 func (x *Storage) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3118,7 @@ func (x *Storage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Storage.ProtoReflect.Descriptor instead.
 func (*Storage) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Storage) GetVolumes() []*Volume {
@@ -3089,7 +3163,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3101,7 +3175,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3114,7 +3188,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Volume) GetMount() string {
@@ -3175,7 +3249,7 @@ type Owner struct {
 
 func (x *Owner) Reset() {
 	*x = Owner{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3261,7 @@ func (x *Owner) String() string {
 func (*Owner) ProtoMessage() {}
 
 func (x *Owner) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3274,7 @@ func (x *Owner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Owner.ProtoReflect.Descriptor instead.
 func (*Owner) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Owner) GetEmail() string {
@@ -3271,7 +3345,7 @@ type PrimaryUser struct {
 
 func (x *PrimaryUser) Reset() {
 	*x = PrimaryUser{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3283,7 +3357,7 @@ func (x *PrimaryUser) String() string {
 func (*PrimaryUser) ProtoMessage() {}
 
 func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3296,7 +3370,7 @@ func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrimaryUser.ProtoReflect.Descriptor instead.
 func (*PrimaryUser) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PrimaryUser) GetName() string {
@@ -3335,7 +3409,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3421,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3434,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Location) GetSite() string {
@@ -3425,7 +3499,7 @@ type Money struct {
 
 func (x *Money) Reset() {
 	*x = Money{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3511,7 @@ func (x *Money) String() string {
 func (*Money) ProtoMessage() {}
 
 func (x *Money) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3524,7 @@ func (x *Money) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Money.ProtoReflect.Descriptor instead.
 func (*Money) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Money) GetAmount() string {
@@ -3488,7 +3562,7 @@ type Purchase struct {
 
 func (x *Purchase) Reset() {
 	*x = Purchase{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3500,7 +3574,7 @@ func (x *Purchase) String() string {
 func (*Purchase) ProtoMessage() {}
 
 func (x *Purchase) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3513,7 +3587,7 @@ func (x *Purchase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purchase.ProtoReflect.Descriptor instead.
 func (*Purchase) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Purchase) GetVendor() string {
@@ -3615,7 +3689,7 @@ type Warranty struct {
 
 func (x *Warranty) Reset() {
 	*x = Warranty{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +3701,7 @@ func (x *Warranty) String() string {
 func (*Warranty) ProtoMessage() {}
 
 func (x *Warranty) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +3714,7 @@ func (x *Warranty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warranty.ProtoReflect.Descriptor instead.
 func (*Warranty) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Warranty) GetProvider() string {
@@ -3692,7 +3766,7 @@ type Financial struct {
 
 func (x *Financial) Reset() {
 	*x = Financial{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3704,7 +3778,7 @@ func (x *Financial) String() string {
 func (*Financial) ProtoMessage() {}
 
 func (x *Financial) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3717,7 +3791,7 @@ func (x *Financial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Financial.ProtoReflect.Descriptor instead.
 func (*Financial) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Financial) GetMethod() string {
@@ -3776,7 +3850,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3788,7 +3862,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3801,7 +3875,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Software) GetKind() string {
@@ -3952,7 +4026,7 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\x0fBySeverityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\a\n" +
-	"\x05_open\"\xb5\a\n" +
+	"\x05_open\"\xf0\a\n" +
 	"\x06Device\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
@@ -3975,10 +4049,16 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"warranties\x124\n" +
 	"\tfinancial\x18\" \x01(\v2\x16.rollcall.v1.FinancialR\tfinancial\x121\n" +
 	"\bsoftware\x18( \x03(\v2\x15.rollcall.v1.SoftwareR\bsoftware\x121\n" +
-	"\bwarranty\x18) \x01(\v2\x15.rollcall.v1.WarrantyR\bwarranty\x1a9\n" +
+	"\bwarranty\x18) \x01(\v2\x15.rollcall.v1.WarrantyR\bwarranty\x129\n" +
+	"\videntifiers\x18* \x03(\v2\x17.rollcall.v1.IdentifierR\videntifiers\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf1\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
+	"\n" +
+	"Identifier\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x14\n" +
+	"\x05scope\x18\x03 \x01(\tR\x05scope\"\xf1\x06\n" +
 	"\bHardware\x12\"\n" +
 	"\fmanufacturer\x18\x01 \x01(\tR\fmanufacturer\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x19\n" +
@@ -4340,7 +4420,7 @@ func file_rollcall_v1_asset_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_asset_proto_rawDescData
 }
 
-var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_rollcall_v1_asset_proto_goTypes = []any{
 	(*Asset)(nil),                 // 0: rollcall.v1.Asset
 	(*AssetSource)(nil),           // 1: rollcall.v1.AssetSource
@@ -4349,140 +4429,142 @@ var file_rollcall_v1_asset_proto_goTypes = []any{
 	(*ConflictValue)(nil),         // 4: rollcall.v1.ConflictValue
 	(*FindingCounts)(nil),         // 5: rollcall.v1.FindingCounts
 	(*Device)(nil),                // 6: rollcall.v1.Device
-	(*Hardware)(nil),              // 7: rollcall.v1.Hardware
-	(*Cloud)(nil),                 // 8: rollcall.v1.Cloud
-	(*Firmware)(nil),              // 9: rollcall.v1.Firmware
-	(*Cpu)(nil),                   // 10: rollcall.v1.Cpu
-	(*MemoryModule)(nil),          // 11: rollcall.v1.MemoryModule
-	(*Disk)(nil),                  // 12: rollcall.v1.Disk
-	(*Gpu)(nil),                   // 13: rollcall.v1.Gpu
-	(*Display)(nil),               // 14: rollcall.v1.Display
-	(*Battery)(nil),               // 15: rollcall.v1.Battery
-	(*Tpm)(nil),                   // 16: rollcall.v1.Tpm
-	(*UsbDevice)(nil),             // 17: rollcall.v1.UsbDevice
-	(*Printer)(nil),               // 18: rollcall.v1.Printer
-	(*Os)(nil),                    // 19: rollcall.v1.Os
-	(*Patch)(nil),                 // 20: rollcall.v1.Patch
-	(*PendingUpdate)(nil),         // 21: rollcall.v1.PendingUpdate
-	(*InstalledUpdate)(nil),       // 22: rollcall.v1.InstalledUpdate
-	(*Security)(nil),              // 23: rollcall.v1.Security
-	(*DiskEncryption)(nil),        // 24: rollcall.v1.DiskEncryption
-	(*Firewall)(nil),              // 25: rollcall.v1.Firewall
-	(*ScreenLock)(nil),            // 26: rollcall.v1.ScreenLock
-	(*Antivirus)(nil),             // 27: rollcall.v1.Antivirus
-	(*IntegrityProtection)(nil),   // 28: rollcall.v1.IntegrityProtection
-	(*Mdm)(nil),                   // 29: rollcall.v1.Mdm
-	(*Edr)(nil),                   // 30: rollcall.v1.Edr
-	(*Network)(nil),               // 31: rollcall.v1.Network
-	(*Interface)(nil),             // 32: rollcall.v1.Interface
-	(*Storage)(nil),               // 33: rollcall.v1.Storage
-	(*Volume)(nil),                // 34: rollcall.v1.Volume
-	(*Owner)(nil),                 // 35: rollcall.v1.Owner
-	(*PrimaryUser)(nil),           // 36: rollcall.v1.PrimaryUser
-	(*Location)(nil),              // 37: rollcall.v1.Location
-	(*Money)(nil),                 // 38: rollcall.v1.Money
-	(*Purchase)(nil),              // 39: rollcall.v1.Purchase
-	(*Warranty)(nil),              // 40: rollcall.v1.Warranty
-	(*Financial)(nil),             // 41: rollcall.v1.Financial
-	(*Software)(nil),              // 42: rollcall.v1.Software
-	nil,                           // 43: rollcall.v1.Asset.LabelsEntry
-	nil,                           // 44: rollcall.v1.Asset.ProvenanceEntry
-	nil,                           // 45: rollcall.v1.FindingCounts.BySeverityEntry
-	nil,                           // 46: rollcall.v1.Device.LabelsEntry
-	nil,                           // 47: rollcall.v1.Patch.PendingCountEntry
-	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 49: google.protobuf.Value
+	(*Identifier)(nil),            // 7: rollcall.v1.Identifier
+	(*Hardware)(nil),              // 8: rollcall.v1.Hardware
+	(*Cloud)(nil),                 // 9: rollcall.v1.Cloud
+	(*Firmware)(nil),              // 10: rollcall.v1.Firmware
+	(*Cpu)(nil),                   // 11: rollcall.v1.Cpu
+	(*MemoryModule)(nil),          // 12: rollcall.v1.MemoryModule
+	(*Disk)(nil),                  // 13: rollcall.v1.Disk
+	(*Gpu)(nil),                   // 14: rollcall.v1.Gpu
+	(*Display)(nil),               // 15: rollcall.v1.Display
+	(*Battery)(nil),               // 16: rollcall.v1.Battery
+	(*Tpm)(nil),                   // 17: rollcall.v1.Tpm
+	(*UsbDevice)(nil),             // 18: rollcall.v1.UsbDevice
+	(*Printer)(nil),               // 19: rollcall.v1.Printer
+	(*Os)(nil),                    // 20: rollcall.v1.Os
+	(*Patch)(nil),                 // 21: rollcall.v1.Patch
+	(*PendingUpdate)(nil),         // 22: rollcall.v1.PendingUpdate
+	(*InstalledUpdate)(nil),       // 23: rollcall.v1.InstalledUpdate
+	(*Security)(nil),              // 24: rollcall.v1.Security
+	(*DiskEncryption)(nil),        // 25: rollcall.v1.DiskEncryption
+	(*Firewall)(nil),              // 26: rollcall.v1.Firewall
+	(*ScreenLock)(nil),            // 27: rollcall.v1.ScreenLock
+	(*Antivirus)(nil),             // 28: rollcall.v1.Antivirus
+	(*IntegrityProtection)(nil),   // 29: rollcall.v1.IntegrityProtection
+	(*Mdm)(nil),                   // 30: rollcall.v1.Mdm
+	(*Edr)(nil),                   // 31: rollcall.v1.Edr
+	(*Network)(nil),               // 32: rollcall.v1.Network
+	(*Interface)(nil),             // 33: rollcall.v1.Interface
+	(*Storage)(nil),               // 34: rollcall.v1.Storage
+	(*Volume)(nil),                // 35: rollcall.v1.Volume
+	(*Owner)(nil),                 // 36: rollcall.v1.Owner
+	(*PrimaryUser)(nil),           // 37: rollcall.v1.PrimaryUser
+	(*Location)(nil),              // 38: rollcall.v1.Location
+	(*Money)(nil),                 // 39: rollcall.v1.Money
+	(*Purchase)(nil),              // 40: rollcall.v1.Purchase
+	(*Warranty)(nil),              // 41: rollcall.v1.Warranty
+	(*Financial)(nil),             // 42: rollcall.v1.Financial
+	(*Software)(nil),              // 43: rollcall.v1.Software
+	nil,                           // 44: rollcall.v1.Asset.LabelsEntry
+	nil,                           // 45: rollcall.v1.Asset.ProvenanceEntry
+	nil,                           // 46: rollcall.v1.FindingCounts.BySeverityEntry
+	nil,                           // 47: rollcall.v1.Device.LabelsEntry
+	nil,                           // 48: rollcall.v1.Patch.PendingCountEntry
+	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 50: google.protobuf.Value
 }
 var file_rollcall_v1_asset_proto_depIdxs = []int32{
-	48, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
-	48, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
-	48, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
-	43, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
+	49, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
+	49, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
+	49, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
+	44, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
 	1,  // 4: rollcall.v1.Asset.sources:type_name -> rollcall.v1.AssetSource
-	44, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
+	45, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
 	3,  // 6: rollcall.v1.Asset.conflicts:type_name -> rollcall.v1.Conflict
-	7,  // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
-	19, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
-	20, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
-	23, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
-	29, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
-	30, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
-	31, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
-	33, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
-	35, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
-	36, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
-	37, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
-	39, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
-	40, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
-	40, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
-	41, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
+	8,  // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
+	20, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
+	21, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
+	24, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
+	30, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
+	31, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
+	32, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
+	34, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
+	36, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
+	37, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
+	38, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
+	40, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
+	41, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
+	41, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
+	42, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
 	5,  // 22: rollcall.v1.Asset.findings:type_name -> rollcall.v1.FindingCounts
-	48, // 23: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
-	48, // 24: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
-	48, // 25: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
+	49, // 23: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
+	49, // 24: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
+	49, // 25: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
 	4,  // 26: rollcall.v1.Conflict.values:type_name -> rollcall.v1.ConflictValue
-	49, // 27: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
-	48, // 28: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
-	45, // 29: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
-	46, // 30: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
-	7,  // 31: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
-	19, // 32: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
-	20, // 33: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
-	23, // 34: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
-	29, // 35: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
-	30, // 36: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
-	31, // 37: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
-	33, // 38: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
-	35, // 39: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
-	36, // 40: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
-	37, // 41: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
-	39, // 42: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
-	40, // 43: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
-	41, // 44: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
-	42, // 45: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
-	40, // 46: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
-	8,  // 47: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
-	9,  // 48: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
-	10, // 49: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
-	11, // 50: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
-	12, // 51: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
-	13, // 52: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
-	14, // 53: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
-	15, // 54: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
-	16, // 55: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
-	17, // 56: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
-	18, // 57: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
-	48, // 58: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
-	48, // 59: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
-	48, // 60: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
-	48, // 61: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
-	21, // 62: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
-	47, // 63: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
-	22, // 64: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
-	48, // 65: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
-	48, // 66: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
-	24, // 67: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
-	25, // 68: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
-	26, // 69: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
-	27, // 70: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
-	28, // 71: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
-	48, // 72: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
-	48, // 73: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
-	48, // 74: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
-	32, // 75: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
-	34, // 76: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
-	48, // 77: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
-	38, // 78: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
-	38, // 79: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
-	38, // 80: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
-	48, // 81: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
-	48, // 82: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
-	2,  // 83: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	50, // 27: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
+	49, // 28: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
+	46, // 29: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
+	47, // 30: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
+	8,  // 31: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
+	20, // 32: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
+	21, // 33: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
+	24, // 34: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
+	30, // 35: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
+	31, // 36: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
+	32, // 37: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
+	34, // 38: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
+	36, // 39: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
+	37, // 40: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
+	38, // 41: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
+	40, // 42: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
+	41, // 43: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
+	42, // 44: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
+	43, // 45: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
+	41, // 46: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
+	7,  // 47: rollcall.v1.Device.identifiers:type_name -> rollcall.v1.Identifier
+	9,  // 48: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
+	10, // 49: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
+	11, // 50: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
+	12, // 51: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
+	13, // 52: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
+	14, // 53: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
+	15, // 54: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
+	16, // 55: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
+	17, // 56: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
+	18, // 57: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
+	19, // 58: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
+	49, // 59: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
+	49, // 60: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
+	49, // 61: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
+	49, // 62: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
+	22, // 63: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
+	48, // 64: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
+	23, // 65: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
+	49, // 66: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
+	49, // 67: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
+	25, // 68: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
+	26, // 69: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
+	27, // 70: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
+	28, // 71: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
+	29, // 72: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
+	49, // 73: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
+	49, // 74: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
+	49, // 75: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
+	33, // 76: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
+	35, // 77: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
+	49, // 78: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
+	39, // 79: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
+	39, // 80: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
+	39, // 81: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
+	49, // 82: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
+	49, // 83: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
+	2,  // 84: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	85, // [85:85] is the sub-list for method output_type
+	85, // [85:85] is the sub-list for method input_type
+	85, // [85:85] is the sub-list for extension type_name
+	85, // [85:85] is the sub-list for extension extendee
+	0,  // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_asset_proto_init() }
@@ -4492,35 +4574,35 @@ func file_rollcall_v1_asset_proto_init() {
 	}
 	file_rollcall_v1_asset_proto_msgTypes[0].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[5].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[7].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[10].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[8].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[11].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[12].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[13].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[14].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[15].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[16].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[19].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[17].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[20].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[23].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[26].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[21].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[24].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[27].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[29].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[28].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[30].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[32].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[31].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[33].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[34].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[35].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[39].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[41].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[36].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[40].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[42].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[43].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_asset_proto_rawDesc), len(file_rollcall_v1_asset_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -152,70 +152,6 @@ type Observation_Device struct {
 
 func (*Observation_Device) isObservation_Subject() {}
 
-// Identifier names a thing in one namespace.
-type Identifier struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// serial, uuid, asset_tag, mac, imei, cloud_instance, email, upn, ...
-	Kind  string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Narrows the namespace where values repeat: the manufacturer of a serial,
-	// the provider of a cloud instance.
-	Scope         string `protobuf:"bytes,3,opt,name=scope,proto3" json:"scope,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Identifier) Reset() {
-	*x = Identifier{}
-	mi := &file_rollcall_v1_observation_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Identifier) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Identifier) ProtoMessage() {}
-
-func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_observation_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
-func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_observation_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Identifier) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *Identifier) GetValue() string {
-	if x != nil {
-		return x.Value
-	}
-	return ""
-}
-
-func (x *Identifier) GetScope() string {
-	if x != nil {
-		return x.Scope
-	}
-	return ""
-}
-
 // Problem is a fact that could not be learnt, and why.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -231,7 +167,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_rollcall_v1_observation_proto_msgTypes[2]
+	mi := &file_rollcall_v1_observation_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -243,7 +179,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_observation_proto_msgTypes[2]
+	mi := &file_rollcall_v1_observation_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -256,7 +192,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_observation_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_observation_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Problem) GetSection() string {
@@ -306,7 +242,7 @@ type SectionStatus struct {
 
 func (x *SectionStatus) Reset() {
 	*x = SectionStatus{}
-	mi := &file_rollcall_v1_observation_proto_msgTypes[3]
+	mi := &file_rollcall_v1_observation_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +254,7 @@ func (x *SectionStatus) String() string {
 func (*SectionStatus) ProtoMessage() {}
 
 func (x *SectionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_observation_proto_msgTypes[3]
+	mi := &file_rollcall_v1_observation_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +267,7 @@ func (x *SectionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SectionStatus.ProtoReflect.Descriptor instead.
 func (*SectionStatus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_observation_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_observation_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SectionStatus) GetName() string {
@@ -378,12 +314,7 @@ const file_rollcall_v1_observation_proto_rawDesc = "" +
 	"\bsections\x18\a \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x12-\n" +
 	"\x06device\x18\n" +
 	" \x01(\v2\x13.rollcall.v1.DeviceH\x00R\x06deviceB\t\n" +
-	"\asubject\"L\n" +
-	"\n" +
-	"Identifier\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12\x14\n" +
-	"\x05scope\x18\x03 \x01(\tR\x05scope\"|\n" +
+	"\asubject\"|\n" +
 	"\aProblem\x12\x18\n" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
 	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x14\n" +
@@ -408,24 +339,24 @@ func file_rollcall_v1_observation_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_observation_proto_rawDescData
 }
 
-var file_rollcall_v1_observation_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_rollcall_v1_observation_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_rollcall_v1_observation_proto_goTypes = []any{
 	(*Observation)(nil),           // 0: rollcall.v1.Observation
-	(*Identifier)(nil),            // 1: rollcall.v1.Identifier
-	(*Problem)(nil),               // 2: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 3: rollcall.v1.SectionStatus
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*Problem)(nil),               // 1: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 2: rollcall.v1.SectionStatus
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*Identifier)(nil),            // 4: rollcall.v1.Identifier
 	(*Device)(nil),                // 5: rollcall.v1.Device
 	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
 }
 var file_rollcall_v1_observation_proto_depIdxs = []int32{
-	4, // 0: rollcall.v1.Observation.observed_at:type_name -> google.protobuf.Timestamp
-	1, // 1: rollcall.v1.Observation.identifiers:type_name -> rollcall.v1.Identifier
-	2, // 2: rollcall.v1.Observation.problems:type_name -> rollcall.v1.Problem
-	3, // 3: rollcall.v1.Observation.sections:type_name -> rollcall.v1.SectionStatus
+	3, // 0: rollcall.v1.Observation.observed_at:type_name -> google.protobuf.Timestamp
+	4, // 1: rollcall.v1.Observation.identifiers:type_name -> rollcall.v1.Identifier
+	1, // 2: rollcall.v1.Observation.problems:type_name -> rollcall.v1.Problem
+	2, // 3: rollcall.v1.Observation.sections:type_name -> rollcall.v1.SectionStatus
 	5, // 4: rollcall.v1.Observation.device:type_name -> rollcall.v1.Device
 	6, // 5: rollcall.v1.Problem.took:type_name -> google.protobuf.Duration
-	4, // 6: rollcall.v1.SectionStatus.complete_at:type_name -> google.protobuf.Timestamp
+	3, // 6: rollcall.v1.SectionStatus.complete_at:type_name -> google.protobuf.Timestamp
 	7, // [7:7] is the sub-list for method output_type
 	7, // [7:7] is the sub-list for method input_type
 	7, // [7:7] is the sub-list for extension type_name
@@ -448,7 +379,7 @@ func file_rollcall_v1_observation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_observation_proto_rawDesc), len(file_rollcall_v1_observation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
