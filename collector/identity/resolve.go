@@ -130,22 +130,47 @@ func (r *resolver) collision(holders []int) string {
 }
 
 // markTorn finds the claims that have the serial number of one machine and the
-// UUID of another: others with that serial have another UUID, and others with
-// that UUID another serial.
+// UUID of another, and takes the serial number from them: a typing error, a
+// tool that read the wrong table, a board that was moved. Left are the
+// identifiers that have more behind them.
 func (r *resolver) markTorn() {
 	r.torn = make(map[int]bool)
 	for i := range r.claims {
-		c := &r.claims[i]
-		r.torn[i] = r.contradicted(c, Serial, UUID) && r.contradicted(c, UUID, Serial)
+		if k, ok := r.foreignSerial(i); ok {
+			r.torn[i] = true
+			r.refuse(k, []int{i}, "another machine's serial number: nothing else of the record is of the machines that have it")
+		}
+	}
+	for i := range r.torn {
+		r.claims[i].Keys = slices.DeleteFunc(r.claims[i].Keys, func(k Key) bool { return k.Kind == Serial })
 	}
 }
 
-// contradicted tells whether another claim with c's identifier of one kind has
-// a different one of another kind.
-func (r *resolver) contradicted(c *Claim, shared, other string) bool {
-	return slices.ContainsFunc(of(c.Keys, shared), func(k Key) bool {
-		return slices.ContainsFunc(r.holders[k], func(j int) bool { return differ(c.Keys, r.claims[j].Keys, other) })
+// foreignSerial returns the serial number of a claim where everything else
+// speaks against it: those with the claim's UUID have another one, or those
+// with the serial number have another UUID, host name and parts.
+func (r *resolver) foreignSerial(i int) (Key, bool) {
+	c := &r.claims[i]
+	serials, uuids := of(c.Keys, Serial), of(c.Keys, UUID)
+	if len(serials) == 0 || len(uuids) == 0 {
+		return Key{}, false
+	}
+	against := slices.ContainsFunc(uuids, func(k Key) bool {
+		return slices.ContainsFunc(r.holders[k], func(j int) bool { return differ(c.Keys, r.claims[j].Keys, Serial) })
 	})
+	for _, k := range serials {
+		for _, j := range r.holders[k] {
+			d := &r.claims[j]
+			switch {
+			case j == i:
+			case agree(c.Weak, d.Weak, MAC, Disk, Board, Hostname), agree(c.Keys, d.Keys, UUID):
+				return Key{}, false
+			case differ(c.Keys, d.Keys, UUID) && (differ(c.Weak, d.Weak, Hostname) || differ(c.Weak, d.Weak, MAC)):
+				against = true
+			}
+		}
+	}
+	return serials[0], against
 }
 
 // keys returns those that more than one claim carries, firmest first.
@@ -167,8 +192,8 @@ func (r *resolver) judge(k Key) {
 	if len(holders) < 2 {
 		return
 	}
-	if whole := slices.DeleteFunc(slices.Clone(holders), func(i int) bool { return r.torn[i] }); len(whole) < len(holders) {
-		r.refuse(k, holders, "one of them has the serial number of one machine and the UUID of another")
+	if whole := slices.DeleteFunc(slices.Clone(holders), func(i int) bool { return r.torn[i] && k.Kind == UUID }); len(whole) < len(holders) {
+		r.refuse(k, holders, "one of them also has another machine's serial number")
 		holders = whole
 	}
 	if reason := r.conflict(holders); reason != "" {
@@ -192,9 +217,7 @@ func (r *resolver) rescue(k Key) {
 	parts := make(map[Key][]int)
 	for _, i := range r.allowed(r.holders[k]) {
 		for _, w := range r.claims[i].Weak {
-			// That a maker gave out a serial of this shape once is known; that two
-			// machines with one placeholder are of one maker says nothing.
-			if w.Kind != Maker || (factoryShape(w.Value, k) && slices.Contains(r.claims[i].Keys, k)) {
+			if r.corroborates(i, w, k) {
 				parts[w] = append(parts[w], i)
 			}
 		}
@@ -213,6 +236,20 @@ func (r *resolver) rescue(k Key) {
 			r.tie(Tie{Key: k, With: w}, parts[w])
 		}
 	}
+}
+
+// corroborates tells whether a weak identifier of a claim counts beside a
+// refused one. That a maker gave out a serial of this shape once is known; that
+// two machines with one placeholder are of one maker says nothing. And of a
+// claim that may be of a board that was moved, only what does not move with it.
+func (r *resolver) corroborates(i int, w, k Key) bool {
+	switch {
+	case w.Kind == Maker:
+		return factoryShape(w.Value, k) && slices.Contains(r.claims[i].Keys, k)
+	case r.torn[i]:
+		return w.Kind == Hostname || w.Kind == Disk
+	}
+	return true
 }
 
 // weakRank orders the weak kinds by how firmly they hold to the chassis.
