@@ -5,7 +5,6 @@ package codesign
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -113,39 +112,29 @@ func SignerOf(tail []byte) (Signer, error) {
 }
 
 // messageCertificates returns the certificates in a CMS message of signed data
-// (RFC 5652, 5.1), one after the other in DER.
-func messageCertificates(der []byte) ([]byte, error) {
-	var info struct {
-		Type    asn1.ObjectIdentifier
-		Content asn1.RawValue `asn1:"explicit,tag:0"`
+// (RFC 5652, 5.1), one after the other: ContentInfo holds SignedData behind a
+// tag 0, and that the certificates behind another.
+func messageCertificates(message []byte) ([]byte, error) {
+	const sequence, tagged = 0x30, 0xa0
+	for _, tag := range []byte{sequence, tagged, sequence, tagged} {
+		e, err := find(message, tag)
+		if err != nil {
+			return nil, fmt.Errorf("read the message: %w", err)
+		}
+		message = e.body
 	}
-	if _, err := asn1.Unmarshal(der, &info); err != nil {
-		return nil, fmt.Errorf("read the message: %w", err)
-	}
-	var signed struct {
-		Version      int
-		Digests      asn1.RawValue
-		Content      asn1.RawValue
-		Certificates asn1.RawValue `asn1:"optional,tag:0"`
-		Rest         asn1.RawValue `asn1:"optional"`
-		Signers      asn1.RawValue `asn1:"optional"`
-	}
-	if _, err := asn1.Unmarshal(info.Content.Bytes, &signed); err != nil {
-		return nil, fmt.Errorf("read the signed data: %w", err)
-	}
-	return signed.Certificates.Bytes, nil
+	return message, nil
 }
 
 // leaf returns the one of several certificates that is no authority's.
 func leaf(der []byte) (Signer, error) {
 	for range maxCertificates {
-		var raw asn1.RawValue
-		rest, err := asn1.Unmarshal(der, &raw)
+		e, rest, err := next(der, 0)
 		if err != nil {
 			break
 		}
 		der = rest
-		c, err := x509.ParseCertificate(raw.FullBytes)
+		c, err := x509.ParseCertificate(e.full)
 		if err != nil || c.IsCA {
 			continue
 		}

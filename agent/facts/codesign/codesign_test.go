@@ -1,6 +1,7 @@
 package codesign
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -47,8 +48,26 @@ func signature(t testing.TB, certificates ...[]byte) []byte {
 	content := sequence(asn1.TagSequence, marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}))
 	signed := sequence(asn1.TagSequence, marshal(1), sequence(asn1.TagSet), content, tagged(0, slices.Concat(certificates...)), sequence(asn1.TagSet))
 	message := sequence(asn1.TagSequence, marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}), tagged(0, signed))
+	return embed(message)
+}
+
+// embed puts a message into its wrapper, with the room that is left behind it.
+func embed(message []byte) []byte {
 	out := binary.BigEndian.AppendUint32(slices.Clone(magicMessage), uint32(8+len(message)))
 	return slices.Concat([]byte("code"), out, message, make([]byte, 64))
+}
+
+// openSignature returns a signature in the form that Apple's codesign writes,
+// with lengths left open.
+func openSignature(t testing.TB, certificates ...[]byte) []byte {
+	t.Helper()
+	oid := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
+	data := []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01}
+	return embed(slices.Concat(
+		[]byte{0x30, 0x80}, oid, []byte{0xa0, 0x80}, []byte{0x30, 0x80, 0x02, 0x01, 0x01, 0x31, 0x00},
+		[]byte{0x30, 0x80}, data, []byte{0, 0}, []byte{0xa0, 0x80}, slices.Concat(certificates...), []byte{0, 0}, []byte{0x31, 0x00},
+		make([]byte, 6),
+	))
 }
 
 func TestSignerOf(t *testing.T) {
@@ -60,6 +79,7 @@ func TestSignerOf(t *testing.T) {
 	want := Signer{Name: "Developer ID Application: Example Ltd (A1B2C3D4E5)", Organization: "Example Ltd", Team: "A1B2C3D4E5"}
 	for name, tail := range map[string][]byte{
 		"authority first": signature(t, authority, developer), "leaf first": signature(t, developer, authority),
+		"open lengths":               openSignature(t, authority, developer),
 		"of two signatures the last": slices.Concat(signature(t, bare), signature(t, developer)),
 	} {
 		if got, err := SignerOf(tail); err != nil || got != want {
@@ -70,7 +90,7 @@ func TestSignerOf(t *testing.T) {
 		t.Errorf("without an organization: %+v, %v", got, err)
 	}
 	for name, tail := range map[string][]byte{
-		"nothing": nil, "no signature": make([]byte, 100), "ad hoc": append(slices.Clone(magicMessage), 0, 0, 0, 8), "no leaf": signature(t, authority), "no certificates": signature(t),
+		"nothing": nil, "no signature": make([]byte, 100), "ad hoc": append(slices.Clone(magicMessage), 0, 0, 0, 8), "no leaf": signature(t, authority), "no certificates": signature(t), "no certificates, open": openSignature(t),
 	} {
 		if _, err := SignerOf(tail); !errors.Is(err, ErrUnsigned) {
 			t.Errorf("%s: %v", name, err)
@@ -78,7 +98,8 @@ func TestSignerOf(t *testing.T) {
 	}
 	for name, tail := range map[string][]byte{
 		"too long": append(slices.Clone(magicMessage), 1, 0, 0, 0), "too short": append(slices.Clone(magicMessage), 0, 0, 0, 1),
-		"no message": append(slices.Clone(magicMessage), 0, 0, 0, 10, 1, 2),
+		"no message": append(slices.Clone(magicMessage), 0, 0, 0, 10, 1, 2), "without an end": embed([]byte{0x30, 0x80, 0x06, 0x01, 0x01}),
+		"too deep": embed(bytes.Repeat([]byte{0x30, 0x80}, 1000)), "long length": embed([]byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff}),
 	} {
 		if _, err := SignerOf(tail); err == nil || errors.Is(err, ErrUnsigned) {
 			t.Errorf("%s: %v", name, err)
@@ -117,6 +138,7 @@ func TestArchitectures(t *testing.T) {
 
 // No bytes make it panic, and an error comes alone.
 func FuzzSignerOf(f *testing.F) {
+	f.Add(openSignature(f, certificate(f, pkix.Name{CommonName: "a"}, false)))
 	f.Add(signature(f, certificate(f, pkix.Name{CommonName: "a"}, false)))
 	f.Fuzz(func(t *testing.T, tail []byte) {
 		if got, err := SignerOf(tail); err != nil && got != (Signer{}) {
