@@ -73,6 +73,9 @@ func (m *Manifest) check() error {
 	if m.Absent.Share < 0 || m.Absent.Share > 1 {
 		c.errorf("absent.share", "want a part between 0 and 1")
 	}
+	if m.Absent.After < 1 || m.Absent.After > 2 {
+		c.errorf("absent.after", "want 1 or 2")
+	}
 	if m.Limit.PerSecond < 0 || m.Limit.PerSecond > 1000 {
 		c.errorf("limit.per_second", "want more than 0 and at most 1000")
 	}

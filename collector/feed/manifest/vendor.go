@@ -126,6 +126,8 @@ type Table struct {
 	Encoding  string              `yaml:"encoding" doc:"Guessed unless set." enum:"utf-8,utf-16le,utf-16be,windows-1252"`
 	Skip      int                 `yaml:"skip_rows" doc:"Rows before the one with the headings."`
 	Columns   map[string][]string `yaml:"columns" doc:"Our name of a column, and headings that it may have in the file."`
-	Days      []string            `yaml:"days" doc:"Orders of day, month and year to read days by: ymd, dmy, mdy. Guessed from the column unless set."`
-	Decimal   string              `yaml:"decimal" doc:"Decimal mark: guessed unless set." enum:".,comma"`
+	Dates     []string            `yaml:"dates" doc:"Columns with days: the order of day, month and year is learnt from the whole column."`
+	DayOrder  string              `yaml:"day_order" doc:"Order where a column leaves it open." enum:"ymd,dmy,mdy"`
+	Numbers   []string            `yaml:"numbers" doc:"Columns with amounts: the decimal mark is learnt from the whole column."`
+	Decimal   string              `yaml:"decimal" doc:"Decimal mark where a column leaves it open." enum:"point,comma"`
 }

@@ -106,3 +106,10 @@ func day(t time.Time) (string, bool, error) {
 	}
 	return strings.Clone(t.Format(time.DateOnly)), true, nil
 }
+
+// Time reads a time as fields do that name no layout, in UTC where it has no
+// zone.
+func Time(v any) (time.Time, bool) {
+	t, ok, err := parseTime(v, &spec{zone: time.UTC})
+	return t, ok && err == nil
+}

@@ -155,6 +155,8 @@ func (s segment) step(v any) (any, bool) {
 func (p Path) List(v any) (records []any, found bool) {
 	for e := range p.walk(v) {
 		switch e := e.(type) {
+		case nil:
+			found = true // some systems write null for an empty list
 		case []any:
 			records, found = append(records, e...), true
 		case map[string]any:

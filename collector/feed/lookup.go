@@ -1,0 +1,125 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
+)
+
+// lookup asks a system about the devices that others know, those that it was
+// asked about too long ago. Its key must be the serial number in capitals.
+func (p *pass) lookup(ctx context.Context, s *manifest.Stream) error {
+	if p.o.Fleet == nil {
+		return errors.New("this feed looks devices up, and there is nothing that lists them")
+	}
+	l := &lookup{pass: p, stream: s}
+	if err := l.budget(ctx); err != nil {
+		return err
+	}
+	for _, maker := range s.Lookup.Makers {
+		for serial, err := range p.o.Fleet.Serials(ctx, maker, p.source.Name) {
+			if err != nil {
+				return fmt.Errorf("list the devices to look up: %w", err)
+			}
+			if err := l.consider(ctx, strings.ToUpper(strings.TrimSpace(serial))); err != nil {
+				return err
+			}
+		}
+	}
+	return l.ask(ctx)
+}
+
+// lookup is one round of questions.
+type lookup struct {
+	pass    *pass
+	stream  *manifest.Stream
+	waiting []string
+	// left is how many requests today's allowance still has; used is its count.
+	left int
+}
+
+func (l *lookup) day() string { return l.pass.o.Now().UTC().Format(time.DateOnly) }
+
+// budget reads how many requests were made today.
+func (l *lookup) budget(ctx context.Context) error {
+	b, err := l.pass.keep.Get(ctx, "budget/"+l.stream.Name)
+	if err != nil {
+		return err
+	}
+	l.left = l.stream.Lookup.Daily
+	if day, used, ok := strings.Cut(string(b), " "); ok && day == l.day() {
+		n, err := strconv.Atoi(used)
+		if err != nil {
+			return fmt.Errorf("what was asked today cannot be read: %w", err)
+		}
+		l.left -= n
+	}
+	return nil
+}
+
+func (l *lookup) spend(ctx context.Context) error {
+	l.left--
+	return l.pass.keep.Put(ctx, "budget/"+l.stream.Name, fmt.Appendf(nil, "%s %d", l.day(), l.stream.Lookup.Daily-l.left))
+}
+
+func (l *lookup) cacheKey(serial string) string { return "lookup/" + l.stream.Name + "/" + serial }
+
+// consider has a serial number asked about if the last answer is too old.
+func (l *lookup) consider(ctx context.Context, serial string) error {
+	if serial == "" || len(serial) > 64 || strings.ContainsAny(serial, l.stream.Lookup.Join+" \t\r\n&?/\\") {
+		return nil
+	}
+	id := l.stream.Name + "/" + serial
+	if !l.pass.seen.has(id) {
+		l.pass.seen[hashID(id)] = struct{}{}
+		if err := l.pass.keep.add(ctx, &l.pass.at.Seen, []uint64{hashID(id)}); err != nil {
+			return err
+		}
+	}
+	b, err := l.pass.keep.Get(ctx, l.cacheKey(serial))
+	if err != nil {
+		return err
+	}
+	if t, err := time.Parse(time.RFC3339, string(b)); err == nil && l.pass.o.Now().Sub(t) < time.Duration(l.stream.Lookup.TTL) {
+		return nil
+	}
+	if l.waiting = append(l.waiting, serial); len(l.waiting) >= l.stream.Lookup.Size {
+		return l.ask(ctx)
+	}
+	return nil
+}
+
+// ask asks about the serial numbers that wait.
+func (l *lookup) ask(ctx context.Context) error {
+	p, asked := l.pass, l.waiting
+	l.waiting = nil
+	if len(asked) == 0 || l.left <= 0 {
+		return nil
+	}
+	if err := l.spend(ctx); err != nil {
+		return err
+	}
+	records, err := p.source.reader.Lookup(ctx, l.stream, asked)
+	if err != nil {
+		return err
+	}
+	p.board.change(func(s *Status) {
+		s.Pass.Pages++
+		s.Pass.Records += len(records)
+	})
+	if err := p.file(ctx, p.apply(l.stream, records)); err != nil {
+		return err
+	}
+	now := p.o.Now().UTC().Format(time.RFC3339)
+	for _, serial := range asked {
+		if err := p.keep.Put(ctx, l.cacheKey(serial), []byte(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
+)
+
+// Bounds of the wait after a pass that failed.
+const (
+	firstWait = time.Minute
+	longWait  = time.Hour
+	// deniedWait is the longest wait where credentials or answers are wrong: only
+	// somebody can change that, and asking on locks accounts.
+	deniedWait = 6 * time.Hour
+	// startSpread is over how long the passes spread that are due at the start.
+	startSpread = 30 * time.Second
+)
+
+// ErrUnknown is wrapped by errors about a feed that there is not.
+var ErrUnknown = errors.New("there is no feed of that name")
+
+// Runner runs feeds on their schedules, each at most once at a time.
+type Runner struct {
+	o       Options
+	metrics *metrics
+	feeds   map[string]*scheduled
+}
+
+// Wish is what somebody wants of a feed's next pass.
+type Wish struct {
+	// Full reads everything, not only what changed.
+	Full bool
+	// AcceptAbsences withdraws what is no longer listed at once, however much it
+	// is.
+	AcceptAbsences bool
+}
+
+// scheduled is one feed of a runner.
+type scheduled struct {
+	source *source
+	board  board
+
+	mu     sync.Mutex
+	paused bool
+	wish   *Wish
+	// wake ends the wait for the next pass.
+	wake context.CancelFunc
+}
+
+// New makes feeds ready; none runs yet. The error tells all that is wrong with
+// any of them.
+func New(o Options, configs []Config) (*Runner, error) {
+	r := &Runner{o: o, metrics: newMetrics(o.Metrics), feeds: make(map[string]*scheduled)}
+	var errs []error
+	for _, c := range configs {
+		if r.feeds[c.Name] != nil {
+			errs = append(errs, fmt.Errorf("feed %s stands there twice", c.Name))
+			continue
+		}
+		s, err := open(c, o, r.metrics.answered(c.Name))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f := &scheduled{source: s, paused: c.Paused}
+		f.board.status = Status{Name: c.Name, Title: c.Manifest.Title, Kind: c.Manifest.Kind, Paused: c.Paused}
+		r.feeds[c.Name] = f
+	}
+	return r, errors.Join(errs...)
+}
+
+// Run runs the feeds until ctx ends and every pass under way has stopped at the
+// end of its page.
+func (r *Runner) Run(ctx context.Context) error {
+	var g errgroup.Group
+	for _, f := range r.feeds {
+		g.Go(func() error { return r.runFeed(ctx, f) })
+	}
+	return g.Wait()
+}
+
+// runFeed runs one feed on its schedule.
+func (r *Runner) runFeed(ctx context.Context, f *scheduled) error {
+	keep := keeper{r.o.State, f.source.Name}
+	m, err := keep.load(ctx)
+	if err != nil {
+		return err
+	}
+	r.show(f, m)
+	if now := r.o.Now(); !m.Next.After(now) {
+		m.Next = now.Add(spread(startSpread))
+	}
+	for {
+		wish, err := r.await(ctx, f, m.Next)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		m.FullDue = m.FullDue || wish.Full || wish.AcceptAbsences
+		if err := r.pass(ctx, f, &m, wish.AcceptAbsences); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// Once runs a feed at once, outside any schedule, and returns how it fared. It
+// is not to be called while Run runs.
+func (r *Runner) Once(ctx context.Context, name string, w Wish) (Status, error) {
+	f := r.feeds[name]
+	if f == nil {
+		return Status{}, fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	m, err := keeper{r.o.State, name}.load(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	m.FullDue = m.FullDue || w.Full || w.AcceptAbsences
+	before := m.Failures
+	if err := r.pass(ctx, f, &m, w.AcceptAbsences); err != nil {
+		return f.board.read(), err
+	}
+	s := f.board.read()
+	if m.Failures > before {
+		return s, fmt.Errorf("feed %s: %w", name, m.failure)
+	}
+	return s, nil
+}
+
+// await waits until a feed is due or wanted.
+func (r *Runner) await(ctx context.Context, f *scheduled, due time.Time) (Wish, error) {
+	f.board.change(func(s *Status) { s.Next = due })
+	for {
+		waiting, wake := context.WithCancel(ctx)
+		f.mu.Lock()
+		wish, paused := f.wish, f.paused
+		f.wish, f.wake = nil, wake
+		f.mu.Unlock()
+		if wish != nil {
+			wake()
+			return *wish, nil
+		}
+		wait := due.Sub(r.o.Now())
+		if paused {
+			wait = 24 * time.Hour
+		}
+		err := r.o.Wait(waiting, wait)
+		woken := waiting.Err() != nil
+		wake()
+		switch {
+		case ctx.Err() != nil:
+			return Wish{}, ctx.Err()
+		case err != nil && !woken:
+			return Wish{}, fmt.Errorf("wait for feed %s: %w", f.source.Name, err)
+		case !woken && !paused && !due.After(r.o.Now()):
+			return Wish{}, nil
+		}
+	}
+}
+
+// pass runs a feed once and plans the next pass.
+func (r *Runner) pass(ctx context.Context, f *scheduled, m *memory, accept bool) error {
+	name, started := f.source.Name, r.o.Now()
+	f.board.change(func(s *Status) { s.Running = true })
+	p := &pass{o: r.o, source: f.source, keep: keeper{r.o.State, name}, board: &f.board, memory: m, accept: accept}
+	err := p.run(ctx)
+	now := r.o.Now()
+	if err == nil {
+		m.Next = now.Add(around(f.source.Every))
+		r.o.Logger.Info("feed is read", "feed", name, "full", f.board.read().Pass.Full, "records", f.board.read().Pass.Records,
+			"took", now.Sub(started).String())
+	} else if ctx.Err() == nil {
+		m.Failures++
+		m.Error, m.failure = err.Error(), err
+		m.Next = now.Add(afterFailure(err, m.Failures, f.source.Every))
+		r.o.Logger.Warn("feed could not be read", "feed", name, "error", err, "failures", m.Failures, "next", m.Next.Format(time.RFC3339))
+	}
+	f.board.change(func(s *Status) {
+		s.Running = false
+		if s.Pass.Ended.IsZero() {
+			s.Pass.Ended = now
+		}
+	})
+	r.show(f, *m)
+	r.metrics.passed(f.board.read(), err, now.Sub(started))
+	if ctx.Err() != nil {
+		// The last page that was taken is remembered already.
+		return ctx.Err()
+	}
+	return p.keep.save(ctx, *m)
+}
+
+// afterFailure says how long to wait: as long as the system asks for, and
+// otherwise longer each time.
+func afterFailure(err error, failures int, every time.Duration) time.Duration {
+	var fail *fetch.Failure
+	if errors.As(err, &fail) && fail.After > 0 {
+		return fail.After + spread(10*time.Second)
+	}
+	first, most := firstWait, longWait
+	if kind := fetch.KindOf(err); kind == fetch.Denied || kind == fetch.Broken {
+		first, most = max(firstWait, every), deniedWait
+	}
+	return around(min(first<<min(failures-1, 16), most))
+}
+
+// around varies a time by up to a tenth, so that feeds do not run together.
+func around(d time.Duration) time.Duration { return d - d/10 + spread(d/5) }
+
+func spread(most time.Duration) time.Duration {
+	return time.Duration(rand.Int64N(int64(most) + 1)) //nolint:gosec // spreads load, guards nothing
+}
+
+func (r *Runner) show(f *scheduled, m memory) {
+	f.board.change(func(s *Status) {
+		s.LastSuccess, s.Next, s.Failures, s.Error = m.LastSuccess, m.Next, m.Failures, m.Error
+	})
+	r.metrics.remembered(f.board.read())
+}
+
+// Start has a feed run now, or once more after the pass under way.
+func (r *Runner) Start(name string, w Wish) error {
+	return r.with(name, func(f *scheduled) { f.wish = &w })
+}
+
+// Pause stops a feed after the pass under way, or lets it go on.
+func (r *Runner) Pause(name string, paused bool) error {
+	return r.with(name, func(f *scheduled) {
+		f.paused = paused
+		f.board.change(func(s *Status) { s.Paused = paused })
+	})
+}
+
+func (r *Runner) with(name string, fn func(*scheduled)) error {
+	f := r.feeds[name]
+	if f == nil {
+		return fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn(f)
+	if f.wake != nil {
+		f.wake()
+	}
+	return nil
+}
+
+// Statuses returns how the feeds fare, by name.
+func (r *Runner) Statuses() []Status {
+	var all []Status
+	for _, f := range r.feeds {
+		all = append(all, f.board.read())
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
