@@ -16,6 +16,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	extRollcallv1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/grpclog"
@@ -37,9 +38,9 @@ var (
 
 var filter_AdminService_ListAssets_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAssetsRequest
+		protoReq extRollcallv1.ListAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -55,9 +56,9 @@ func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAssetsRequest
+		protoReq extRollcallv1.ListAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -72,9 +73,9 @@ func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runt
 
 var filter_AdminService_GetAsset_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetRequest
+		protoReq extRollcallv1.GetAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -99,9 +100,9 @@ func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetRequest
+		protoReq extRollcallv1.GetAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -125,9 +126,9 @@ func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtim
 
 var filter_AdminService_ListAssetSoftware_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAssetSoftwareRequest
+		protoReq extRollcallv1.ListAssetSoftwareRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -152,9 +153,9 @@ func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAssetSoftwareRequest
+		protoReq extRollcallv1.ListAssetSoftwareRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -176,9 +177,9 @@ func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
-func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetSourceStatesRequest
+		protoReq extRollcallv1.GetAssetSourceStatesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -197,9 +198,9 @@ func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetSourceStatesRequest
+		protoReq extRollcallv1.GetAssetSourceStatesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -215,9 +216,9 @@ func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, mars
 	return msg, metadata, err
 }
 
-func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ExplainAssetRequest
+		protoReq extRollcallv1.ExplainAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -236,9 +237,9 @@ func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ExplainAssetRequest
+		protoReq extRollcallv1.ExplainAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -256,9 +257,9 @@ func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler ru
 
 var filter_AdminService_GetAssetHistory_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetHistoryRequest
+		protoReq extRollcallv1.GetAssetHistoryRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -283,9 +284,9 @@ func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetAssetHistoryRequest
+		protoReq extRollcallv1.GetAssetHistoryRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -307,9 +308,9 @@ func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
-func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq AssertAssetRequest
+		protoReq extRollcallv1.AssertAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -331,9 +332,9 @@ func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq AssertAssetRequest
+		protoReq extRollcallv1.AssertAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -354,9 +355,9 @@ func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListStatements_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListStatementsRequest
+		protoReq extRollcallv1.ListStatementsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -372,9 +373,9 @@ func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListStatementsRequest
+		protoReq extRollcallv1.ListStatementsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -387,9 +388,9 @@ func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
-func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteStatementRequest
+		protoReq extRollcallv1.DeleteStatementRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -408,9 +409,9 @@ func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteStatementRequest
+		protoReq extRollcallv1.DeleteStatementRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -426,9 +427,9 @@ func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
-func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq PutSourceRequest
+		protoReq extRollcallv1.PutSourceRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -450,9 +451,9 @@ func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq PutSourceRequest
+		protoReq extRollcallv1.PutSourceRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -471,9 +472,9 @@ func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListSourcesRequest
+		protoReq extRollcallv1.ListSourcesRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -483,18 +484,18 @@ func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListSourcesRequest
+		protoReq extRollcallv1.ListSourcesRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.ListSources(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteObservationRequest
+		protoReq extRollcallv1.DeleteObservationRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -521,9 +522,9 @@ func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq DeleteObservationRequest
+		protoReq extRollcallv1.DeleteObservationRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -547,9 +548,9 @@ func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
-func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CreateTokenRequest
+		protoReq extRollcallv1.CreateTokenRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -562,9 +563,9 @@ func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq CreateTokenRequest
+		protoReq extRollcallv1.CreateTokenRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -576,9 +577,9 @@ func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListTokens_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListTokensRequest
+		protoReq extRollcallv1.ListTokensRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -594,9 +595,9 @@ func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListTokensRequest
+		protoReq extRollcallv1.ListTokensRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -609,9 +610,9 @@ func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeTokenRequest
+		protoReq extRollcallv1.RevokeTokenRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -630,9 +631,9 @@ func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeTokenRequest
+		protoReq extRollcallv1.RevokeTokenRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -650,9 +651,9 @@ func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListAgents_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAgentsRequest
+		protoReq extRollcallv1.ListAgentsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -668,9 +669,9 @@ func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq ListAgentsRequest
+		protoReq extRollcallv1.ListAgentsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -683,9 +684,9 @@ func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeAgentRequest
+		protoReq extRollcallv1.RevokeAgentRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -707,9 +708,9 @@ func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq RevokeAgentRequest
+		protoReq extRollcallv1.RevokeAgentRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -728,9 +729,9 @@ func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, client AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetServerInfoRequest
+		protoReq extRollcallv1.GetServerInfoRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -740,9 +741,9 @@ func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, server AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq GetServerInfoRequest
+		protoReq extRollcallv1.GetServerInfoRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.GetServerInfo(ctx, &protoReq)
@@ -754,7 +755,7 @@ func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler r
 // StreamingRPC :currently unsupported pending https://github.com/grpc/grpc-go/issues/906.
 // Note that using this registration option will cause many gRPC library features to stop working. Consider using RegisterAdminServiceHandlerFromEndpoint instead.
 // GRPC interceptors will not work for this type of registration. To use interceptors, you must use the "runtime.WithMiddlewares" option in the "runtime.NewServeMux" call.
-func RegisterAdminServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server AdminServiceServer) error {
+func RegisterAdminServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extRollcallv1.AdminServiceServer) error {
 	mux.Handle(http.MethodGet, pattern_AdminService_ListAssets_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1146,15 +1147,15 @@ func RegisterAdminServiceHandlerFromEndpoint(ctx context.Context, mux *runtime.S
 // RegisterAdminServiceHandler registers the http handlers for service AdminService to "mux".
 // The handlers forward requests to the grpc endpoint over "conn".
 func RegisterAdminServiceHandler(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	return RegisterAdminServiceHandlerClient(ctx, mux, NewAdminServiceClient(conn))
+	return RegisterAdminServiceHandlerClient(ctx, mux, extRollcallv1.NewAdminServiceClient(conn))
 }
 
 // RegisterAdminServiceHandlerClient registers the http handlers for service AdminService
-// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "AdminServiceClient".
-// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "AdminServiceClient"
+// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extRollcallv1.AdminServiceClient".
+// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extRollcallv1.AdminServiceClient"
 // doesn't go through the normal gRPC flow (creating a gRPC client etc.) then it will be up to the passed in
-// "AdminServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
-func RegisterAdminServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client AdminServiceClient) error {
+// "extRollcallv1.AdminServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
+func RegisterAdminServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extRollcallv1.AdminServiceClient) error {
 	mux.Handle(http.MethodGet, pattern_AdminService_ListAssets_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
