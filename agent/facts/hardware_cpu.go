@@ -56,16 +56,18 @@ type processors struct {
 func decodeCPUInfo(data []byte) processors {
 	var p processors
 	var socket, core string
-	sockets, cores := make(map[string]bool), make(map[[2]string]bool)
+	var stated int
+	// sockets has how many cores each states, some of which can be offline.
+	sockets, cores := make(map[string]int), make(map[[2]string]bool)
 	flush := func() {
 		// What stands before the first processor is of none.
 		if socket != "" && p.threads > 0 {
-			sockets[socket] = true
+			sockets[socket] = max(sockets[socket], stated)
 			if core != "" {
 				cores[[2]string{socket, core}] = true
 			}
 		}
-		socket, core = "", ""
+		socket, core, stated = "", "", 0
 	}
 	for line := range bytes.Lines(data) {
 		k, v, _ := bytes.Cut(line, []byte(":"))
@@ -73,10 +75,14 @@ func decodeCPUInfo(data []byte) processors {
 		case "processor":
 			flush()
 			p.threads++
-		case "model name", "cpu":
+		case "model name", "cpu", "Processor":
+			// Old kernels for ARM name it in a line of a capital letter.
 			if p.model == "" {
 				p.model = strings.Join(strings.Fields(plainText(v)), " ")
 			}
+		case "cpu model":
+			// MIPS and Alpha, where the line before can be the architecture.
+			p.model = strings.Join(strings.Fields(plainText(v)), " ")
 		case "cpu MHz":
 			if p.mhz == 0 {
 				// Without one it stays 0, which is what is left out.
@@ -88,10 +94,21 @@ func decodeCPUInfo(data []byte) processors {
 			socket = string(bytes.TrimSpace(v))
 		case "core id":
 			core = string(bytes.TrimSpace(v))
+		case "cpu cores":
+			if n, err := strconv.ParseUint(string(bytes.TrimSpace(v)), 10, 16); err == nil {
+				stated = int(n)
+			}
 		}
 	}
 	flush()
+	all := 0
+	for _, n := range sockets {
+		all += n
+	}
 	p.sockets, p.cores = len(sockets), len(cores)
+	if len(cores) > 0 && all > len(cores) {
+		p.cores = all
+	}
 	return p
 }
 

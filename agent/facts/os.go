@@ -44,10 +44,17 @@ func learnOS(_ context.Context, h *host.Host, d *pb.Device) error {
 		return err
 	}
 	addRelease(o, settings(data))
-	if o.Id == "debian" {
+	a := &attributes{h: h}
+	switch o.Id {
+	case "debian":
 		// os-release says 12 for all of 12.1, 12.2, ...; sid has a name here.
-		a := &attributes{h: h}
 		if exact := a.text("etc/debian_version"); strings.HasPrefix(exact, o.Version+".") {
+			o.Version = exact
+		}
+	case "centos":
+		// The same with 7: "CentOS Linux release 7.9.2009 (Core)".
+		_, after, _ := strings.Cut(a.text("etc/centos-release"), " release ")
+		if exact, _, _ := strings.Cut(after, " "); strings.HasPrefix(exact, o.Version+".") {
 			o.Version = exact
 		}
 	}

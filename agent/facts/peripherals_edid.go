@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,15 +16,18 @@ import (
 const (
 	edidBlock = 128
 	// Tags of EDID's display descriptors.
-	edidSerial, edidName = 0xff, 0xfc
+	edidSerial, edidText, edidName = 0xff, 0xfe, 0xfc
+	// acer prints the number of a display within its serial, which has this
+	// length without it.
+	acer, acerSerial = "ACR", 12
 )
 
 var edidHeader = []byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0}
 
 // decodeEDID reads the first block of a display's EDID (VESA E-EDID 1.4): the
-// maker as the three letters that UEFI assigns, the model by its name or else
-// its number, the serial as it is printed on the case or else its number, and
-// the year. Bad checksums are common among displays and are not held against
+// maker as the three letters that UEFI assigns, the model by its name, or by
+// the texts that panels of laptops have in its place, or else its number, the
+// serial as it is printed on the case or else its number, and the year. Bad checksums are common among displays and are not held against
 // them.
 func decodeEDID(b []byte) (*pb.Display, error) {
 	if len(b) < edidBlock {
@@ -43,25 +47,31 @@ func decodeEDID(b []byte) (*pb.Display, error) {
 		}
 	}
 	out.Manufacturer = string(letters)
+	var texts []string
 	// Four descriptors of 18 bytes; those of timings do not begin with 0.
 	for at := 54; at+18 <= 126; at += 18 {
 		d := b[at : at+18]
 		if d[0] != 0 || d[1] != 0 || d[2] != 0 {
 			continue
 		}
-		text, _, _ := bytes.Cut(d[5:], []byte{'\n'})
+		line, _, _ := bytes.Cut(d[5:], []byte{'\n'})
+		text := plainText(line)
 		switch d[3] {
 		case edidSerial:
-			out.Serial = plainText(text)
+			out.Serial = first(out.Serial, text)
 		case edidName:
-			out.Model = plainText(text)
+			out.Model = first(out.Model, text)
+		case edidText:
+			texts = append(texts, text)
 		}
 	}
-	if out.Model == "" {
-		out.Model = fmt.Sprintf("%04x", binary.LittleEndian.Uint16(b[10:]))
-	}
-	if n := binary.LittleEndian.Uint32(b[12:]); out.Serial == "" && n != 0 {
+	out.Model = first(out.Model, strings.TrimSpace(strings.Join(texts, " ")), fmt.Sprintf("%04x", binary.LittleEndian.Uint16(b[10:])))
+	switch n := binary.LittleEndian.Uint32(b[12:]); {
+	case n == 0:
+	case out.Serial == "":
 		out.Serial = strconv.FormatUint(uint64(n), 10)
+	case out.Manufacturer == acer && len(out.Serial) == acerSerial:
+		out.Serial = fmt.Sprintf("%s%08x%s", out.Serial[:8], n, out.Serial[8:])
 	}
 	if b[17] > 0 {
 		out.Year = proto.Int32(1990 + int32(b[17]))
