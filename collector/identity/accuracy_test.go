@@ -154,12 +154,10 @@ func pairs[K comparable](sizes map[K]int) (n int) {
 }
 
 // Nothing is united that does not belong together, and hardly anything that
-// does is missed, with every hazard and with each alone. An estate of so few
-// devices can have a few more boards without a serial number than its share;
-// the recall of a large one is what BenchmarkAccuracy prints.
+// does is missed, with every hazard and with each alone.
 func TestAccuracy(t *testing.T) {
 	for seed := uint64(1); seed <= 3; seed++ {
-		judged(t, "all hazards", seed, testDevices, synth.AllHazards, 0.985)
+		judged(t, "all hazards", seed, testDevices, synth.AllHazards)
 	}
 	for _, tc := range []struct {
 		name    string
@@ -169,17 +167,17 @@ func TestAccuracy(t *testing.T) {
 		{"records anew", synth.Reimages | synth.DuplicateRecords | synth.DualBoots}, {"boards", synth.BoardSwaps},
 		{"docks and names", synth.SharedDocks | synth.Renames}, {"lies and lags", synth.Lies | synth.Lags}, {"spelling", synth.Spelling},
 	} {
-		judged(t, tc.name, 4, testDevices/3, tc.hazards, 0.99)
+		judged(t, tc.name, 4, testDevices/3, tc.hazards)
 	}
 }
 
-func judged(t *testing.T, name string, seed uint64, devices int, hazards synth.Hazards, least float64) {
+func judged(t *testing.T, name string, seed uint64, devices int, hazards synth.Hazards) {
 	t.Helper()
 	records := estate(seed, devices, hazards)
 	precision, recall := score(records, resolved(records))
 	t.Logf("%-15s seed %d: %d records, precision %.5f, recall %.5f", name, seed, len(records), precision, recall)
-	if precision < 1 || recall < least {
-		t.Errorf("%s, seed %d: precision %.5f and recall %.5f, want 1 and at least %.3f%s", name, seed, precision, recall, least, strangers(records))
+	if precision < 1 || recall < 0.99 {
+		t.Errorf("%s, seed %d: precision %.5f and recall %.5f, want 1 and at least 0.99%s", name, seed, precision, recall, strangers(records))
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	Directory = "directory"
 	MDM       = "mdm"
 	EDR       = "edr"
+	// Parts is a built-in disk, a network card and the host name at once: what
+	// is left of a machine whose board was replaced and lost its numbers.
+	Parts = "parts"
 )
 
 // Kinds of strong identifiers of people.
@@ -82,7 +85,7 @@ func compareKeys(a, b Key) int {
 // rank orders the strong kinds by how firmly they hold to the chassis: where
 // two contradict each other, the first decides.
 func rank(kind string) int {
-	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Email, Account}, kind)
+	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Parts, Email, Account}, kind)
 }
 
 func sortKeys(keys []Key) []Key {

@@ -40,6 +40,9 @@ func normalise(kind, scope, value string) (Key, bool) {
 	case Hostname:
 		name, _, _ := strings.Cut(lower(value), ".")
 		return Key{Hostname, "", name}, name != "" && !genericName(name)
+	case Parts:
+		// Made here of identifiers that are normal; no source states it.
+		return Key{}, false
 	case AssetTag, Disk, Board:
 		v := squeeze(upper(value))
 		return Key{kind, "", v}, len(v) >= 4

@@ -42,6 +42,7 @@ func read(o *pb.Observation) reading {
 		r.weak = slices.DeleteFunc(r.weak, func(k Key) bool { return k.Kind == Disk || k.Kind == Board })
 	}
 	r.bound()
+	r.strong = sortKeys(append(r.strong, r.parts()...))
 	return r
 }
 
@@ -79,6 +80,24 @@ func (r *reading) device(d *pb.Device) {
 	}
 	r.add(Hostname, "", d.GetNetwork().GetHostname())
 	r.add(Hostname, "", d.GetName())
+}
+
+// parts returns the keys of a disk, a network card and the name together. The
+// disk and the card may go into another machine, and the name pass to it, but
+// hardly all three.
+func (r *reading) parts() []Key {
+	var keys []Key
+	for _, disk := range of(r.weak, Disk) {
+		for _, mac := range of(r.weak, MAC) {
+			for _, name := range of(r.weak, Hostname) {
+				value := disk.Value + " " + mac.Value + " " + name.Value
+				if len(keys) < maxPerKind && len(value) <= maxValue {
+					keys = append(keys, Key{Parts, "", value})
+				}
+			}
+		}
+	}
+	return keys
 }
 
 // add files one identifier of a device.

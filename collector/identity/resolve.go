@@ -148,29 +148,37 @@ func (r *resolver) markTorn() {
 
 // foreignSerial returns the serial number of a claim where everything else
 // speaks against it: those with the claim's UUID have another one, or those
-// with the serial number have another UUID, host name and parts.
+// with the serial number have another UUID, host name and parts. That the same
+// source says the same in an older record counts little against two others.
 func (r *resolver) foreignSerial(i int) (Key, bool) {
 	c := &r.claims[i]
 	serials, uuids := of(c.Keys, Serial), of(c.Keys, UUID)
 	if len(serials) == 0 || len(uuids) == 0 {
 		return Key{}, false
 	}
-	against := slices.ContainsFunc(uuids, func(k Key) bool {
-		return slices.ContainsFunc(r.holders[k], func(j int) bool { return differ(c.Keys, r.claims[j].Keys, Serial) })
-	})
+	against := make(map[string]bool)
+	for _, k := range uuids {
+		for _, j := range r.holders[k] {
+			if differ(c.Keys, r.claims[j].Keys, Serial) {
+				against[r.claims[j].Ref.Source] = true
+			}
+		}
+	}
 	for _, k := range serials {
 		for _, j := range r.holders[k] {
 			d := &r.claims[j]
 			switch {
 			case j == i:
 			case agree(c.Weak, d.Weak, MAC, Disk, Board, Hostname), agree(c.Keys, d.Keys, UUID):
-				return Key{}, false
+				if d.Ref.Source != c.Ref.Source || len(against) < 2 {
+					return Key{}, false
+				}
 			case differ(c.Keys, d.Keys, UUID) && (differ(c.Weak, d.Weak, Hostname) || differ(c.Weak, d.Weak, MAC)):
-				against = true
+				against[d.Ref.Source] = true
 			}
 		}
 	}
-	return serials[0], against
+	return serials[0], len(against) > 0
 }
 
 // keys returns those that more than one claim carries, firmest first.
