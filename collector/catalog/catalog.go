@@ -22,6 +22,8 @@ type Catalog struct {
 	seen     *seen
 	sequence atomic.Uint64
 	onChange []func(Change)
+	// retention is how long history is kept, 0 for ever.
+	retention time.Duration
 	// sources remembers the declared sources.
 	sources sync.Map
 }
@@ -58,8 +60,12 @@ func (c Change) Ended() bool { return c.Kind == United || c.Kind == Withdrawn }
 // New returns a catalog over st. now is the clock by which assets get their
 // ids and changes their times.
 func New(st *store.Store, now func() time.Time, log *slog.Logger) *Catalog {
-	return &Catalog{store: st, now: now, log: log, seen: newSeen()}
+	return &Catalog{store: st, now: now, log: log, seen: newSeen(), retention: DefaultRetention}
 }
+
+// KeepHistory sets how long history is kept, 0 for ever. It is to be called
+// before Run.
+func (c *Catalog) KeepHistory(d time.Duration) { c.retention = d }
 
 // Load reads what a catalog over a store that is not new must know. It is to be
 // called before anything is filed.

@@ -75,12 +75,20 @@ func (c *Catalog) loadSeen(ctx context.Context) error {
 }
 
 // Run stores each minute when things were last seen, and once more when ctx
-// ends.
+// ends; and once a day it prunes the history.
 func (c *Catalog) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushInterval)
+	tick, day := time.NewTicker(flushInterval), time.NewTicker(pruneInterval)
 	defer tick.Stop()
+	defer day.Stop()
 	for {
 		select {
+		case <-day.C:
+			if c.retention <= 0 {
+				continue
+			}
+			if err := c.Prune(ctx, c.now().Add(-c.retention)); err != nil {
+				c.log.Warn("prune the history", "error", err)
+			}
 		case <-tick.C:
 			if err := c.FlushSeen(ctx); err != nil {
 				c.log.Warn("store when things were last seen", "error", err)

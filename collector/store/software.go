@@ -241,6 +241,16 @@ func (t *Tx) SoftwareChange(ref Ref, n int) (removed, added []*pb.Software, err 
 	return removed, added, err
 }
 
+// HasSoftwareBefore tells whether PruneSoftware would delete any.
+func (t *Tx) HasSoftwareBefore(ref Ref, before time.Time) (bool, error) {
+	c, err := t.counts(ref)
+	if err != nil || c.first == c.folded {
+		return false, ignoreNotFound(err)
+	}
+	_, at, err := t.change(ref, c.first)
+	return err == nil && time.Unix(at, 0).Before(before), err
+}
+
 // PruneSoftware deletes changes of an observation's software that were stated
 // before a time and are in its base, at most limit of them.
 func (t *Tx) PruneSoftware(ref Ref, before time.Time, limit int) (int, error) {

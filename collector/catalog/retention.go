@@ -1,0 +1,86 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	// DefaultRetention is how long history is kept.
+	DefaultRetention = 400 * 24 * time.Hour
+	pruneInterval    = 24 * time.Hour
+	// pruneBatch bounds one transaction of a pruning.
+	pruneBatch = 1000
+)
+
+// Prune deletes the history from before a time, in transactions of bounded
+// size: events of assets, changes of software, and entries of the change log.
+func (c *Catalog) Prune(ctx context.Context, before time.Time) error {
+	for _, prune := range []func(context.Context, time.Time) error{c.pruneChanges, c.pruneEvents, c.pruneSoftware} {
+		if err := prune(ctx, before); err != nil {
+			return fmt.Errorf("prune the history from before %s: %w", before.Format(time.DateOnly), err)
+		}
+	}
+	return nil
+}
+
+func (c *Catalog) pruneChanges(ctx context.Context, before time.Time) error {
+	for n := pruneBatch; n == pruneBatch; {
+		err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.PruneChanges(before, pruneBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Catalog) pruneEvents(ctx context.Context, before time.Time) error {
+	for next, begun := "", false; next != "" || !begun; begun = true {
+		err := c.store.Update(ctx, func(tx *store.Tx) error {
+			after, err := tx.PruneEvents(next, before, pruneBatch)
+			next = after
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Catalog) pruneSoftware(ctx context.Context, before time.Time) error {
+	var refs []store.Ref
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		return tx.ScanMembers(func(ref store.Ref, _ *pb.MemberRecord) error {
+			refs = append(refs, ref)
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		old := false
+		err := c.store.View(ctx, func(tx *store.Tx) (err error) {
+			old, err = tx.HasSoftwareBefore(ref, before)
+			return err
+		})
+		for n := pruneBatch; err == nil && old && n == pruneBatch; {
+			err = c.store.Update(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.PruneSoftware(ref, before, pruneBatch)
+				return err
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
