@@ -32,6 +32,8 @@ type fixture struct {
 	db kv.DB
 	st *store.Store
 	c  *catalog.Catalog
+	// later sets the clock forward.
+	later time.Duration
 }
 
 func setup(t testing.TB) *fixture {
@@ -42,13 +44,14 @@ func setup(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := &fixture{db: db, st: st}
 	var mu sync.Mutex
 	tick := 0
 	now := func() time.Time {
 		mu.Lock()
 		defer mu.Unlock()
 		tick++
-		return epoch.Add(time.Duration(tick) * time.Second)
+		return epoch.Add(time.Duration(tick)*time.Second + f.later)
 	}
 	c := catalog.New(st, now, slog.New(slog.DiscardHandler))
 	for source, kind := range map[string]string{"agent": "agent", "jamf": "mdm", "abm": "purchasing"} {
@@ -56,7 +59,8 @@ func setup(t testing.TB) *fixture {
 			t.Fatal(err)
 		}
 	}
-	return &fixture{db: db, st: st, c: c}
+	f.c = c
+	return f
 }
 
 func observe(source, id, serial string) *pb.Observation {

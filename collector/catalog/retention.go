@@ -12,13 +12,17 @@ import (
 const (
 	// DefaultRetention is how long history is kept.
 	DefaultRetention = 400 * 24 * time.Hour
-	pruneInterval    = 24 * time.Hour
+	// logRetention is how long the change log is kept: those who follow it come
+	// back sooner, or read everything anew.
+	logRetention  = 30 * 24 * time.Hour
+	pruneInterval = 24 * time.Hour
 	// pruneBatch bounds one transaction of a pruning.
 	pruneBatch = 1000
 )
 
 // Prune deletes the history from before a time, in transactions of bounded
-// size: events of assets, changes of software, and entries of the change log.
+// size: events of assets, changes of software, and entries of the change log,
+// which is kept for a month at most.
 func (c *Catalog) Prune(ctx context.Context, before time.Time) error {
 	for _, prune := range []func(context.Context, time.Time) error{c.pruneChanges, c.pruneEvents, c.pruneSoftware} {
 		if err := prune(ctx, before); err != nil {
@@ -29,6 +33,9 @@ func (c *Catalog) Prune(ctx context.Context, before time.Time) error {
 }
 
 func (c *Catalog) pruneChanges(ctx context.Context, before time.Time) error {
+	if oldest := c.now().Add(-logRetention); before.Before(oldest) {
+		before = oldest
+	}
 	for n := pruneBatch; n == pruneBatch; {
 		err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
 			n, err = tx.PruneChanges(before, pruneBatch)

@@ -112,13 +112,13 @@ func open(c Config, o Options, answered func(int)) (*source, error) {
 	if s.FullEvery == 0 {
 		s.FullEvery = time.Duration(c.Manifest.FullEvery)
 	}
-	var errs []error
+	settings, err := fetch.NewSettings(c.Manifest, c.Settings, o.Getenv)
+	errs := []error{err}
 	for i := range c.Manifest.Streams {
-		m, err := mapping.Compile(&c.Manifest.Streams[i])
+		m, err := mapping.Compile(&c.Manifest.Streams[i], settings)
 		s.mappings, errs = append(s.mappings, m), append(errs, err)
 	}
-	settings, err := fetch.NewSettings(c.Manifest, c.Settings, o.Getenv)
-	if err = errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("feed %s: %w", c.Name, err)
 	}
 	if c.Manifest.Driver == "table" {

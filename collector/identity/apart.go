@@ -110,6 +110,12 @@ func twins(a, b *Claim) objection {
 	return objection{}
 }
 
+// succeeds tells whether two records of a source that lists each device once
+// are of one device by a number that its maker gave it, one after the other.
+func succeeds(a, b *Claim) bool {
+	return rivals(a, b) && sharedFactorySerial(a, b) && twins(a, b).reason == ""
+}
+
 // alternate tells whether the later of two records began with a boot after the
 // other was last heard of, as each turn of a dual boot does, or whether both
 // tell of one and the same boot.

@@ -64,6 +64,7 @@ type resolver struct {
 	index   map[Ref]int
 	holders map[Key][]int
 	sets    *sets
+	spoken  *sets // what operators united
 	denied  []denial
 	torn    map[int]bool
 	// refused are the identifiers that need another beside them.
@@ -75,7 +76,7 @@ func newResolver(claims []Claim) *resolver {
 	claims = slices.Clone(claims)
 	slices.SortFunc(claims, compareClaims)
 	claims = slices.CompactFunc(claims, func(a, b Claim) bool { return a.Ref == b.Ref })
-	r := &resolver{claims: claims, index: make(map[Ref]int, len(claims)), holders: make(map[Key][]int), sets: newSets(len(claims))}
+	r := &resolver{claims: claims, index: make(map[Ref]int, len(claims)), holders: make(map[Key][]int), sets: newSets(len(claims)), spoken: newSets(len(claims))}
 	for i, c := range claims {
 		r.index[c.Ref] = i
 		for _, k := range c.Keys {
@@ -138,7 +139,7 @@ func (r *resolver) markTorn() {
 	for i := range r.claims {
 		if k, ok := r.foreignSerial(i); ok {
 			r.torn[i] = true
-			r.refuse(k, []int{i}, "another machine's serial number: nothing else of the record is of the machines that have it")
+			r.refuse(k, []int{i}, "the serial number stands alone against the other identifiers of the record")
 		}
 	}
 	for i := range r.torn {
@@ -148,7 +149,7 @@ func (r *resolver) markTorn() {
 
 // foreignSerial returns the serial number of a claim where everything else
 // speaks against it: those with the claim's UUID have another one, or those
-// with the serial number have another UUID, host name and parts. That the same
+// with the serial number have another UUID and host name. That the same
 // source says the same in an older record counts little against two others.
 func (r *resolver) foreignSerial(i int) (Key, bool) {
 	c := &r.claims[i]
@@ -169,11 +170,11 @@ func (r *resolver) foreignSerial(i int) (Key, bool) {
 			d := &r.claims[j]
 			switch {
 			case j == i:
-			case agree(c.Weak, d.Weak, MAC, Disk, Board, Hostname), agree(c.Keys, d.Keys, UUID):
+			case agree(c.Weak, d.Weak, MAC, Disk, Board, Hostname), agree(c.Keys, d.Keys, UUID), succeeds(c, d):
 				if d.Ref.Source != c.Ref.Source || len(against) < 2 {
 					return Key{}, false
 				}
-			case differ(c.Keys, d.Keys, UUID) && (differ(c.Weak, d.Weak, Hostname) || differ(c.Weak, d.Weak, MAC)):
+			case differ(c.Keys, d.Keys, UUID) && differ(c.Weak, d.Weak, Hostname):
 				against[d.Ref.Source] = true
 			}
 		}
@@ -287,12 +288,27 @@ func (r *resolver) between(a, b int) string {
 				return "an operator says that they are not the same"
 			}
 			x, y := &r.claims[min(i, j)], &r.claims[max(i, j)]
-			if o := apart(x, y); o.reason != "" {
+			if o := apart(x, y); o.reason != "" && !r.waived(i, j) {
 				return fmt.Sprintf("%s and %s: %s", x.Ref, y.Ref, o.reason)
 			}
 		}
 	}
 	return ""
+}
+
+// waived tells whether an objection to two claims counts no more, because an
+// operator united one of them with a claim to which there is none and which
+// shares an identifier with the other.
+func (r *resolver) waived(i, j int) bool {
+	for _, a := range r.spoken.members[r.spoken.root(i)] {
+		for _, b := range r.spoken.members[r.spoken.root(j)] {
+			x, y := &r.claims[a], &r.claims[b]
+			if (a != i || b != j) && slices.ContainsFunc(x.Keys, func(k Key) bool { return slices.Contains(y.Keys, k) }) && apart(x, y).reason == "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // roots returns the groups of the members, in order.

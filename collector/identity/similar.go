@@ -115,7 +115,10 @@ func Suggest(claims []Claim, statements []Statement, resolution Resolution) []Su
 	}
 	spoken := make(map[[2]int]bool)
 	for _, s := range statements {
-		spoken[[2]int{min(group[s.Subject], group[s.Other]), max(group[s.Subject], group[s.Other])}] = true
+		a, ok := group[s.Subject]
+		if b, known := group[s.Other]; ok && known {
+			spoken[[2]int{min(a, b), max(a, b)}] = true
+		}
 	}
 	var out []Suggestion
 	for _, pair := range pairs(carriers) {

@@ -42,6 +42,7 @@ func (r *resolver) state(statements []Statement) {
 		case s.Same && r.deniedBetween(subject, other), !s.Same && r.sets.root(subject) == r.sets.root(other):
 			r.res.Refusals = append(r.res.Refusals, Refusal{Records: r.refs(members), Reason: "operator " + s.By + " says " + verb(s) + ", and what was said later contradicts it"})
 		case s.Same:
+			r.spoken.unite(subject, other)
 			r.tie(Tie{Reason: "operator " + s.By + " says that they are the same"}, members)
 		default:
 			r.denied = append(r.denied, denial{subject, other})

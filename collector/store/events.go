@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,23 +10,52 @@ import (
 	"sort"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+// Events are many, so their keys have an asset's id in 16 bytes.
+const (
+	eventIDSize  = 16
+	eventKeySize = len(prefixEvent) + eventIDSize + 16
+)
+
+// eventPrefix begins the keys of an asset's events. Ids are UUIDs, whose bytes
+// stand in the order of their texts.
+func eventPrefix(assetID string) ([]byte, error) {
+	id, err := uuid.Parse(assetID)
+	if err != nil || id.String() != assetID {
+		return nil, fmt.Errorf("asset id %q: %w", assetID, ErrNotFound)
+	}
+	return append([]byte(prefixEvent), id[:]...), nil
+}
+
+// eventAsset returns the asset that an event's key names.
+func eventAsset(key []byte) (string, error) {
+	if len(key) != eventKeySize {
+		return "", fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", key)
+	}
+	return uuid.UUID(key[len(prefixEvent) : len(prefixEvent)+eventIDSize]).String(), nil
+}
+
 // eventKey orders the events of an asset by time, and those of one time by
 // their number in the change log.
-func eventKey(assetID string, at time.Time, sequence uint64) []byte {
-	key := binary.BigEndian.AppendUint64(within(prefixEvent, assetID), uint64(at.UnixNano()))
+func eventKey(prefix []byte, at time.Time, sequence uint64) []byte {
+	key := binary.BigEndian.AppendUint64(slices.Clone(prefix), uint64(at.UnixNano()))
 	return binary.BigEndian.AppendUint64(key, sequence)
 }
 
 // AppendEvent stores what changed of an asset. The sequence is that of the
 // change log's entry.
 func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) error {
-	key := eventKey(assetID, e.GetAt().AsTime(), sequence)
+	prefix, err := eventPrefix(assetID)
+	if err != nil {
+		return err
+	}
+	key := eventKey(prefix, e.GetAt().AsTime(), sequence)
 	t.noteSingle(key)
 	return t.put(key, e)
 }
@@ -33,14 +63,17 @@ func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) err
 // ScanEvents calls fn with each encoded EventRecord of an asset later than
 // after, oldest first. The bytes are valid only during the call.
 func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, event []byte) error) error {
-	prefix := within(prefixEvent, assetID)
+	prefix, err := eventPrefix(assetID)
+	if err != nil {
+		return ignoreNotFound(err) // what is no id has no events
+	}
 	var start []byte
 	if !after.IsZero() {
-		start = eventKey(assetID, after.Add(1), 0)
+		start = eventKey(prefix, after.Add(1), 0)
 	}
 	return t.kv.Scan(prefix, start, func(k, stored []byte) error {
-		if len(k) != len(prefix)+16 {
-			return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
+		if _, err := eventAsset(k); err != nil {
+			return err
 		}
 		v, err := t.unpack(k, stored)
 		if err != nil {
@@ -54,30 +87,29 @@ func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, e
 // or has left a history; empty where there is none.
 func (t *Tx) NextAsset(after string) (string, error) {
 	var least string
-	for _, prefix := range []string{prefixAsset, prefixEvent} {
-		var start []byte
-		if after != "" {
-			// Past the id itself and past its events, whose keys go on with a NUL.
-			start = append(join(prefix, after), 1)
-		}
-		err := t.kv.Scan([]byte(prefix), start, func(k, _ []byte) error {
-			id := string(k[len(prefix):])
-			if prefix == prefixEvent {
-				if len(id) < 17 {
-					return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
-				}
-				id = id[:len(id)-17]
+	first := func(prefix string, start []byte, id func([]byte) (string, error)) error {
+		return t.kv.Scan([]byte(prefix), start, func(k, _ []byte) error {
+			found, err := id(k)
+			if err == nil && (least == "" || found < least) {
+				least = found
 			}
-			if least == "" || id < least {
-				least = id
-			}
-			return Stop
+			return errors.Join(err, Stop)
 		})
+	}
+	var start, events []byte
+	if after != "" {
+		start = within(prefixAsset, after)
+		prefix, err := eventPrefix(after)
 		if err != nil {
 			return "", err
 		}
+		events = append(prefix, bytes.Repeat([]byte{0xff}, 17)...)
 	}
-	return least, nil
+	if err := first(prefixAsset, start, func(k []byte) (string, error) { return string(k[len(prefixAsset):]), nil }); err != nil {
+		return "", err
+	}
+	err := first(prefixEvent, events, eventAsset)
+	return least, err
 }
 
 func changeLogKey(sequence uint64) []byte {
@@ -171,15 +203,17 @@ func (t *Tx) prune(prefix string, limit int, old func(key, value []byte) (bool, 
 func (t *Tx) PruneEvents(start string, before time.Time, limit int) (next string, err error) {
 	var keys [][]byte
 	looked := 0
-	from := []byte(nil)
+	var from []byte
 	if start != "" {
-		from = within(prefixEvent, start)
+		if from, err = eventPrefix(start); err != nil {
+			return "", err
+		}
 	}
 	err = t.kv.Scan([]byte(prefixEvent), from, func(k, _ []byte) error {
-		if len(k) < len(prefixEvent)+17 {
-			return fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", k)
+		asset, err := eventAsset(k)
+		if err != nil {
+			return err
 		}
-		asset := string(k[len(prefixEvent) : len(k)-17])
 		if looked++; looked > limit && asset != start {
 			next = asset
 			return Stop

@@ -25,7 +25,7 @@ const (
 	prefixMember      = "m/" // m/<source>\0<source_id>       MemberRecord: which asset
 	prefixStatement   = "q/" // q/<statement id>              StatementRecord
 	prefixSpoken      = "n/" // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
-	prefixEvent       = "v/" // v/<asset id>\0<unix nanoseconds, sequence, 8 bytes each> EventRecord
+	prefixEvent       = "v/" // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
 	prefixChange      = "c/" // c/<sequence, 8 bytes>         ChangeRecord: the change log
 	prefixRedirect    = "r/" // r/<old asset id>              new asset id
 	prefixSource      = "s/" // s/<source>                    SourceRecord

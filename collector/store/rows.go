@@ -28,9 +28,11 @@ const (
 // ErrInvalidRow is returned for software rows that are out of bounds.
 var ErrInvalidRow = errors.New("invalid software row")
 
-// titleID names a title: what a software row says apart from this device's own
-// times.
+// titleID names a title, in titleSize bytes: what a software row says apart from
+// this device's own times.
 type titleID uint64
+
+const titleSize = 7
 
 // entry is what a device's software set holds of one row.
 type entry struct {
@@ -140,7 +142,7 @@ func (h *titleHasher) parse(b []byte) (Row, error) {
 	row.body = h.bodies[start:len(h.bodies):len(h.bodies)]
 	h.buf = append(append(h.buf[:0], h.install...), row.body...)
 	sum := sha256.Sum256(h.buf)
-	row.title = titleID(binary.BigEndian.Uint64(sum[:]))
+	row.title = titleID(binary.BigEndian.Uint64(sum[:]) >> 8)
 	return row, nil
 }
 

@@ -103,13 +103,15 @@ func encodeBase(rows []entry) []byte {
 // and for each row the place of its two times in that table.
 func appendEntries(b []byte, rows []entry) []byte {
 	times := make([]int64, 0, 2*len(rows))
+	used := false
 	for _, r := range rows {
 		times = append(times, r.installed, r.lastUsed)
+		used = used || r.lastUsed != 0
 	}
 	slices.Sort(times)
 	times = slices.Compact(times)
 	for _, r := range rows {
-		b = binary.BigEndian.AppendUint64(b, uint64(r.title))
+		b = appendTitle(b, r.title)
 	}
 	b = binary.AppendUvarint(b, uint64(len(times)))
 	var last int64
@@ -127,10 +129,21 @@ func appendEntries(b []byte, rows []entry) []byte {
 	for _, r := range rows {
 		b = binary.AppendUvarint(b, place(r.installed))
 	}
+	// Most systems know no time of last use.
+	if !used {
+		return append(b, 0)
+	}
+	b = append(b, 1)
 	for _, r := range rows {
 		b = binary.AppendUvarint(b, place(r.lastUsed))
 	}
 	return b
+}
+
+func appendTitle(b []byte, id titleID) []byte {
+	var all [8]byte
+	binary.BigEndian.PutUint64(all[:], uint64(id))
+	return append(b, all[8-titleSize:]...)
 }
 
 func decodeBase(b []byte) ([]entry, error) {
@@ -141,7 +154,7 @@ func decodeBase(b []byte) ([]entry, error) {
 
 // entries reads n packed entries.
 func (r *reader) entries(n uint64) []entry {
-	if n > uint64(len(r.b)/8) {
+	if n > uint64(len(r.b)/titleSize) {
 		r.bad = true
 		return nil
 	}
@@ -161,6 +174,9 @@ func (r *reader) entries(n uint64) []entry {
 	}
 	for i := range rows {
 		rows[i].installed = r.pick(times)
+	}
+	if r.count(1) == 0 {
+		return rows
 	}
 	for i := range rows {
 		rows[i].lastUsed = r.pick(times)
@@ -259,13 +275,14 @@ func (r *reader) count(limit uint64) int {
 }
 
 func (r *reader) title() titleID {
-	if len(r.b) < 8 {
+	if len(r.b) < titleSize {
 		r.bad, r.b = true, nil
 		return 0
 	}
-	id := titleID(binary.BigEndian.Uint64(r.b))
-	r.b = r.b[8:]
-	return id
+	var b [8]byte
+	copy(b[8-titleSize:], r.b)
+	r.b = r.b[titleSize:]
+	return titleID(binary.BigEndian.Uint64(b[:]))
 }
 
 func (r *reader) pick(times []int64) int64 {

@@ -23,6 +23,9 @@ var engineNames = []string{NameBase, NameCursor, NameSerials}
 func (c *checker) holes(m *Manifest) {
 	c.walk(reflect.ValueOf(m).Elem(), "", func(t Template, at string) {
 		for _, name := range t.Names() {
+			if m.Settings[name].Secret && strings.HasSuffix(at, ".const") {
+				c.errorf(at, "setting %q is secret and cannot be part of what is known of devices", name)
+			}
 			if _, ok := m.Settings[name]; ok || allowed(name, at) {
 				if rest, ok := strings.CutPrefix(name, "record."); ok {
 					c.path(rest, at)

@@ -84,7 +84,7 @@ func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 		"no key":           {edit("    key: id\n", ""), `13:5: streams[0].key: is missing`},
 		"both":             {edit("    get: /devices\n", "    get: /devices\n    post: /devices\n"), `want one of get and post`},
 		"page of one":      {edit("{cursor: {from: meta.next, param: cursor}}", "{page: {param: page, size: 1}}"), `size: want 2 to 100000`},
-		"empty field":      {edit("name: name", "name: {as: text}"), `want one of path, cel, const and each`},
+		"empty field":      {edit("name: name", "name: {as: text}"), `want one of path, cel, const, each and list`},
 		"alias":            {edit("query: {limit: 100, include: [a, b]}", "query: &q {limit: 100}"), `anchors and aliases are not taken`},
 		"bad as":           {edit("{path: hw.serial, none: [X]}", "{path: hw.serial, as: sonnet}"), `"sonnet" is none of text`},
 		"list for text":    {edit("title: Acme MDM", "title: [a]"), `4:8: title: want a single value`},

@@ -69,20 +69,21 @@ type Field struct {
 	// Any holds the alternatives where it was written as a list.
 	Any []Field `yaml:"-"`
 
-	Path     string            `yaml:"path" doc:"Path of the value in the record."`
-	CEL      string            `yaml:"cel" doc:"Expression over the record r."`
-	Const    *string           `yaml:"const" doc:"Always this value."`
-	As       string            `yaml:"as" doc:"How the value is read; follows from the field unless set." enum:"text,lower,upper,time,day,bool,integer,number,money,mac,uuid,serial,email,address,unix,unix_ms"`
-	Values   map[string]string `yaml:"values" doc:"What each of the system's words means here, whatever their case; words that are not named state nothing, unless * stands for them (to keep them as they are: *: \"*\")."`
-	Match    string            `yaml:"match" doc:"Regular expression; its first group, or the whole match, is taken. What does not match states nothing."`
-	Unit     string            `yaml:"unit" doc:"Unit of a size or share." enum:"kB,KiB,MB,MiB,GB,GiB,TB,TiB,MHz,GHz"`
-	Zone     string            `yaml:"zone" doc:"Time zone of times that name none (UTC)."`
-	Layouts  []string          `yaml:"layouts" doc:"Further layouts of times, as Go's time package has them."`
-	Currency string            `yaml:"currency" doc:"Currency of money that names none, or the path of it after a leading $."`
-	Each     string            `yaml:"each" doc:"Path of a list, of which each element makes one element of the field."`
-	Where    string            `yaml:"where" doc:"CEL over the element e and the record r: elements that are taken."`
-	Map      map[string]Field  `yaml:"map" doc:"Fields of each element; paths begin at the element."`
-	None     []string          `yaml:"none" doc:"Words that state nothing, beside those that the engine knows."`
+	Path     string             `yaml:"path" doc:"Path of the value in the record."`
+	CEL      string             `yaml:"cel" doc:"Expression over the record r."`
+	Const    *Template          `yaml:"const" doc:"Always this value; ${name} is a setting that is no secret."`
+	As       string             `yaml:"as" doc:"How the value is read; follows from the field unless set." enum:"text,lower,upper,time,day,bool,integer,number,money,mac,uuid,serial,email,address,unix,unix_ms"`
+	Values   map[string]string  `yaml:"values" doc:"What each of the system's words means here, whatever their case; words that are not named state nothing, unless * stands for them (to keep them as they are: *: \"*\")."`
+	Match    string             `yaml:"match" doc:"Regular expression; its first group, or the whole match, is taken. What does not match states nothing."`
+	Unit     string             `yaml:"unit" doc:"Unit of a size or share." enum:"kB,KiB,MB,MiB,GB,GiB,TB,TiB,MHz,GHz"`
+	Zone     string             `yaml:"zone" doc:"Time zone of times that name none (UTC)."`
+	Layouts  []string           `yaml:"layouts" doc:"Further layouts of times, as Go's time package has them."`
+	Currency string             `yaml:"currency" doc:"Currency of money that names none, or the path of it after a leading $."`
+	Each     string             `yaml:"each" doc:"Path of a list, of which each element makes one element of the field."`
+	Where    string             `yaml:"where" doc:"CEL over the element e and the record r: elements that are taken."`
+	Map      map[string]Field   `yaml:"map" doc:"Fields of each element; paths begin at the element."`
+	List     []map[string]Field `yaml:"list" doc:"Elements of a list of objects, one by one: the fields of each."`
+	None     []string           `yaml:"none" doc:"Words that state nothing, beside those that the engine knows."`
 
 	// Line and Column are where it stands.
 	Line   int `yaml:"-"`
@@ -91,7 +92,7 @@ type Field struct {
 
 // Given tells whether the field says anything.
 func (f Field) Given() bool {
-	return f.Any != nil || f.Path != "" || f.CEL != "" || f.Const != nil || f.Each != ""
+	return f.Any != nil || f.Path != "" || f.CEL != "" || f.Const != nil || f.Each != "" || f.List != nil
 }
 
 // Errorf returns an error about the field with its line and column.
@@ -119,13 +120,13 @@ func (f *Field) decodeNode(d *decoder, n *yaml.Node, path string) {
 	case yaml.MappingNode:
 		d.object(n, valueOf(f), path)
 		given := 0
-		for _, set := range []bool{f.Path != "", f.CEL != "", f.Const != nil, f.Each != ""} {
+		for _, set := range []bool{f.Path != "", f.CEL != "", f.Const != nil, f.Each != "", f.List != nil} {
 			if set {
 				given++
 			}
 		}
 		if given != 1 {
-			d.errorf(n, "%s: want one of path, cel, const and each", path)
+			d.errorf(n, "%s: want one of path, cel, const, each and list", path)
 		}
 	}
 }

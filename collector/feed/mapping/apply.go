@@ -102,7 +102,8 @@ func (p problems) fill(m protoreflect.Message, fields []field, r, e any) (stated
 		if err != nil {
 			p.add(f.name, err)
 		}
-		stated = stated || set
+		// What is always said says nothing of the record.
+		stated = stated || set && f.spec.source.Const == nil
 	}
 	return stated
 }
@@ -110,6 +111,9 @@ func (p problems) fill(m protoreflect.Message, fields []field, r, e any) (stated
 // set gives one field its value.
 func (p problems) set(m protoreflect.Message, f field, r, e any) (bool, error) {
 	leaf := f.path[len(f.path)-1]
+	if f.spec.source.Const != nil && f.accompanies() && !present(m, f.path) {
+		return false, nil
+	}
 	switch {
 	case f.label != "":
 		s, ok, err := f.spec.text(r, e)
@@ -129,6 +133,27 @@ func (p problems) set(m protoreflect.Message, f field, r, e any) (bool, error) {
 	return ok && err == nil, err
 }
 
+// companions are groups that say nothing if all they have is what is always
+// said: a warranty of Apple without an end is none.
+var companions = []protoreflect.Name{"warranty", "primary_user", "disk_encryption", "firewall", "screen_lock", "integrity_protection", "cloud", "purchase"}
+
+// accompanies tells whether a constant needs something else in its group. The
+// constants of a message are set after everything else.
+func (f field) accompanies() bool {
+	return len(f.path) > 1 && slices.Contains(companions, f.path[len(f.path)-2].Name())
+}
+
+// present tells whether the group of a field has anything.
+func present(m protoreflect.Message, path []protoreflect.FieldDescriptor) bool {
+	for _, fd := range path[:len(path)-1] {
+		if !m.Has(fd) {
+			return false
+		}
+		m = m.Get(fd).Message()
+	}
+	return true
+}
+
 // into returns the message that holds the last field of a path.
 func into(m protoreflect.Message, path []protoreflect.FieldDescriptor) protoreflect.Message {
 	for _, fd := range path[:len(path)-1] {
@@ -144,16 +169,18 @@ func (p problems) list(m protoreflect.Message, f field, s *spec, r, e any) bool 
 			return true
 		}
 	}
+	stated := false
+	for _, fields := range s.list {
+		stated = p.element(m, f, fields, r, e) || stated
+	}
 	if s.each == nil {
-		return false
+		return stated
 	}
 	elements, _ := s.each.path.List(e)
 	if len(elements) > maxElements {
 		p.add(f.name, fmt.Errorf("%d elements, the first %d were taken", len(elements), maxElements))
 		elements = elements[:maxElements]
 	}
-	stated := false
-	leaf := f.path[len(f.path)-1]
 	for _, e := range elements {
 		if s.each.where != nil {
 			if v, err := eval(s.each.where, r, e); err != nil || v != true {
@@ -163,14 +190,20 @@ func (p problems) list(m protoreflect.Message, f field, s *spec, r, e any) bool 
 				continue
 			}
 		}
-		list := into(m, f.path).Mutable(leaf).List()
-		one := list.NewElement()
-		if p.fill(one.Message(), s.each.fields, r, e) {
-			list.Append(one)
-			stated = true
-		}
+		stated = p.element(m, f, s.each.fields, r, e) || stated
 	}
 	return stated
+}
+
+// element appends an element to a list, if it states anything.
+func (p problems) element(m protoreflect.Message, f field, fields []field, r, e any) bool {
+	list := into(m, f.path).NewField(f.path[len(f.path)-1]).List()
+	one := list.NewElement()
+	if !p.fill(one.Message(), fields, r, e) {
+		return false
+	}
+	into(m, f.path).Mutable(f.path[len(f.path)-1]).List().Append(one)
+	return true
 }
 
 // texts fills a list of texts.

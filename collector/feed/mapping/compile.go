@@ -51,6 +51,7 @@ type spec struct {
 	any      []*spec
 	path     record.Path
 	cel      cel.Program
+	constant string
 	match    *regexp.Regexp
 	as       string
 	values   map[string]string
@@ -60,6 +61,8 @@ type spec struct {
 	layouts  []string
 	currency record.Path
 	each     *elements
+	// list are the fields of elements that are written one by one.
+	list [][]field
 }
 
 // elements makes the elements of a list.
@@ -69,14 +72,14 @@ type elements struct {
 	fields []field
 }
 
-// Compile makes the mapping of a stream ready. Each mistake is told with its
-// line and column in the manifest.
-func Compile(s *manifest.Stream) (*Mapping, error) {
+// Compile makes the mapping of a stream ready, with the settings that its
+// constants name. Each mistake is told with its line and column in the manifest.
+func Compile(s *manifest.Stream, settings map[string]string) (*Mapping, error) {
 	x, err := newExpressions()
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{x: x}
+	c := &compiler{x: x, settings: settings}
 	m := &Mapping{stream: s.Name, key: c.spec(s.Key, "text")}
 	m.skip = c.condition(s.Skip, s.Key, "skip")
 	for _, f := range s.FanOut {
@@ -95,8 +98,9 @@ func Compile(s *manifest.Stream) (*Mapping, error) {
 
 // compiler collects the mistakes of a mapping.
 type compiler struct {
-	x    expressions
-	errs []error
+	x        expressions
+	settings map[string]string
+	errs     []error
 }
 
 func (c *compiler) errorf(f manifest.Field, format string, args ...any) {
@@ -134,7 +138,7 @@ func (c *compiler) fields(message protoreflect.MessageDescriptor, from map[strin
 		switch {
 		case leaf.IsList() && leaf.Kind() == protoreflect.MessageKind:
 			resolved.spec = c.elements(f, leaf, within+name)
-		case f.Each != "":
+		case f.Each != "" || f.List != nil:
 			c.errorf(f, "%s is no list of objects: take its values by path, as in nics.*.mac", name)
 		default:
 			resolved.spec = c.spec(f, reading(leaf, within+name))
@@ -142,7 +146,16 @@ func (c *compiler) fields(message protoreflect.MessageDescriptor, from map[strin
 		}
 		all = append(all, resolved)
 	}
+	slices.SortStableFunc(all, func(a, b field) int { return constants(a) - constants(b) })
 	return all
+}
+
+// constants orders what is always said after what a record says.
+func constants(f field) int {
+	if f.spec.source.Const != nil {
+		return 1
+	}
+	return 0
 }
 
 // computed are the fields that a merge makes of others.
@@ -206,8 +219,14 @@ func (c *compiler) elements(f manifest.Field, leaf protoreflect.FieldDescriptor,
 		}
 		return s
 	}
+	for _, one := range f.List {
+		s.list = append(s.list, c.fields(leaf.Message(), one, name+"."))
+	}
+	if f.List != nil {
+		return s
+	}
 	if f.Each == "" || len(f.Map) == 0 {
-		c.errorf(f, "%s is a list of objects: write each: with the path of the list, and map: with the fields of an element", name)
+		c.errorf(f, "%s is a list of objects: write each: with the path of the list, and map: with the fields of an element; or list: with the fields of each", name)
 		return s
 	}
 	path, err := record.ParsePath(f.Each)
@@ -231,6 +250,10 @@ func (c *compiler) spec(f manifest.Field, as string) *spec {
 		s.any = append(s.any, c.spec(one, as))
 	}
 	var err error
+	if f.Const != nil {
+		// A setting that is not filled in states nothing.
+		s.constant, _ = f.Const.Fill(func(name string) (string, error) { return c.settings[name], nil }, nil)
+	}
 	if f.Path != "" {
 		if s.path, err = record.ParsePath(f.Path); err != nil {
 			c.errorf(f, "%v", err)

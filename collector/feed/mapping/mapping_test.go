@@ -35,7 +35,7 @@ func compile(t *testing.T, lines string) (*Mapping, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Compile(m.Stream(""))
+	return Compile(m.Stream(""), nil)
 }
 
 func apply(t *testing.T, lines, json string) Result {

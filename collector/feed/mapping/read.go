@@ -13,7 +13,7 @@ import (
 func (s *spec) raw(r, e any) (any, error) {
 	switch {
 	case s.source.Const != nil:
-		return *s.source.Const, nil
+		return s.constant, nil
 	case s.cel != nil:
 		return eval(s.cel, r, e)
 	}

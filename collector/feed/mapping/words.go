@@ -31,7 +31,7 @@ func (c *compiler) words(s *spec, name protoreflect.FullName) {
 	}
 	var given []string
 	if s.source.Const != nil {
-		given = append(given, *s.source.Const)
+		given = append(given, s.constant)
 	}
 	for _, v := range s.values {
 		if v != "*" {
