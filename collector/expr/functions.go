@@ -229,12 +229,12 @@ func (sizes) EstimateSize(element cost.AstNode) *cost.SizeEstimate {
 func (sizes) EstimateCallCost(function, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
 	switch function {
 	case hasSoftware:
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 1000}}
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 1000}}
 	case noTexts:
 		none := cost.FixedSizeEstimate(0)
 		return &cost.CallEstimate{CostEstimate: cost.FixedCostEstimate(1), ResultSize: &none}
 	case "@seen_by", "@known_to":
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 20}}
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 20}}
 	}
 	return nil
 }

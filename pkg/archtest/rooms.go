@@ -84,6 +84,10 @@ var Rooms = []Room{
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
+		Dir: "collector/expr", May: []string{"pkg/pkgversion", schema},
+		Why: "what a condition means is the same for filters, rules and feeds, so it knows none of them",
+	},
+	{
 		Dir: "collector/identity", May: []string{schema}, Pure: true,
 		Why: "which observations are one thing is a function of the observations alone, so that any order and any restart give the same answer",
 	},
