@@ -138,8 +138,13 @@ var Rooms = []Room{
 		Dir: "collector/feed/table", May: []string{"collector/feed/manifest"},
 		Why: "a file of rows is read the same whatever its columns mean",
 	},
+	{Dir: "collector/feed/replay", May: []string{}, Why: "a recording answers whoever asks"},
 	{
-		Dir: "collector/feed", May: []string{"collector/feed/record", "collector/feed/manifest", "collector/feed/mapping", "collector/feed/fetch", "collector/feed/table", schema},
+		Dir: "collector/feed/vendors", May: []string{"collector/feed/manifest"},
+		Why: "the known systems are data",
+	},
+	{
+		Dir: "collector/feed", May: []string{"collector/feed/record", "collector/feed/manifest", "collector/feed/mapping", "collector/feed/fetch", "collector/feed/table", "collector/feed/replay", schema},
 		Why: "feeds hand observations to whoever takes them, and know neither the catalog nor the store",
 	},
 	{

@@ -31,6 +31,9 @@ func newExpressions() (expressions, error) {
 			if isNothing(args[0]) {
 				return args[1]
 			}
+			if o, ok := args[0].(*types.Optional); ok {
+				return o.GetValue()
+			}
 			return args[0]
 		}),
 		function("has_value", []*cel.Type{cel.DynType}, cel.BoolType, func(args ...ref.Val) ref.Val { return types.Bool(!isNothing(args[0])) }),

@@ -175,6 +175,7 @@ func TestExpressionsAreBounded(t *testing.T) {
 func TestExpressionFunctions(t *testing.T) {
 	for expression, want := range map[string]string{
 		`or(r.?none, "d")`:                      "d",
+		`or(r.?v, "d") + "!"`:                   "Ab12!",
 		`or(r.none, "d")`:                       "d",
 		`or(r.nul, "d")`:                        "d",
 		`or(r.f, true) == false ? "kept" : "x"`: "kept",

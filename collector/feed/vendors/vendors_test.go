@@ -1,8 +1,10 @@
 package vendors_test
 
 import (
+	"os"
 	"testing"
 
+	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/feed/mapping"
 	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
 )
@@ -20,6 +22,26 @@ func TestManifestsCompile(t *testing.T) {
 		for i := range m.Streams {
 			if _, err := mapping.Compile(&m.Streams[i], nil); err != nil {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestManifestTests runs the tests that the manifests hold, on records and
+// recorded exchanges of the vendors.
+func TestManifestTests(t *testing.T) {
+	for _, name := range vendors.Names() {
+		m, err := vendors.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes, err := feed.RunTests(t.Context(), m, os.DirFS("."))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, o := range outcomes {
+			for _, d := range o.Differences {
+				t.Errorf("%s: %s: %s", name, o.Name, d)
 			}
 		}
 	}
