@@ -56,6 +56,10 @@ func junk(k Key) string {
 		return sharedMAC(k.Value)
 	case Hostname, Maker:
 		return ""
+	case MDM, EDR, Directory:
+		if strings.Contains(k.Scope, "@") {
+			return "" // counts from 1 within its server
+		}
 	}
 	switch {
 	case len(k.Value) < 4:

@@ -35,7 +35,7 @@ func address(value string) (Key, bool) {
 			v = guest[:i] + "@" + guest[i+1:]
 		}
 	}
-	local, domain, ok := strings.Cut(v, "@")
+	local, domain, ok := strings.Cut(strings.TrimRight(v, "."), "@")
 	if !ok || local == "" || len(v) > maxValue || !strings.Contains(domain, ".") || strings.ContainsAny(domain, "@<>,;") || strings.ContainsFunc(v, blank) {
 		return Key{}, false
 	}
@@ -43,7 +43,7 @@ func address(value string) (Key, bool) {
 	case "noreply", "no-reply", "unknown", "none", "admin", "administrator", "root", "info", "support", "helpdesk", "postmaster":
 		return Key{}, false // a mailbox of many people or of none
 	}
-	return Key{Email, "", local + "@" + strings.TrimSuffix(domain, ".")}, true
+	return Key{Email, "", local + "@" + domain}, true
 }
 
 // account reads a Windows account, CORP\ann or ann in the scope corp. Without
