@@ -52,6 +52,10 @@ type machineRecord struct {
 type failure struct {
 	// Kind is one of those in kinds, empty for others.
 	Kind string `json:"kind,omitempty"`
+	// Op and Path are the operation and the file that the error names, where
+	// those are not what was asked for.
+	Op   string `json:"op,omitempty"`
+	Path string `json:"path,omitempty"`
 	Text string `json:"text"`
 }
 

@@ -43,11 +43,11 @@ func Replay(dir string) (*Host, error) {
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open the capture %s: %w", dir, errors.Join(err, root.Close()))
 	}
-	files, err := root.OpenRoot(captureFiles)
+	files, err := openFiles(r)
 	if err != nil {
-		return nil, fmt.Errorf("open the files of the capture %s: %w", dir, errors.Join(err, root.Close()))
+		return nil, fmt.Errorf("open the capture %s: %w", dir, errors.Join(err, root.Close()))
 	}
-	h := &Host{FS: capture{files}, Root: dir, OS: r.machine.OS, Now: func() time.Time { return r.machine.Time }, source: r}
+	h := &Host{FS: files, Root: dir, OS: r.machine.OS, Now: func() time.Time { return r.machine.Time }, source: r}
 	// What nobody closes: a capture is open for as long as its host is used.
 	runtime.AddCleanup(h, func(root *os.Root) { _ = root.Close() }, root)
 	return h, nil
