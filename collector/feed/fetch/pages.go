@@ -92,7 +92,8 @@ func (w *walker) broken(format string, args ...any) error {
 // page asks for one page.
 func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 	mark := sha256.Sum256([]byte(at.Next))
-	if w.seen[mark] {
+	scroll := w.pager.Cursor != nil && w.pager.Cursor.Scroll
+	if w.seen[mark] && !scroll {
 		return Page{}, w.broken("the list comes back to a page that was read (%q): it would never end", w.f.mask(at.Next))
 	}
 	w.seen[mark] = true
@@ -131,8 +132,8 @@ func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 // repeats tells of a system that answers every number with the same page.
 func (w *walker) repeats(body []byte, records int, last bool) error {
 	sum := sha256.Sum256(body)
-	numbered := w.pager.Page != nil || w.pager.Offset != nil
-	same := numbered && records > 0 && !last && sum == w.last
+	guarded := w.pager.Page != nil || w.pager.Offset != nil || w.pager.Cursor != nil && w.pager.Cursor.Scroll
+	same := guarded && records > 0 && !last && sum == w.last
 	w.last = sum
 	if same {
 		return w.broken("two pages in a row are the same: the system ignores the page that is asked for")

@@ -71,6 +71,9 @@ func (m *Manifest) defaults() {
 func (s *Stream) defaults() {
 	if s.Pager.Good == nil {
 		good := Duration(10 * time.Minute)
+		if s.Pager.Cursor != nil && s.Pager.Cursor.Scroll {
+			good = 0
+		}
 		s.Pager.Good = &good
 	}
 	if s.Cursor != nil {

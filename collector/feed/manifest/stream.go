@@ -47,6 +47,9 @@ type Pager struct {
 type CursorPager struct {
 	From  string `yaml:"from" doc:"Path of the token in the answer; none, empty or null ends the list."`
 	Param string `yaml:"param" doc:"Parameter that takes it."`
+	// Scroll marks are CrowdStrike's: the token of a scroll names the whole of
+	// it and stays the same while the system moves on.
+	Scroll bool `yaml:"scroll" doc:"The token may stay the same from page to page, and the system moves on by itself. Such a list cannot be gone on with after a break."`
 }
 
 // NumberPager counts pages or records.

@@ -72,7 +72,7 @@ type Field struct {
 	Path     string             `yaml:"path" doc:"Path of the value in the record."`
 	CEL      string             `yaml:"cel" doc:"Expression over the record r."`
 	Const    *Template          `yaml:"const" doc:"Always this value; ${name} is a setting that is no secret."`
-	As       string             `yaml:"as" doc:"How the value is read; follows from the field unless set." enum:"text,lower,upper,time,day,bool,integer,number,money,mac,uuid,serial,email,address,unix,unix_ms"`
+	As       string             `yaml:"as" doc:"How the value is read; follows from the field unless set." enum:"text,lower,upper,time,day,bool,integer,number,money,mac,uuid,serial,email,address,prefix,unix,unix_ms"`
 	Values   map[string]string  `yaml:"values" doc:"What each of the system's words means here, whatever their case; words that are not named state nothing, unless * stands for them (to keep them as they are: *: \"*\")."`
 	Match    string             `yaml:"match" doc:"Regular expression; its first group, or the whole match, is taken. What does not match states nothing."`
 	Unit     string             `yaml:"unit" doc:"Unit of a size or share." enum:"kB,KiB,MB,MiB,GB,GiB,TB,TiB,MHz,GHz"`

@@ -154,6 +154,15 @@ func present(m protoreflect.Message, path []protoreflect.FieldDescriptor) bool {
 	return true
 }
 
+// group returns the message that holds the last field of a path, to look at:
+// one that is not there is not made.
+func group(m protoreflect.Message, path []protoreflect.FieldDescriptor) protoreflect.Message {
+	for _, fd := range path[:len(path)-1] {
+		m = m.Get(fd).Message()
+	}
+	return m
+}
+
 // into returns the message that holds the last field of a path.
 func into(m protoreflect.Message, path []protoreflect.FieldDescriptor) protoreflect.Message {
 	for _, fd := range path[:len(path)-1] {
@@ -197,8 +206,7 @@ func (p problems) list(m protoreflect.Message, f field, s *spec, r, e any) bool 
 
 // element appends an element to a list, if it states anything.
 func (p problems) element(m protoreflect.Message, f field, fields []field, r, e any) bool {
-	list := into(m, f.path).NewField(f.path[len(f.path)-1]).List()
-	one := list.NewElement()
+	one := group(m, f.path).NewField(f.path[len(f.path)-1]).List().NewElement()
 	if !p.fill(one.Message(), fields, r, e) {
 		return false
 	}

@@ -208,6 +208,20 @@ func address(v any, none []string) (string, bool, error) {
 	return a.String(), true, nil
 }
 
+// prefix reads an address in CIDR notation; one without a length is itself
+// alone.
+func prefix(v any, none []string) (string, bool, error) {
+	s, ok, err := address(v, none)
+	if err != nil || !ok || strings.Contains(s, "/") {
+		return s, ok, err
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return "", false, fmt.Errorf("want an IP address, got %s", shape(v))
+	}
+	return netip.PrefixFrom(a.WithZone(""), a.BitLen()).String(), true, nil
+}
+
 // serials that firmware and spreadsheets leave where there is none; those that
 // some maker wrote into many machines are identity's matter.
 var noSerials = []string{"0", "to be filled by o.e.m.", "system serial number", "default string", "default", "not available", "serial number", "invalid", "nan", "blank"}

@@ -95,7 +95,7 @@ func TestApply(t *testing.T) {
 	if err := protojson.Unmarshal([]byte(`{"source": "acme", "source_id": "devices/7", "observed_at": "2026-11-20T10:00:00Z", "identifiers": [{"kind": "mdm", "value": "7", "scope": "acme"}],
 		"device": {"name": "ANN-MBP", "class": "laptop", "labels": {"site": "Berlin"}, "hardware": {"serial": "C02ABC", "uuid": "4c4c4544-0031-3310-8052-b4c04f4e3132", "imei": ["35 999"], "memory_bytes": "17179869184", "virtual": true},
 		"os": {"version": "11.2.1", "build": "20D74"}, "security": {"disk_encryption": {"state": "on"}}, "mdm": {"enrolled": true, "last_check_in": "2026-11-19T08:00:00.961496Z"},
-		"network": {"interfaces": [{"mac": "aa:bb:cc:dd:ee:ff", "addresses": ["10.0.0.1"], "kind": "ethernet"}, {"kind": "ethernet"}]}, "purchase": {"price": {"amount": "1299.00", "currency": "USD"}, "ordered_at": "2026-01-02"},
+		"network": {"interfaces": [{"mac": "aa:bb:cc:dd:ee:ff", "addresses": ["10.0.0.1/32"], "kind": "ethernet"}, {"kind": "ethernet"}]}, "purchase": {"price": {"amount": "1299.00", "currency": "USD"}, "ordered_at": "2026-01-02"},
 		"warranties": [{"level": "Lifetime"}, {"end": "2027-05-01", "level": "Pro"}]}}`), want); err != nil {
 		t.Fatal(err)
 	}

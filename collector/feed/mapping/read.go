@@ -127,6 +127,8 @@ func (s *spec) read(v any) (string, bool, error) {
 		return email(v, s.none)
 	case "address":
 		return address(v, s.none)
+	case "prefix":
+		return prefix(v, s.none)
 	case "day":
 		return parseDay(v, s)
 	}

@@ -72,7 +72,7 @@ func reading(fd protoreflect.FieldDescriptor, name string) string {
 // readings are the texts that have a form of their own.
 var readings = map[string]string{
 	"hardware.serial": "serial", "hardware.board_serial": "serial", "hardware.uuid": "uuid", "hardware.firmware.date": "day",
-	"network.interfaces.mac": "mac", "network.interfaces.addresses": "address", "network.last_address": "address", "network.public_address": "address",
+	"network.interfaces.mac": "mac", "network.interfaces.addresses": "prefix", "network.last_address": "address", "network.public_address": "address",
 	"owner.email": "email", "primary_user.email": "email",
 	"purchase.ordered_at": "day", "purchase.shipped_at": "day", "purchase.received_at": "day", "purchase.lease_end": "day",
 	"warranties.start": "day", "warranties.end": "day", "warranty.start": "day", "warranty.end": "day", "financial.as_of": "day",
