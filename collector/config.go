@@ -26,8 +26,9 @@ const (
 )
 
 const (
-	defaultConfig  = "/etc/rollcall/collector.yaml"
-	defaultDataDir = "/var/lib/rollcall-collector"
+	defaultConfig      = "/etc/rollcall/collector.yaml"
+	defaultDataDir     = "/var/lib/rollcall-collector"
+	defaultHistoryDays = 400
 	// maxConfigBytes bounds a configuration file.
 	maxConfigBytes = 1 << 20
 )
@@ -47,6 +48,9 @@ type layer struct {
 	CheckInInterval *time.Duration `yaml:"check_in_interval" env:"ROLLCALL_CHECK_IN_INTERVAL" placeholder:"5m" help:"How often agents check in (10s to 24h)."`
 	LogLevel        *string        `yaml:"log_level" env:"ROLLCALL_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
 	LogFormat       *string        `yaml:"log_format" env:"ROLLCALL_LOG_FORMAT" placeholder:"text" help:"text or json."`
+	HistoryDays     *int           `yaml:"history_days" env:"ROLLCALL_HISTORY_DAYS" placeholder:"400" help:"How many days of history are kept; 0 for all."`
+	// Feeds stand in the file only.
+	Feeds *[]feedSettings `yaml:"feeds" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -69,6 +73,9 @@ type settings struct {
 	CheckInInterval time.Duration `yaml:"check_in_interval"`
 	LogLevel        string        `yaml:"log_level"`
 	LogFormat       string        `yaml:"log_format"`
+	HistoryDays     int           `yaml:"history_days"`
+	// Feeds are the systems that are read.
+	Feeds []feedSettings `yaml:"feeds,omitempty"`
 
 	level slog.Level
 	// preset is the administrator's token that the environment sets; it is
@@ -92,6 +99,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		MetricsPublic: first(false, flags.MetricsPublic, file.MetricsPublic), MinFree: first(badgerkv.DefaultMinFree, flags.MinFree, file.MinFree),
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
+		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
@@ -120,6 +128,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
 	case s.CheckInInterval < minCheckIn || s.CheckInInterval > maxCheckIn:
 		return fmt.Errorf("check_in_interval %s: want %s to %s", s.CheckInInterval, minCheckIn, maxCheckIn)
+	case s.HistoryDays < 0:
+		return fmt.Errorf("history_days %d: want 0 (for all) or more", s.HistoryDays)
 	case s.Store != "memory" && (engine != "badger" || dir == ""):
 		return fmt.Errorf("--store %q is not known: want badger:DIR or memory", s.Store)
 	case s.MinFree == 0:
@@ -193,6 +203,9 @@ func (c checkCommand) Run(world outside) error {
 	s, err := c.settings(world.getenv)
 	if err != nil {
 		return err
+	}
+	for i, f := range s.Feeds {
+		s.Feeds[i] = f.shown()
 	}
 	b, err := yaml.Marshal(s)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
@@ -27,6 +28,7 @@ type core struct {
 	view     *view.View
 	tokens   *enroll.Tokens
 	enroller *enroll.Enroller
+	feeds    *feed.Runner
 	// device signs agents, and server the collector's own certificate.
 	device, server *enroll.Authority
 }
@@ -72,6 +74,7 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 		return nil, err
 	}
 	c.catalog = catalog.New(c.store, time.Now, log)
+	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
 	c.catalog.OnChange(v.Apply)
 	if err := c.catalog.Load(ctx); err != nil {
 		return nil, err

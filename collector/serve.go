@@ -104,7 +104,10 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 		return err
 	}
 	defer agents.Close()
-	people, err := api.New(api.Options{Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
+	if c.feeds, err = newFeeds(ctx, s.Feeds, c, log, p.metrics.Registry); err != nil {
+		return err
+	}
+	people, err := api.New(api.Options{Feeds: c.feeds, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
 		Logger: log, Now: time.Now, Engine: s.Store, Metrics: p.metrics.Registry})
 	if err != nil {
 		return err
@@ -136,6 +139,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	defer stopFlush()
 	var work errgroup.Group
 	work.Go(func() error { return c.catalog.Run(flush) })
+	work.Go(func() error { return c.feeds.Run(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()
 	var err error

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
@@ -31,8 +32,10 @@ type Options struct {
 	View     *view.View
 	Tokens   *enroll.Tokens
 	Enroller *enroll.Enroller
-	Logger   *slog.Logger
-	Now      func() time.Time
+	// Feeds are read on their schedules; nil for none.
+	Feeds  *feed.Runner
+	Logger *slog.Logger
+	Now    func() time.Time
 	// Engine names the storage engine, for GetServerInfo.
 	Engine string
 	// Metrics gets the counts of calls; nil registers none.

@@ -72,7 +72,8 @@ func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, e
 		start = eventKey(prefix, after.Add(1), 0)
 	}
 	return t.kv.Scan(prefix, start, func(k, stored []byte) error {
-		if _, err := eventAsset(k); err != nil {
+		if len(k) != eventKeySize {
+			_, err := eventAsset(k)
 			return err
 		}
 		v, err := t.unpack(k, stored)

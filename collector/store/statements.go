@@ -54,6 +54,23 @@ func (t *Tx) StatementsOf(ref Ref) ([]*pb.StatementRecord, error) {
 	return out, nil
 }
 
+// Note returns what was put under a name, nil for nothing.
+func (t *Tx) Note(name string) ([]byte, error) {
+	v, err := t.value(join(prefixNote, name))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// PutNote keeps bytes that only their owner reads; nil forgets them.
+func (t *Tx) PutNote(name string, v []byte) error {
+	if v == nil {
+		return t.remove(join(prefixNote, name))
+	}
+	return t.setValue(join(prefixNote, name), v)
+}
+
 // ScanStatements calls fn with each statement whose id is greater than after,
 // in the order of their ids.
 func (t *Tx) ScanStatements(after string, fn func(*pb.StatementRecord) error) error {

@@ -51,6 +51,7 @@ var Rooms = []Room{
 	{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
+			"collector/feed", "collector/feed/manifest", "collector/feed/vendors",
 			"collector/store", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
@@ -68,7 +69,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/view", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/feed", "collector/view", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{

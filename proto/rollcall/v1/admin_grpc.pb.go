@@ -30,6 +30,9 @@ const (
 	AdminService_DeleteStatement_FullMethodName      = "/rollcall.v1.AdminService/DeleteStatement"
 	AdminService_PutSource_FullMethodName            = "/rollcall.v1.AdminService/PutSource"
 	AdminService_ListSources_FullMethodName          = "/rollcall.v1.AdminService/ListSources"
+	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
+	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
+	AdminService_PauseFeed_FullMethodName            = "/rollcall.v1.AdminService/PauseFeed"
 	AdminService_DeleteObservation_FullMethodName    = "/rollcall.v1.AdminService/DeleteObservation"
 	AdminService_CreateToken_FullMethodName          = "/rollcall.v1.AdminService/CreateToken"
 	AdminService_ListTokens_FullMethodName           = "/rollcall.v1.AdminService/ListTokens"
@@ -66,6 +69,10 @@ type AdminServiceClient interface {
 	// PutSource declares who may hand in observations with POST /v1/observations.
 	PutSource(ctx context.Context, in *PutSourceRequest, opts ...grpc.CallOption) (*Source, error)
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error)
+	// RunFeed has a feed read now, or once more after the pass under way.
+	RunFeed(ctx context.Context, in *RunFeedRequest, opts ...grpc.CallOption) (*Feed, error)
+	PauseFeed(ctx context.Context, in *PauseFeedRequest, opts ...grpc.CallOption) (*Feed, error)
 	// DeleteObservation withdraws what a source said about one thing.
 	DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
@@ -197,6 +204,36 @@ func (c *adminServiceClient) ListSources(ctx context.Context, in *ListSourcesReq
 	return out, nil
 }
 
+func (c *adminServiceClient) ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFeedsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListFeeds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RunFeed(ctx context.Context, in *RunFeedRequest, opts ...grpc.CallOption) (*Feed, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Feed)
+	err := c.cc.Invoke(ctx, AdminService_RunFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PauseFeed(ctx context.Context, in *PauseFeedRequest, opts ...grpc.CallOption) (*Feed, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Feed)
+	err := c.cc.Invoke(ctx, AdminService_PauseFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteObservationResponse)
@@ -294,6 +331,10 @@ type AdminServiceServer interface {
 	// PutSource declares who may hand in observations with POST /v1/observations.
 	PutSource(context.Context, *PutSourceRequest) (*Source, error)
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error)
+	// RunFeed has a feed read now, or once more after the pass under way.
+	RunFeed(context.Context, *RunFeedRequest) (*Feed, error)
+	PauseFeed(context.Context, *PauseFeedRequest) (*Feed, error)
 	// DeleteObservation withdraws what a source said about one thing.
 	DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
@@ -347,6 +388,15 @@ func (UnimplementedAdminServiceServer) PutSource(context.Context, *PutSourceRequ
 }
 func (UnimplementedAdminServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedAdminServiceServer) ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFeeds not implemented")
+}
+func (UnimplementedAdminServiceServer) RunFeed(context.Context, *RunFeedRequest) (*Feed, error) {
+	return nil, status.Error(codes.Unimplemented, "method RunFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) PauseFeed(context.Context, *PauseFeedRequest) (*Feed, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseFeed not implemented")
 }
 func (UnimplementedAdminServiceServer) DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteObservation not implemented")
@@ -588,6 +638,60 @@ func _AdminService_ListSources_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListFeeds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFeedsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListFeeds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListFeeds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListFeeds(ctx, req.(*ListFeedsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RunFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RunFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RunFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RunFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RunFeed(ctx, req.(*RunFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PauseFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PauseFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PauseFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PauseFeed(ctx, req.(*PauseFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_DeleteObservation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteObservationRequest)
 	if err := dec(in); err != nil {
@@ -764,6 +868,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSources",
 			Handler:    _AdminService_ListSources_Handler,
+		},
+		{
+			MethodName: "ListFeeds",
+			Handler:    _AdminService_ListFeeds_Handler,
+		},
+		{
+			MethodName: "RunFeed",
+			Handler:    _AdminService_RunFeed_Handler,
+		},
+		{
+			MethodName: "PauseFeed",
+			Handler:    _AdminService_PauseFeed_Handler,
 		},
 		{
 			MethodName: "DeleteObservation",

@@ -1648,6 +1648,525 @@ func (x *PushedObservation) GetError() string {
 	return ""
 }
 
+// Feed is how the reading of one system fares.
+type Feed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source under which its records are filed.
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Title       string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Kind        string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Paused      bool                   `protobuf:"varint,4,opt,name=paused,proto3" json:"paused,omitempty"`
+	Running     bool                   `protobuf:"varint,5,opt,name=running,proto3" json:"running,omitempty"`
+	LastSuccess *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_success,json=lastSuccess,proto3" json:"last_success,omitempty"`
+	Next        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next,proto3" json:"next,omitempty"`
+	// Passes that failed since, and why the last did.
+	Failures int32  `protobuf:"varint,8,opt,name=failures,proto3" json:"failures,omitempty"`
+	Error    string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	// The pass under way, or the last one.
+	Pass          *FeedPass `protobuf:"bytes,10,opt,name=pass,proto3" json:"pass,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Feed) Reset() {
+	*x = Feed{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Feed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Feed) ProtoMessage() {}
+
+func (x *Feed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Feed.ProtoReflect.Descriptor instead.
+func (*Feed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Feed) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Feed) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Feed) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Feed) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *Feed) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *Feed) GetLastSuccess() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSuccess
+	}
+	return nil
+}
+
+func (x *Feed) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *Feed) GetFailures() int32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *Feed) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Feed) GetPass() *FeedPass {
+	if x != nil {
+		return x.Pass
+	}
+	return nil
+}
+
+type FeedPass struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It reads everything, not only what changed.
+	Full    bool                   `protobuf:"varint,1,opt,name=full,proto3" json:"full,omitempty"`
+	Started *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=started,proto3" json:"started,omitempty"`
+	Ended   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ended,proto3" json:"ended,omitempty"`
+	// When it is expected to end, where that is known.
+	Ends    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ends,proto3" json:"ends,omitempty"`
+	Pages   int64                  `protobuf:"varint,5,opt,name=pages,proto3" json:"pages,omitempty"`
+	Records int64                  `protobuf:"varint,6,opt,name=records,proto3" json:"records,omitempty"`
+	// How many records are expected; 0 where nobody knows.
+	Total        int64 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
+	Stated       int64 `protobuf:"varint,8,opt,name=stated,proto3" json:"stated,omitempty"`
+	Skipped      int64 `protobuf:"varint,9,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Withdrawn    int64 `protobuf:"varint,10,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	ProblemCount int64 `protobuf:"varint,11,opt,name=problem_count,json=problemCount,proto3" json:"problem_count,omitempty"`
+	// The first of them.
+	Problems      []*FeedProblem `protobuf:"bytes,12,rep,name=problems,proto3" json:"problems,omitempty"`
+	Notes         []string       `protobuf:"bytes,13,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedPass) Reset() {
+	*x = FeedPass{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedPass) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedPass) ProtoMessage() {}
+
+func (x *FeedPass) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedPass.ProtoReflect.Descriptor instead.
+func (*FeedPass) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FeedPass) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *FeedPass) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *FeedPass) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *FeedPass) GetEnds() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *FeedPass) GetPages() int64 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *FeedPass) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *FeedPass) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *FeedPass) GetStated() int64 {
+	if x != nil {
+		return x.Stated
+	}
+	return 0
+}
+
+func (x *FeedPass) GetSkipped() int64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *FeedPass) GetWithdrawn() int64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+func (x *FeedPass) GetProblemCount() int64 {
+	if x != nil {
+		return x.ProblemCount
+	}
+	return 0
+}
+
+func (x *FeedPass) GetProblems() []*FeedProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *FeedPass) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+type FeedProblem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SourceId      string                 `protobuf:"bytes,1,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Field         string                 `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedProblem) Reset() {
+	*x = FeedProblem{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedProblem) ProtoMessage() {}
+
+func (x *FeedProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedProblem.ProtoReflect.Descriptor instead.
+func (*FeedProblem) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FeedProblem) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *FeedProblem) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FeedProblem) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type ListFeedsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFeedsRequest) Reset() {
+	*x = ListFeedsRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFeedsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFeedsRequest) ProtoMessage() {}
+
+func (x *ListFeedsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFeedsRequest.ProtoReflect.Descriptor instead.
+func (*ListFeedsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{28}
+}
+
+type ListFeedsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Feeds         []*Feed                `protobuf:"bytes,1,rep,name=feeds,proto3" json:"feeds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFeedsResponse) Reset() {
+	*x = ListFeedsResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFeedsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFeedsResponse) ProtoMessage() {}
+
+func (x *ListFeedsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFeedsResponse.ProtoReflect.Descriptor instead.
+func (*ListFeedsResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListFeedsResponse) GetFeeds() []*Feed {
+	if x != nil {
+		return x.Feeds
+	}
+	return nil
+}
+
+type RunFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Read everything, not only what changed.
+	Full bool `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	// Withdraw what is no longer listed, however much it is.
+	AcceptAbsences bool `protobuf:"varint,3,opt,name=accept_absences,json=acceptAbsences,proto3" json:"accept_absences,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RunFeedRequest) Reset() {
+	*x = RunFeedRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunFeedRequest) ProtoMessage() {}
+
+func (x *RunFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunFeedRequest.ProtoReflect.Descriptor instead.
+func (*RunFeedRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RunFeedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RunFeedRequest) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *RunFeedRequest) GetAcceptAbsences() bool {
+	if x != nil {
+		return x.AcceptAbsences
+	}
+	return false
+}
+
+type PauseFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// False lets it go on.
+	Paused        bool `protobuf:"varint,2,opt,name=paused,proto3" json:"paused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseFeedRequest) Reset() {
+	*x = PauseFeedRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseFeedRequest) ProtoMessage() {}
+
+func (x *PauseFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseFeedRequest.ProtoReflect.Descriptor instead.
+func (*PauseFeedRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PauseFeedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PauseFeedRequest) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
 var File_rollcall_v1_record_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_record_proto_rawDesc = "" +
@@ -1780,7 +2299,48 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x11PushedObservation\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05errorB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xbe\x02\n" +
+	"\x04Feed\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06paused\x18\x04 \x01(\bR\x06paused\x12\x18\n" +
+	"\arunning\x18\x05 \x01(\bR\arunning\x12=\n" +
+	"\flast_success\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vlastSuccess\x12.\n" +
+	"\x04next\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12\x1a\n" +
+	"\bfailures\x18\b \x01(\x05R\bfailures\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error\x12)\n" +
+	"\x04pass\x18\n" +
+	" \x01(\v2\x15.rollcall.v1.FeedPassR\x04pass\"\xbd\x03\n" +
+	"\bFeedPass\x12\x12\n" +
+	"\x04full\x18\x01 \x01(\bR\x04full\x124\n" +
+	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
+	"\x05ended\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12.\n" +
+	"\x04ends\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x14\n" +
+	"\x05pages\x18\x05 \x01(\x03R\x05pages\x12\x18\n" +
+	"\arecords\x18\x06 \x01(\x03R\arecords\x12\x14\n" +
+	"\x05total\x18\a \x01(\x03R\x05total\x12\x16\n" +
+	"\x06stated\x18\b \x01(\x03R\x06stated\x12\x18\n" +
+	"\askipped\x18\t \x01(\x03R\askipped\x12\x1c\n" +
+	"\twithdrawn\x18\n" +
+	" \x01(\x03R\twithdrawn\x12#\n" +
+	"\rproblem_count\x18\v \x01(\x03R\fproblemCount\x124\n" +
+	"\bproblems\x18\f \x03(\v2\x18.rollcall.v1.FeedProblemR\bproblems\x12\x14\n" +
+	"\x05notes\x18\r \x03(\tR\x05notes\"V\n" +
+	"\vFeedProblem\x12\x1b\n" +
+	"\tsource_id\x18\x01 \x01(\tR\bsourceId\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\x12\n" +
+	"\x10ListFeedsRequest\"<\n" +
+	"\x11ListFeedsResponse\x12'\n" +
+	"\x05feeds\x18\x01 \x03(\v2\x11.rollcall.v1.FeedR\x05feeds\"]\n" +
+	"\x0eRunFeedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\x12'\n" +
+	"\x0faccept_absences\x18\x03 \x01(\bR\x0eacceptAbsences\":\n" +
+	"\x10PauseFeedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06paused\x18\x02 \x01(\bR\x06pausedB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_record_proto_rawDescOnce sync.Once
@@ -1794,7 +2354,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -1821,10 +2381,17 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*DeleteObservationRequest)(nil),  // 22: rollcall.v1.DeleteObservationRequest
 	(*DeleteObservationResponse)(nil), // 23: rollcall.v1.DeleteObservationResponse
 	(*PushedObservation)(nil),         // 24: rollcall.v1.PushedObservation
-	(*Conflict)(nil),                  // 25: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 27: google.protobuf.Value
-	(*Device)(nil),                    // 28: rollcall.v1.Device
+	(*Feed)(nil),                      // 25: rollcall.v1.Feed
+	(*FeedPass)(nil),                  // 26: rollcall.v1.FeedPass
+	(*FeedProblem)(nil),               // 27: rollcall.v1.FeedProblem
+	(*ListFeedsRequest)(nil),          // 28: rollcall.v1.ListFeedsRequest
+	(*ListFeedsResponse)(nil),         // 29: rollcall.v1.ListFeedsResponse
+	(*RunFeedRequest)(nil),            // 30: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),          // 31: rollcall.v1.PauseFeedRequest
+	(*Conflict)(nil),                  // 32: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 34: google.protobuf.Value
+	(*Device)(nil),                    // 35: rollcall.v1.Device
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -1832,28 +2399,36 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	25, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	26, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	26, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	32, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	33, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	33, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	26, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	26, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	26, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	33, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	33, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	33, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	26, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	33, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	27, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	27, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	28, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	34, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	34, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	35, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	26, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	33, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	33, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	33, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	26, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
+	33, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	33, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	33, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	27, // 28: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
+	25, // 29: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -1870,7 +2445,7 @@ func file_rollcall_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
