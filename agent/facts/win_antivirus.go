@@ -64,14 +64,15 @@ func securityProduct(row queryRow) (*pb.Antivirus, bool) {
 // defender tells the state of Defender where the security center does not:
 // what it says itself, otherwise what its settings say. Nil is for none.
 func (r *winreg) defender(rows []queryRow) *pb.Antivirus {
-	for _, row := range rows {
+	if len(rows) > 0 {
+		row := rows[0]
 		out := &pb.Antivirus{Name: defenderName, Enabled: proto.Bool(row.is("AntivirusEnabled") && row.is("RealTimeProtectionEnabled"))}
 		if days, ok := row.number("AntivirusSignatureAge"); ok {
 			out.UpToDate = proto.Bool(days < maxSignatureDays)
 		}
 		return out
 	}
-	if len(rows) > 0 || !r.key(servicesKey, "WinDefend").found() {
+	if !r.key(servicesKey, "WinDefend").found() {
 		return nil
 	}
 	const disabled = 4
