@@ -83,9 +83,11 @@ func learnWinInstalled(ctx context.Context, h *host.Host, d *pb.Device) error {
 		add(kb.FindString(row["HotFixID"]), hotfixDate(row["InstalledOn"]))
 	}
 	r.servicedUpdates(add)
-	for _, root := range r.uninstallRoots() {
-		for _, name := range r.key(root.path).subkeys() {
-			p := program{id: name, key: r.key(root.path, `\`, name), r: r}
+	roots, done := r.uninstallRoots()
+	defer done()
+	for _, root := range roots {
+		for _, name := range r.below(root, "").subkeys() {
+			p := program{id: name, key: r.below(root, `\`+name), r: r}
 			if !p.isUpdate() {
 				continue
 			}

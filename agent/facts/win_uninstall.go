@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/agent/facts/hive"
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -31,20 +32,24 @@ type uninstallRoot struct {
 	// profile is the folder of the user who alone has the program, "" for the
 	// whole machine's.
 	profile string
+	// hive is the user's file where the registry does not have it loaded.
+	hive *hive.Hive
 }
 
 // learnUninstall lists the programs that Windows lists for removal: those of
-// the machine, of its 32-bit part, and of every user whose registry is loaded.
+// the machine, of its 32-bit part, and of every user.
 func learnUninstall(_ context.Context, h *host.Host, d *pb.Device) error {
 	r := &winreg{h: h}
 	msi, exe := newSoftwareRows(kindMSI), newSoftwareRows(kindEXE)
 	products, uses := r.products(), r.lastUses()
 	found := false
-	for _, root := range r.uninstallRoots() {
-		list := r.key(root.path)
+	roots, done := r.uninstallRoots()
+	defer done()
+	for _, root := range roots {
+		list := r.below(root, "")
 		found = found || list.found()
 		for _, name := range list.subkeys() {
-			p := program{id: name, key: r.key(root.path, `\`, name), r: r}
+			p := program{id: name, key: r.below(root, `\`+name), r: r}
 			if !p.installed(products) {
 				continue
 			}
@@ -59,10 +64,19 @@ func learnUninstall(_ context.Context, h *host.Host, d *pb.Device) error {
 	return r.err(found, "no list of programs")
 }
 
-// uninstallRoots returns the keys of this machine.
-func (r *winreg) uninstallRoots() []uninstallRoot {
+// below returns a key under one of the lists.
+func (r *winreg) below(root uninstallRoot, rest string) regKey {
+	if root.hive == nil {
+		return r.key(root.path, rest)
+	}
+	return r.hiveKey(root.hive, root.path+rest)
+}
+
+// uninstallRoots returns the keys of this machine. What it opened for them is
+// closed by done.
+func (r *winreg) uninstallRoots() (roots []uninstallRoot, done func()) {
 	native := map[string]string{"x86": "x86", "AMD64": "x86_64"}[r.processorArchitecture()]
-	roots := []uninstallRoot{
+	roots = []uninstallRoot{
 		{path: softwareHive + uninstallKey, architecture: native},
 		{path: softwareHive + wow64 + uninstallKey, architecture: "x86"},
 	}
@@ -74,7 +88,12 @@ func (r *winreg) uninstallRoots() []uninstallRoot {
 		roots = append(roots, uninstallRoot{path: `HKU\` + sid + `\Software\` + uninstallKey, profile: profile},
 			uninstallRoot{path: `HKU\` + sid + `\Software\` + wow64 + uninstallKey, architecture: "x86", profile: profile})
 	}
-	return roots
+	users, done := r.offlineUsers()
+	for _, u := range users {
+		roots = append(roots, uninstallRoot{path: `Software\` + uninstallKey, profile: u.profile, hive: u.hive},
+			uninstallRoot{path: `Software\` + wow64 + uninstallKey, architecture: "x86", profile: u.profile, hive: u.hive})
+	}
+	return roots, done
 }
 
 // processorArchitecture returns Windows's own name of what it runs on: AMD64,

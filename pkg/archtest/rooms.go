@@ -28,6 +28,7 @@ var Rooms = []Room{
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/ioreg", May: []string{"agent/facts/proplist"}, Why: "ioreg prints property lists or a tree; what its properties mean is not its matter"},
 	{Dir: "agent/facts/addon", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/hive", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
