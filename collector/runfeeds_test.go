@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func (r *running) ask(t *testing.T, method, path, body string, into any) {
@@ -38,6 +37,16 @@ func (r *running) ask(t *testing.T, method, path, body string, into any) {
 	}
 }
 
+// linesWith hears of each pass over a feed from the log.
+type linesWith chan struct{}
+
+func (l linesWith) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), "feed is read") {
+		l <- struct{}{}
+	}
+	return len(b), nil
+}
+
 type feedsAnswer struct {
 	Feeds []struct {
 		ID, Error string
@@ -59,19 +68,17 @@ func TestAConnectedFeedFillsTheRecord(t *testing.T) {
 	write("5XK2J93;Dell;Latitude 7440;PO-1;2026-01-31;1299,00 €", "PF3ABCDE;Lenovo;T14;PO-1;2026-01-31;1399,00 €")
 	s := testSettings(filepath.Join(dir, "data"))
 	s.Feeds = []feedSettings{{Name: "po-2026", Vendor: "csv_assets", Settings: map[string]string{"file": list}}}
-	r := start(t, s, io.Discard)
+	read := make(linesWith, 16)
+	r := start(t, s, read)
 	pass := func(stated, withdrawn string) {
 		t.Helper()
 		r.ask(t, "POST", "/v1/feeds/po-2026:run", `{"full":true}`, nil)
+		<-read
 		var got feedsAnswer
-		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			got = feedsAnswer{}
-			r.ask(t, "GET", "/v1/feeds", "", &got)
-			if p := got.Feeds[0].Pass; !got.Feeds[0].Running && p.Ended != "" && p.Stated == stated && p.Withdrawn == withdrawn {
-				return
-			}
+		r.ask(t, "GET", "/v1/feeds", "", &got)
+		if p := got.Feeds[0].Pass; p.Stated != stated || p.Withdrawn != withdrawn {
+			t.Fatalf("the feed fares as %+v, want %s stated and %q withdrawn", got, stated, withdrawn)
 		}
-		t.Fatalf("the feed fares as %+v, want %s stated and %q withdrawn", got, stated, withdrawn)
 	}
 	assets := func() (names []string) {
 		var got struct {

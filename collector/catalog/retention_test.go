@@ -50,7 +50,7 @@ func TestPruningKeepsThePresent(t *testing.T) {
 	if err := f.c.Prune(context.Background(), epoch.Add(-10*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if events, software = count(); software != 10 {
+	if _, software = count(); software != 10 {
 		t.Errorf("%d changes of software are left, want 10", software)
 	}
 	if err := f.c.Prune(context.Background(), epoch.AddDate(1, 0, 0)); err != nil {

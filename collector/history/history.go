@@ -73,7 +73,7 @@ func group(fd protoreflect.FieldDescriptor) bool {
 // their paths. A nil state has no field. Neither state is modified.
 func Diff(old, now *pb.Asset) ([]*pb.FieldChange, error) {
 	var changes []*pb.FieldChange
-	var from, to protoreflect.Message = old.ProtoReflect(), now.ProtoReflect()
+	from, to := old.ProtoReflect(), now.ProtoReflect()
 	err := diff(from, to, "", func(path string) error {
 		f := fields()[path]
 		if f == nil {
