@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+type feedsCommands struct {
+	List   feedsListCommand  `cmd:"" help:"List the connected systems and how their reading fares."`
+	Run    feedsRunCommand   `cmd:"" help:"Read a system now."`
+	Pause  feedsPauseCommand `cmd:"" help:"Stop reading a system until it is resumed."`
+	Resume feedsGoOnCommand  `cmd:"" help:"Go on reading a system."`
+}
+
+type feedsListCommand struct{}
+
+// Run lists the feeds.
+func (feedsListCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.get(s.ctx, "/v1/feeds", nil)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	all := new(pb.ListFeedsResponse)
+	if err := decode(raw, all); err != nil {
+		return err
+	}
+	if len(all.GetFeeds()) == 0 {
+		s.note("no system is connected: name it under feeds: in the collector's configuration")
+		return nil
+	}
+	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
+	for _, f := range all.GetFeeds() {
+		t.add(f.GetId(), f.GetTitle(), feedState(f), s.ago(f.GetLastSuccess()), fmt.Sprint(f.GetPass().GetRecords()), fmt.Sprint(f.GetPass().GetProblemCount()), f.GetError())
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+func feedState(f *pb.Feed) string {
+	switch {
+	case f.GetRunning():
+		return "reading"
+	case f.GetPaused():
+		return "paused"
+	case f.GetFailures() > 0:
+		return "failing"
+	case f.GetLastSuccess() == nil:
+		return "new"
+	}
+	return "ok"
+}
+
+type feedsRunCommand struct {
+	Feed    string `arg:"" help:"Name of the feed."`
+	Full    bool   `help:"Read everything, not only what changed."`
+	Absence bool   `name:"accept-absences" help:"Withdraw what is no longer listed, however much it is."`
+}
+
+// Run has a feed read.
+func (cmd feedsRunCommand) Run(s *session) error {
+	return s.tellFeed(cmd.Feed, ":run", map[string]any{"full": cmd.Full, "accept_absences": cmd.Absence})
+}
+
+type feedsPauseCommand struct {
+	Feed string `arg:"" help:"Name of the feed."`
+}
+
+// Run pauses a feed.
+func (cmd feedsPauseCommand) Run(s *session) error {
+	return s.tellFeed(cmd.Feed, ":pause", map[string]any{"paused": true})
+}
+
+type feedsGoOnCommand struct {
+	Feed string `arg:"" help:"Name of the feed."`
+}
+
+// Run lets a feed go on.
+func (cmd feedsGoOnCommand) Run(s *session) error {
+	return s.tellFeed(cmd.Feed, ":pause", map[string]any{"paused": false})
+}
+
+func (s *session) tellFeed(name, verb string, body any) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.call(s.ctx, http.MethodPost, "/v1/feeds/"+url.PathEscape(name)+verb, body)
+	if err != nil || s.format != formatTable {
+		if err == nil {
+			err = s.printObject(raw)
+		}
+		return err
+	}
+	f := new(pb.Feed)
+	if err := decode(raw, f); err != nil {
+		return err
+	}
+	s.note("%s: %s; `rollcall feeds list` tells how it fares", f.GetId(), feedState(f))
+	return nil
+}
