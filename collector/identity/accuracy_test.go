@@ -1,4 +1,4 @@
-package identity_test
+package identity
 
 import (
 	"os"
@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/pkg/synth"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // An estate is small where tests run and large where `make bench` does, which
-// takes the number of devices from ESTATE_DEVICES.
+// takes the number of devices from ESTATE_DEVICES and the seed from ESTATE_SEED.
 const (
 	testDevices  = 3_000
 	benchDevices = 50_000
@@ -24,7 +23,7 @@ const (
 // when it lived.
 type evidence struct {
 	truth int
-	claim identity.Claim
+	claim Claim
 	// serial, uuid, macs and name are as plain rules compare them.
 	keys map[string][]string
 }
@@ -38,15 +37,15 @@ func estate(seed uint64, devices int, hazards synth.Hazards) []evidence {
 	}
 	var out []evidence
 	for i := range devices {
-		histories := make(map[identity.Ref]identity.History)
-		latest := make(map[identity.Ref]*pb.Observation)
+		histories := make(map[Ref]History)
+		latest := make(map[Ref]*pb.Observation)
 		for _, s := range e.Device(i) {
 			o := s.Observation
-			ref := identity.Ref{Source: o.GetSource(), ID: o.GetSourceId()}
+			ref := Ref{Source: o.GetSource(), ID: o.GetSourceId()}
 			h, ok := histories[ref]
 			at := o.GetObservedAt().AsTime()
 			if !ok {
-				h = identity.History{Unique: unique[ref.Source], First: at, Last: at}
+				h = History{Unique: unique[ref.Source], First: at, Last: at}
 			}
 			if at.Before(h.First) {
 				h.First = at
@@ -57,7 +56,7 @@ func estate(seed uint64, devices int, hazards synth.Hazards) []evidence {
 			histories[ref] = h
 		}
 		for ref, o := range latest {
-			out = append(out, evidence{truth: i, claim: identity.NewClaim(o, histories[ref]), keys: plain(o)})
+			out = append(out, evidence{truth: i, claim: NewClaim(o, histories[ref]), keys: plain(o)})
 		}
 	}
 	return out
@@ -95,15 +94,15 @@ var matchers = []struct {
 }
 
 func resolved(records []evidence) []int {
-	claims := make([]identity.Claim, len(records))
+	claims := make([]Claim, len(records))
 	for i, r := range records {
 		claims[i] = r.claim
 	}
-	return numbered(records, identity.Resolve(claims, nil))
+	return numbered(records, Resolve(claims, nil))
 }
 
-func numbered(records []evidence, r identity.Resolution) []int {
-	at := make(map[identity.Ref]int, len(records))
+func numbered(records []evidence, r Resolution) []int {
+	at := make(map[Ref]int, len(records))
 	for i, r := range records {
 		at[r.claim.Ref] = i
 	}
@@ -119,16 +118,44 @@ func numbered(records []evidence, r identity.Resolution) []int {
 // by unites records that share an identifier of any of these kinds.
 func by(kinds ...string) func([]evidence) []int {
 	return func(records []evidence) []int {
-		members := make([][]identity.Key, len(records))
+		members := make([][]Key, len(records))
 		for i, r := range records {
 			for _, kind := range kinds {
 				for _, v := range r.keys[kind] {
-					members[i] = append(members[i], identity.Key{Value: v})
+					members[i] = append(members[i], Key{Value: v})
 				}
 			}
 		}
-		return identity.Group(members)
+		return plainGroups(members)
 	}
+}
+
+// plainGroups returns which members belong together: for each, the number of its
+// group, groups being numbered in the order of their first member. Two members
+// are in one group when a chain of shared keys connects them; the grouping does
+// not depend on the order of the members.
+func plainGroups(members [][]Key) []int {
+	sets := newSets(len(members))
+	holder := make(map[Key]int)
+	for i, keys := range members {
+		for _, k := range keys {
+			if j, ok := holder[k]; ok {
+				sets.unite(i, j)
+			} else {
+				holder[k] = i
+			}
+		}
+	}
+	groups := make([]int, len(members))
+	numbers := make(map[int]int)
+	for i := range members {
+		r := sets.root(i)
+		if _, ok := numbers[r]; !ok {
+			numbers[r] = len(numbers)
+		}
+		groups[i] = numbers[r]
+	}
+	return groups
 }
 
 // score compares a grouping with the truth, pair by pair: precision is the
@@ -142,11 +169,11 @@ func score(records []evidence, groups []int) (precision, recall float64) {
 		group[groups[i]]++
 		truth[r.truth]++
 	}
-	right := pairs(both)
-	return float64(right) / float64(max(1, pairs(group))), float64(right) / float64(max(1, pairs(truth)))
+	right := countPairs(both)
+	return float64(right) / float64(max(1, countPairs(group))), float64(right) / float64(max(1, countPairs(truth)))
 }
 
-func pairs[K comparable](sizes map[K]int) (n int) {
+func countPairs[K comparable](sizes map[K]int) (n int) {
 	for _, size := range sizes {
 		n += size * (size - 1) / 2
 	}
@@ -177,12 +204,12 @@ func judged(t *testing.T, name string, seed uint64, devices int, hazards synth.H
 	precision, recall := score(records, resolved(records))
 	t.Logf("%-15s seed %d: %d records, precision %.5f, recall %.5f", name, seed, len(records), precision, recall)
 	if precision < 1 || recall < 0.99 {
-		t.Errorf("%s, seed %d: precision %.5f and recall %.5f, want 1 and at least 0.99%s", name, seed, precision, recall, strangers(records))
+		t.Errorf("%s, seed %d: precision %.5f and recall %.5f, want 1 and at least 0.99%s", name, seed, precision, recall, mixed(records))
 	}
 }
 
-// strangers tells of some groups that hold more than one device.
-func strangers(records []evidence) string {
+// mixed tells of some groups that hold more than one device.
+func mixed(records []evidence) string {
 	groups := resolved(records)
 	members := make(map[int][]evidence)
 	for i, r := range records {
@@ -213,7 +240,11 @@ func BenchmarkAccuracy(b *testing.B) {
 	if n, err := strconv.Atoi(os.Getenv("ESTATE_DEVICES")); err == nil {
 		devices = n
 	}
-	records := estate(20261120, devices, synth.AllHazards)
+	seed, err := strconv.ParseUint(os.Getenv("ESTATE_SEED"), 10, 64)
+	if err != nil {
+		seed = 20261120
+	}
+	records := estate(seed, devices, synth.AllHazards)
 	for _, m := range matchers {
 		b.Run(m.name, func(b *testing.B) {
 			var groups []int
@@ -226,5 +257,26 @@ func BenchmarkAccuracy(b *testing.B) {
 			b.ReportMetric(float64(len(records)), "records")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(records)), "ns/record")
 		})
+	}
+}
+
+// BenchmarkOneDevice is what a change of one record costs: reading it, and
+// resolving all records of its device.
+func BenchmarkOneDevice(b *testing.B) {
+	e := synth.NewEstate(1, 100, synth.AllHazards)
+	var most []synth.Statement
+	for i := range 100 {
+		if s := e.Device(i); len(s) > len(most) {
+			most = s
+		}
+	}
+	var claims []Claim
+	for _, s := range most {
+		claims = append(claims, NewClaim(s.Observation, History{Unique: true}))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		claims[0] = NewClaim(most[0].Observation, History{Unique: true})
+		Resolve(claims, nil)
 	}
 }

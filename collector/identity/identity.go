@@ -70,13 +70,6 @@ type Ignored struct {
 	Reason string
 }
 
-// Keys returns the strong identifiers of an observation, sorted, and those
-// that say nothing.
-func Keys(o *pb.Observation) (keys []Key, ignored []Ignored) {
-	r := read(o)
-	return r.strong, r.ignored
-}
-
 func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Kind, b.Kind),
 		strings.Compare(a.Scope, b.Scope), strings.Compare(a.Value, b.Value))
@@ -91,34 +84,6 @@ func rank(kind string) int {
 func sortKeys(keys []Key) []Key {
 	slices.SortFunc(keys, compareKeys)
 	return slices.Compact(keys)
-}
-
-// Group returns which members belong together: for each, the number of its
-// group, groups being numbered in the order of their first member. Two members
-// are in one group when a chain of shared keys connects them; the grouping does
-// not depend on the order of the members.
-func Group(members [][]Key) []int {
-	sets := newSets(len(members))
-	holder := make(map[Key]int)
-	for i, keys := range members {
-		for _, k := range keys {
-			if j, ok := holder[k]; ok {
-				sets.unite(i, j)
-			} else {
-				holder[k] = i
-			}
-		}
-	}
-	groups := make([]int, len(members))
-	numbers := make(map[int]int)
-	for i := range members {
-		r := sets.root(i)
-		if _, ok := numbers[r]; !ok {
-			numbers[r] = len(numbers)
-		}
-		groups[i] = numbers[r]
-	}
-	return groups
 }
 
 // sets is a union-find over numbered members: the root of a set is its lowest

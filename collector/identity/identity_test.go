@@ -1,13 +1,10 @@
 package identity
 
 import (
-	"math/rand"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -15,6 +12,11 @@ import (
 func device(manufacturer, serial, uuid string) *pb.Observation {
 	return &pb.Observation{Subject: &pb.Observation_Device{Device: &pb.Device{
 		Hardware: &pb.Hardware{Manufacturer: manufacturer, Serial: serial, Uuid: uuid}}}}
+}
+
+func keysOf(o *pb.Observation) ([]Key, []Ignored) {
+	c := NewClaim(o, History{})
+	return c.Keys, c.Ignored
 }
 
 const placeholder = "a placeholder known to be shared by many machines"
@@ -44,7 +46,7 @@ func TestKeys(t *testing.T) {
 			[]Key{{IMEI, "", "35209900176148"}, {CloudInstance, "aws", "i-0abc1"}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			keys, ignored := Keys(tc.o)
+			keys, ignored := keysOf(tc.o)
 			if diff := cmp.Diff(tc.want, keys); diff != "" {
 				t.Errorf("keys (-want +got):\n%s", diff)
 			}
@@ -60,8 +62,8 @@ func TestKeys(t *testing.T) {
 }
 
 func TestUUIDTwinsAreOne(t *testing.T) {
-	a, _ := Keys(device("", "", "4c4c4544-0058-4b10-8032-b5c04f4a3933"))
-	b, _ := Keys(device("", "", "44454c4c-5800-104b-8032-b5c04f4a3933"))
+	a, _ := keysOf(device("", "", "4c4c4544-0058-4b10-8032-b5c04f4a3933"))
+	b, _ := keysOf(device("", "", "44454c4c-5800-104b-8032-b5c04f4a3933"))
 	if diff := cmp.Diff(a, b); diff != "" || len(a) != 1 {
 		t.Errorf("one machine read in two byte orders has two identities: %s", diff)
 	}
@@ -89,67 +91,10 @@ func TestEveryLineOfTheJunkListIsInForce(t *testing.T) {
 	}
 }
 
-// Whatever the order of the members, the same ones end up together, and two
-// are together exactly when a chain of shared keys joins them.
-func TestGroupDoesNotDependOnOrder(t *testing.T) {
-	member := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Key {
-		return Key{Kind: Serial, Value: strconv.Itoa(rapid.IntRange(0, 12).Draw(t, "value"))}
-	}), 0, 3)
-	rapid.Check(t, func(t *rapid.T) {
-		members := rapid.SliceOfN(member, 0, 12).Draw(t, "members")
-		groups := Group(members)
-		joined := closure(members)
-		for i := range members {
-			for j := range members {
-				if (groups[i] == groups[j]) != joined[i][j] {
-					t.Fatalf("members %d and %d: together %v, want %v", i, j, groups[i] == groups[j], joined[i][j])
-				}
-			}
-		}
-		order := rand.New(rand.NewSource(int64(rapid.Int32().Draw(t, "seed")))).Perm(len(members))
-		shuffled := make([][]Key, len(members))
-		for i, from := range order {
-			shuffled[i] = members[from]
-		}
-		again := Group(shuffled)
-		for i := range order {
-			for j := range order {
-				if (again[i] == again[j]) != (groups[order[i]] == groups[order[j]]) {
-					t.Fatalf("another order, another grouping")
-				}
-			}
-		}
-	})
-}
-
-// closure is the plain definition: shared keys, transitively.
-func closure(members [][]Key) [][]bool {
-	joined := make([][]bool, len(members))
-	for i := range joined {
-		joined[i] = make([]bool, len(members))
-		joined[i][i] = true
-		for j := range members {
-			for _, a := range members[i] {
-				for _, b := range members[j] {
-					joined[i][j] = joined[i][j] || a == b
-				}
-			}
-		}
-	}
-	for k := range members {
-		for i := range members {
-			for j := range members {
-				joined[i][j] = joined[i][j] || joined[i][k] && joined[k][j]
-			}
-		}
-	}
-	return joined
-}
-
-func FuzzKeys(f *testing.F) {
+func FuzzSerialsOfMakers(f *testing.F) {
 	f.Add("Dell Inc.", "5XK2J93", "4c4c4544-0058-4b10-8032-b5c04f4a3933")
 	f.Fuzz(func(t *testing.T, manufacturer, serial, uuid string) {
-		keys, _ := Keys(device(manufacturer, serial, uuid))
+		keys, _ := keysOf(device(manufacturer, serial, uuid))
 		for _, k := range keys {
 			again, ok := normalise(k.Kind, k.Scope, k.Value)
 			if !ok || again != k {

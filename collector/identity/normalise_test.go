@@ -28,7 +28,7 @@ func TestSerialsAreOneHoweverTheyAreWritten(t *testing.T) {
 		{"", "Prüf-12345", "PRüF12345"},
 	} {
 		got := ""
-		keys, _ := Keys(device(tc.maker, tc.value, ""))
+		keys, _ := keysOf(device(tc.maker, tc.value, ""))
 		for _, k := range keys {
 			if k.Kind == Serial && (got == "" || k.Value == tc.want) {
 				got = k.Value
@@ -97,7 +97,7 @@ func TestEveryAdapterIsIgnored(t *testing.T) {
 
 func TestPeopleAreOneHoweverTheyAreCalled(t *testing.T) {
 	person := func(ids ...*pb.Identifier) string {
-		keys, _ := Keys(&pb.Observation{Source: "okta", SourceId: "1", Identifiers: ids})
+		keys, _ := keysOf(&pb.Observation{Source: "okta", SourceId: "1", Identifiers: ids})
 		var out []string
 		for _, k := range keys {
 			out = append(out, k.String())
@@ -129,7 +129,7 @@ func TestPeopleAreOneHoweverTheyAreCalled(t *testing.T) {
 	}
 	o := device("Dell Inc.", "5XK2J93", "")
 	o.Identifiers = []*pb.Identifier{id("email", "", "ann@example.com")}
-	if keys, _ := Keys(o); len(keys) != 1 || keys[0].Kind != Serial {
+	if keys, _ := keysOf(o); len(keys) != 1 || keys[0].Kind != Serial {
 		t.Errorf("a device is known by %v, want its serial number and not its user", keys)
 	}
 }

@@ -112,7 +112,7 @@ func components(claims []Claim, statements []Statement) [][]Claim {
 		}
 	}
 	var out [][]Claim
-	for i, g := range Group(keys) {
+	for i, g := range plainGroups(keys) {
 		for len(out) <= g {
 			out = append(out, nil)
 		}
