@@ -20,10 +20,6 @@ const (
 	// SID, Domain and Name; the last two are left out for an account that nobody
 	// knows any more.
 	LocalGroup = "LocalGroup"
-	// defaultQueryTimeout is how long a query may take that names no time.
-	defaultQueryTimeout = 15 * time.Second
-	// maxRows is how many rows a query gives at most.
-	maxRows = 20_000
 	// maxSMBIOSTable bounds the SMBIOS table; those of large servers have some
 	// 100 KiB.
 	maxSMBIOSTable = 4 << 20

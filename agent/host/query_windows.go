@@ -32,6 +32,13 @@ const (
 	maxPropertyParts = 1000
 )
 
+const (
+	// defaultQueryTimeout is how long a query may take that names no time.
+	defaultQueryTimeout = 15 * time.Second
+	// maxRows is how many rows a query gives at most.
+	maxRows = 20_000
+)
+
 // queryMachine puts a query to this machine. COM belongs to threads, so that it
 // runs in one of its own, which ends with it. A call of COM cannot be stopped:
 // hanging has the queries that were given up on and still run, since one more

@@ -31,8 +31,9 @@ const (
 // RecordOptions say how to record. The zero value is good.
 type RecordOptions struct {
 	// Scrub replaces what must not be in the recording by something of the same
-	// length; it must not change its argument. Nil leaves all as it is.
-	Scrub func([]byte) []byte
+	// length; it must not change its argument. The name is that of a file, empty
+	// for anything else. Nil leaves all as it is.
+	Scrub func(name string, data []byte) []byte
 	// MaxBytes bounds the files of the recording together; 0 means 256 MiB.
 	MaxBytes int64
 	// AgentVersion is noted in the recording.
@@ -102,14 +103,14 @@ func claim(root *os.Root) error {
 }
 
 // scrub returns what may be written of a text.
-func (r *Recorder) scrub(b []byte) []byte {
+func (r *Recorder) scrub(name string, b []byte) []byte {
 	if r.options.Scrub == nil {
 		return b
 	}
-	return r.options.Scrub(b)
+	return r.options.Scrub(name, b)
 }
 
-func (r *Recorder) scrubText(s string) string { return string(r.scrub([]byte(s))) }
+func (r *Recorder) scrubText(s string) string { return string(r.scrub("", []byte(s))) }
 
 // node returns the node of a file of the machine. The caller holds mu.
 func (r *Recorder) node(name string) *node {
@@ -177,7 +178,7 @@ func (r *Recorder) keep(name string, data []byte) {
 		return
 	}
 	r.room -= int64(len(data))
-	if err := r.write(name, r.scrub(data)); err != nil {
+	if err := r.write(name, r.scrub(name, data)); err != nil {
 		r.bad = cmp.Or(r.bad, err)
 	}
 }

@@ -294,7 +294,7 @@ func filesBelow(t *testing.T, dir string) func(func(string) bool) {
 }
 
 func TestRecordScrubs(t *testing.T) {
-	hide := func(b []byte) []byte {
+	hide := func(_ string, b []byte) []byte {
 		return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("secret"), []byte("xxxxxx")), []byte("s\x00e\x00c\x00r\x00e\x00t\x00"), []byte("x\x00x\x00x\x00x\x00x\x00x\x00"))
 	}
 	live := &Host{FS: fstest.MapFS{

@@ -64,10 +64,12 @@ type errorKind struct {
 	err  error
 }
 
-// kinds are the errors that facts tell apart.
+// kinds are the errors that facts tell apart, the special ones before those
+// that they wrap.
 var kinds = []errorKind{
 	{"not_exist", fs.ErrNotExist},
 	{"permission", fs.ErrPermission},
+	{"asleep", ErrAsleep},
 	{"unsupported", errors.ErrUnsupported},
 	{"timeout", context.DeadlineExceeded},
 	{"invalid", fs.ErrInvalid},

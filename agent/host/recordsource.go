@@ -35,7 +35,7 @@ func (s *recordedSource) answer(what string, question func() (any, error)) (any,
 	case jerr != nil:
 		r.leaveOut(what, jerr.Error())
 	case r.machine.Answers[what] == nil:
-		r.machine.Answers[what] = r.scrub(text)
+		r.machine.Answers[what] = r.scrub("", text)
 	}
 	return a, err
 }
@@ -118,7 +118,7 @@ func (r *Recorder) keepKey(path string, k *RegistryKey, err error) {
 			r.room = 0
 			return
 		}
-		out.Values = append(out.Values, regfile.Value{Name: r.scrubText(name), Type: uint32(v.Type), Data: r.scrub(v.Data)})
+		out.Values = append(out.Values, regfile.Value{Name: r.scrubText(name), Type: uint32(v.Type), Data: r.scrub("", v.Data)})
 	}
 	slices.SortFunc(out.Values, func(a, b regfile.Value) int { return strings.Compare(a.Name, b.Name) })
 	r.registry = append(r.registry, out)

@@ -23,13 +23,6 @@ const (
 	RegistryQWord        RegistryType = 11
 )
 
-// Bounds of one key.
-const (
-	maxRegistryValue   = 1 << 20
-	maxRegistryValues  = 4096
-	maxRegistrySubkeys = 65536
-)
-
 // RegistryKey is a key with what is directly in it.
 type RegistryKey struct {
 	// Values by their names as stored; that of the default value is empty.

@@ -9,6 +9,13 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
+// Bounds of one key.
+const (
+	maxRegistryValue   = 1 << 20
+	maxRegistryValues  = 4096
+	maxRegistrySubkeys = 65536
+)
+
 // readRegistryKey reads a key of this machine, of the 64-bit registry whatever
 // the agent itself is.
 func readRegistryKey(path string) (*RegistryKey, error) {

@@ -14,7 +14,7 @@ const (
 var Rooms = []Room{
 	// The agent: host -> facts -> report, wired by main.
 	{
-		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/report", "agent/service", "pkg/...", schema},
+		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/capture", "agent/report", "agent/service", "pkg/...", schema},
 		Why: "the agent's main wires the agent's packages; the collector is reached over the wire only",
 	},
 	{
@@ -26,6 +26,11 @@ var Rooms = []Room{
 		Why: "facts decode what a host shows; how they are sent is not their matter",
 	},
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
+	{
+		Dir: "agent/capture", May: []string{"agent/host", "agent/facts", "agent/scrub", schema},
+		Why: "a capture records what the facts ask a host, and hides what they found of people; who asks for one is not its matter",
+	},
+	{Dir: "agent/scrub", May: []string{}, Why: "what is hidden is told by the caller; the scrubber looks at bytes"},
 	{Dir: "agent/facts/ioreg", May: []string{"agent/facts/proplist"}, Why: "ioreg prints property lists or a tree; what its properties mean is not its matter"},
 	{Dir: "agent/facts/addon", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/hive", May: []string{}, Why: decoder},
@@ -177,6 +182,10 @@ var Guests = []Guest{
 		// badgerkv asks how much space is left for its own files.
 		Path: "github.com/shirou/gopsutil/v3", Only: []string{"agent/host", "collector/kv/badgerkv"},
 		Why: "only agent/host reads the machine; the rest of the agent must work on a capture of another one",
+	},
+	{
+		Path: "github.com/go-ole/go-ole", Only: []string{"agent/host"},
+		Why: "WMI and COM are asked by agent/host, on threads of their own; facts see rows",
 	},
 	{
 		Path: "github.com/kardianos/service", Only: []string{"agent/service"},

@@ -45,11 +45,11 @@ var (
 
 func (v Value) write(out *bufio.Writer) {
 	if v.Name == "" {
-		out.WriteByte('@')
+		fmt.Fprint(out, "@")
 	} else {
 		fmt.Fprintf(out, `"%s"`, escapes.Replace(oneLine.Replace(v.Name)))
 	}
-	out.WriteByte('=')
+	fmt.Fprint(out, "=")
 	switch text, ok := plainText(v.Data); {
 	case v.Type == TypeString && ok:
 		fmt.Fprintf(out, "\"%s\"\r\n", escapes.Replace(text))
@@ -58,20 +58,20 @@ func (v Value) write(out *bufio.Writer) {
 		fmt.Fprintf(out, "dword:%08x\r\n", binary.LittleEndian.Uint32(v.Data))
 		return
 	case v.Type == TypeBinary:
-		out.WriteString("hex:")
+		fmt.Fprint(out, "hex:")
 	default:
 		fmt.Fprintf(out, "hex(%x):", v.Type)
 	}
 	for i, b := range v.Data {
 		switch {
 		case i > 0 && i%bytesPerLine == 0:
-			out.WriteString(",\\\r\n  ")
+			fmt.Fprint(out, ",\\\r\n  ")
 		case i > 0:
-			out.WriteByte(',')
+			fmt.Fprint(out, ",")
 		}
 		fmt.Fprintf(out, "%02x", b)
 	}
-	out.WriteString("\r\n")
+	fmt.Fprint(out, "\r\n")
 }
 
 // plainText returns the text of a value that can be written between quotes and
