@@ -34,6 +34,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
 )
 
 // Bounds of one expression. Sources of conditions are people, who may err, and
@@ -73,7 +74,7 @@ func New() (*Env, error) {
 		cel.CustomTypeProvider(f), cel.CustomTypeAdapter(f),
 		cel.ParserRecursionLimit(maxDepth), cel.ParserExpressionSizeLimit(MaxSource), cel.ParserErrorRecoveryLimit(4),
 		cel.CrossTypeNumericComparisons(true), cel.HomogeneousAggregateLiterals(), cel.DefaultUTCTimeZone(true),
-		cel.RegexProgramSizeLimit(2000),
+		cel.RegexProgramSizeLimit(2000), ext.Strings(ext.StringsVersion(2)),
 	}
 	env, err := cel.NewEnv(append(append(options, variables()...), functions()...)...)
 	if err != nil {

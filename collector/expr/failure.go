@@ -35,7 +35,7 @@ var usage = map[string]string{
 	"age":          "age takes one time, such as age(asset.last_seen)",
 	"seen_by":      "seen_by takes one kind of source, such as seen_by(\"mdm\")",
 	"known_to":     "known_to takes one kind of source, such as known_to(\"mdm\")",
-	"has_software": "has_software takes a name and, if you like, versions, both as quoted text: has_software(\"openssl\", \">= 3.0 < 3.0.13\")",
+	"has_software": "has_software takes a name and, if you like, versions as quoted text: has_software(\"openssl\", \">= 3.0 < 3.0.13\")",
 }
 
 var (

@@ -215,9 +215,11 @@ func (sizes) EstimateSize(element cost.AstNode) *cost.SizeEstimate {
 	switch path := element.Path(); {
 	case element.Type().Kind() == types.OpaqueKind:
 		most = 1
-	case len(path) == 0:
+	case element.ComputedSize() != nil:
 		return nil
-	case path[0] == "software" && len(path) == 1:
+	case len(path) == 0 && element.Type().Kind() == types.ListKind:
+		most = 50_000 // what is left of a list may be all of the software
+	case len(path) == 1 && path[0] == "software":
 		most = 50_000
 	case element.Type().Kind() == types.ListKind:
 		most = 500
@@ -230,6 +232,10 @@ func (sizes) EstimateCallCost(function, _ string, _ *cost.AstNode, _ []cost.AstN
 	switch function {
 	case hasSoftware:
 		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 1000}}
+	case "string": // of numbers, times and texts of a field's size
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 20}, ResultSize: &cost.SizeEstimate{Max: 200}}
+	case "substring", "lowerAscii", "upperAscii", "trim", "charAt", "replace", "join":
+		return &cost.CallEstimate{CostEstimate: cost.Estimate{Min: 1, Max: 500}, ResultSize: &cost.SizeEstimate{Max: 2000}}
 	case noTexts:
 		none := cost.FixedSizeEstimate(0)
 		return &cost.CallEstimate{CostEstimate: cost.FixedCostEstimate(1), ResultSize: &none}

@@ -159,12 +159,12 @@ func (r *rewriter) arity(e ast.Expr, name string, args []ast.Expr, least, most i
 
 // hasSoftware keeps the parsed constraint, so that it is parsed once.
 func (r *rewriter) hasSoftware(e ast.Expr, args []ast.Expr) {
-	title, ok := literal[types.String](args, 0)
-	if !ok || strings.TrimSpace(string(title)) == "" {
+	if title, ok := literal[types.String](args, 0); ok && strings.TrimSpace(string(title)) == "" {
 		r.fail(e, "%s", usage["has_software"])
 		return
 	}
 	var text types.String
+	var ok bool
 	if len(args) == 2 {
 		if text, ok = literal[types.String](args, 1); !ok {
 			r.fail(args[1], "%s", usage["has_software"])

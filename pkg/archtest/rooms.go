@@ -95,6 +95,10 @@ var Rooms = []Room{
 		Why: "what a condition means is the same for filters, rules and feeds, so it knows none of them",
 	},
 	{
+		Dir: "collector/policy", May: []string{"collector/expr", schema}, Pure: true,
+		Why: "a verdict is a function of the asset, the rules and the time, so that anybody can check it again",
+	},
+	{
 		Dir: "collector/identity", May: []string{schema}, Pure: true,
 		Why: "which observations are one thing is a function of the observations alone, so that any order and any restart give the same answer",
 	},
