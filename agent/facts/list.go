@@ -30,6 +30,8 @@ func linuxFacts() []Fact {
 		{Name: "rpm", Section: section.Software, OS: linux, Learn: learnRPM},
 		{Name: "apk", Section: section.Software, OS: linux, Learn: learnAPK},
 		{Name: "pacman", Section: section.Software, OS: linux, Learn: learnPacman},
+		{Name: "portage", Section: section.Software, OS: linux, Learn: learnPortage},
+		{Name: "slackware", Section: section.Software, OS: linux, Learn: learnSlackware},
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
 		{Name: "homebrew", Section: section.Software, OS: linux, Learn: learnHomebrew},
