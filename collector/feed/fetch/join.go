@@ -28,6 +28,7 @@ func (f *Fetcher) batch(ctx context.Context, s *manifest.Stream, ids []any) (rec
 	if err != nil {
 		return nil, 0, err
 	}
+	ids, lost = askable(ids)
 	for len(ids) > 0 {
 		n := min(len(ids), b.Size)
 		c, err := f.batchCall(b, ids[:n])
@@ -49,6 +50,24 @@ func (f *Fetcher) batch(ctx context.Context, s *manifest.Stream, ids []any) (rec
 		records, ids = append(records, got...), ids[n:]
 	}
 	return records, lost, nil
+}
+
+// askable drops what can be no id, and counts it.
+func askable(ids []any) (good []any, lost int) {
+	for _, id := range ids {
+		switch id := id.(type) {
+		case string:
+			if id != "" {
+				good = append(good, id)
+				continue
+			}
+		case int64:
+			good = append(good, id)
+			continue
+		}
+		lost++
+	}
+	return good, lost
 }
 
 func (f *Fetcher) batchCall(b *manifest.Batch, ids []any) (call, error) {
@@ -143,7 +162,13 @@ func (f *Fetcher) joinOne(ctx context.Context, j joining, o map[string]any) erro
 		o[fan.Into] = v
 		return err
 	}
-	v, err := f.about(ctx, fan, o)
+	extra, err := holes(fan, o)
+	if err != nil {
+		// A record that cannot be asked about is still a record.
+		f.o.Logger.Debug("feed cannot ask about a record", "stream", j.stream.Name, "record", id, "error", err)
+		return nil
+	}
+	v, err := f.about(ctx, fan, extra)
 	if err != nil {
 		return err
 	}
@@ -183,12 +208,9 @@ func (j joining) fresh(ctx context.Context, key string, since time.Time) (any, b
 	return v, err == nil, nil
 }
 
-// about asks one thing about a record.
-func (f *Fetcher) about(ctx context.Context, fan manifest.FanOut, o map[string]any) (any, error) {
-	extra, err := holes(fan, o)
-	if err != nil {
-		return nil, err
-	}
+// about asks one thing about a record, whose values are extra.
+func (f *Fetcher) about(ctx context.Context, fan manifest.FanOut, extra map[string]string) (any, error) {
+	var err error
 	c := call{method: http.MethodGet, empty: fan.Empty}
 	if fan.Empty == nil {
 		c.empty = []int{http.StatusNotFound}

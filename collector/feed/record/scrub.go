@@ -14,21 +14,40 @@ const Redacted = "(removed)"
 
 // Scrub replaces, in place, the values of keys that hold secrets, and of those
 // named in deny, wherever they stand in v.
-func Scrub(v any, deny []string) {
+func Scrub(v any, deny []string) { scrubber{deny, make(map[string]bool)}.scrub(v) }
+
+// scrubber remembers what it found of each key: the records of a page have the
+// same ones.
+type scrubber struct {
+	deny   []string
+	secret map[string]bool
+}
+
+func (s scrubber) scrub(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, e := range v {
-			if e != nil && (secretKey.MatchString(k) && !flag(e) || slices.Contains(deny, k)) {
+			if e != nil && s.drops(k, e) {
 				v[k] = Redacted
 				continue
 			}
-			Scrub(e, deny)
+			s.scrub(e)
 		}
 	case []any:
 		for _, e := range v {
-			Scrub(e, deny)
+			s.scrub(e)
 		}
 	}
+}
+
+// drops tells whether the value of a key is to be removed.
+func (s scrubber) drops(key string, v any) bool {
+	secret, known := s.secret[key]
+	if !known {
+		secret = secretKey.MatchString(key)
+		s.secret[key] = secret
+	}
+	return secret && !flag(v) || slices.Contains(s.deny, key)
 }
 
 // flag tells of values that say whether there is a secret, and are none.
