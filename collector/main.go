@@ -22,6 +22,7 @@ type command struct {
 	Serve   serveCommand   `cmd:"" help:"Run the collector until stopped."`
 	Rebuild rebuildCommand `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
 	Config  configCommands `cmd:"" help:"Look at the configuration."`
+	Feeds   feedsCommands  `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

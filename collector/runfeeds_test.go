@@ -84,7 +84,9 @@ func TestAConnectedFeedFillsTheRecord(t *testing.T) {
 		var got struct {
 			Assets []struct {
 				Hardware struct{ Serial string }
-				Purchase struct{ Price struct{ Amount, Currency string } }
+				Purchase struct {
+					Price struct{ Amount, Currency string }
+				}
 			}
 		}
 		r.ask(t, "GET", "/v1/assets", "", &got)

@@ -30,27 +30,28 @@ func (s *Service) ExplainAsset(ctx context.Context, r *pb.ExplainAssetRequest) (
 
 func explained(e *catalog.Explanation) *pb.AssetExplanation {
 	out := &pb.AssetExplanation{AssetId: e.Asset.GetId(), Name: e.Asset.GetName(), Conflicts: e.Asset.GetConflicts()}
+	written := spelling(e.Asset)
 	for _, src := range e.Asset.GetSources() {
 		rec := &pb.ExplainedRecord{Source: src.GetSource(), Kind: src.GetKind(), SourceId: src.GetSourceId(), FirstSeen: src.GetFirstSeen(), LastSeen: src.GetLastSeen()}
 		for _, i := range e.Ignored[store.Ref{Source: src.GetSource(), ID: src.GetSourceId()}] {
-			rec.Ignored = append(rec.Ignored, &pb.IgnoredIdentifier{Identifier: i.Key.String(), Reason: i.Reason})
+			rec.Ignored = append(rec.Ignored, &pb.IgnoredIdentifier{Identifier: written(i.Key), Reason: i.Reason})
 		}
 		out.Records = append(out.Records, rec)
 	}
 	for _, t := range e.Ties {
-		tie := &pb.ExplainedTie{Records: names(t.Records), Because: t.Because()}
+		tie := &pb.ExplainedTie{Records: names(t.Records), Because: strings.ReplaceAll(t.Because(), t.Key.String(), written(t.Key))}
 		if t.Key != (identity.Key{}) {
-			tie.Identifier = t.Key.String()
+			tie.Identifier = written(t.Key)
 		}
 		if t.With != (identity.Key{}) {
-			tie.With = t.With.String()
+			tie.With = written(t.With)
 		}
 		out.Ties = append(out.Ties, tie)
 	}
 	for _, r := range e.Refusals {
 		refusal := &pb.ExplainedRefusal{Records: names(r.Records), Reason: r.Reason, Collision: r.Collision, Quarantined: r.Quarantined}
 		if r.Key != (identity.Key{}) {
-			refusal.Identifier = r.Key.String()
+			refusal.Identifier = written(r.Key)
 		}
 		out.Refusals = append(out.Refusals, refusal)
 	}
@@ -64,6 +65,22 @@ func explained(e *catalog.Explanation) *pb.AssetExplanation {
 	}
 	out.Summary = sentences(out)
 	return out
+}
+
+// spelling returns how to write identifiers: those of the asset as its record has
+// them, since they are compared in a form that nobody wrote.
+func spelling(a *pb.Asset) func(identity.Key) string {
+	uuid := a.GetHardware().GetUuid()
+	keys := identity.NewClaim(&pb.Observation{Subject: &pb.Observation_Device{Device: &pb.Device{Hardware: &pb.Hardware{Uuid: uuid}}}}, identity.History{}).Keys
+	return func(k identity.Key) string {
+		if k == (identity.Key{}) {
+			return ""
+		}
+		if k.Kind == identity.UUID && slices.Contains(keys, k) {
+			return k.Kind + " " + strings.ToLower(uuid)
+		}
+		return k.String()
+	}
 }
 
 func names(refs []identity.Ref) []string {
@@ -86,14 +103,14 @@ func sentences(e *pb.AssetExplanation) []string {
 		say("%s is put together from %d records.", e.GetName(), n)
 	}
 	for _, t := range e.GetTies() {
-		say("%s: %s.", listed(t.GetRecords()), t.GetBecause())
+		say("%s are one thing: %s.", listed(t.GetRecords()), t.GetBecause())
 	}
 	for _, r := range e.GetRefusals() {
-		what := r.GetIdentifier()
-		if what == "" {
-			what = "An operator's word"
+		if r.GetIdentifier() == "" {
+			say("%s: %s.", listed(r.GetRecords()), r.GetReason())
+			continue
 		}
-		say("%s on %s was not taken as proof: %s.", what, listed(r.GetRecords()), r.GetReason())
+		say("%s have %s in common, which does not make them one thing: %s.", listed(r.GetRecords()), r.GetIdentifier(), r.GetReason())
 	}
 	for _, r := range e.GetRecords() {
 		for _, i := range r.GetIgnored() {
@@ -105,6 +122,9 @@ func sentences(e *pb.AssetExplanation) []string {
 			continue
 		}
 		best, next := c.GetValues()[0], c.GetValues()[1]
+		if sameButSpelling(best, next) {
+			continue
+		}
 		say("%s is %s, as %s says; %s says %s.", c.GetField(), plainValue(best), best.GetSource(), next.GetSource(), plainValue(next))
 	}
 	for _, d := range e.GetPossibleDuplicates() {
@@ -112,6 +132,18 @@ func sentences(e *pb.AssetExplanation) []string {
 	}
 	return out
 }
+
+// sameButSpelling tells whether two texts differ only in case and blanks, or in
+// what one has before or after the other, as "Apple" and "Apple Inc." do.
+func sameButSpelling(a, b *pb.ConflictValue) bool {
+	x, y := bare(a.GetValue().GetStringValue()), bare(b.GetValue().GetStringValue())
+	if len(x) < len(y) {
+		x, y = y, x
+	}
+	return y != "" && (strings.HasPrefix(x, y) || strings.HasSuffix(x, y))
+}
+
+func bare(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), "")) }
 
 func plainValue(v *pb.ConflictValue) string {
 	if s := v.GetValue().GetStringValue(); s != "" {

@@ -20,7 +20,7 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-var estateDevices = flag.Int("estate.devices", 2000, "how many devices the estate has whose matching is judged")
+var estateDevices = flag.Int("estate.devices", 700, "how many devices the estate has whose matching is judged")
 
 // record is one record of a source: what it is truly about, and what it says
 // last.

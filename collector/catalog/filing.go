@@ -107,6 +107,20 @@ func (f *filing) refs(assetID string) ([]store.Ref, []string, error) {
 	return refs, a.GetRedirects(), nil
 }
 
+// void returns the fields of a record whose values are placeholders.
+func void(c identity.Claim) []string {
+	var paths []string
+	for _, i := range c.Ignored {
+		switch i.Key.Kind {
+		case identity.Serial:
+			paths = append(paths, "hardware.serial")
+		case identity.UUID:
+			paths = append(paths, "hardware.uuid")
+		}
+	}
+	return paths
+}
+
 // put merges parts into an asset and stores it.
 func (f *filing) put(assetID string, redirects []string, parts []part) error {
 	var stmts []merge.Statement
@@ -121,7 +135,7 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 				return err
 			}
 		}
-		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows})
+		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim)})
 	}
 	a := merge.Merge(assetID, redirects, stmts)
 	undate(a)

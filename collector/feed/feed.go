@@ -141,3 +141,26 @@ func Check(c Config, o Options) error {
 	_, err := open(c, o, nil)
 	return err
 }
+
+// CheckMappings tells what is wrong with the mappings of a manifest, with line
+// and column.
+func CheckMappings(m *manifest.Manifest) error {
+	var errs []error
+	for i := range m.Streams {
+		_, err := mapping.Compile(&m.Streams[i], nil)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Wait waits for a time, or until ctx ends.
+func Wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

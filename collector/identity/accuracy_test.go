@@ -173,6 +173,18 @@ func score(records []evidence, groups []int) (precision, recall float64) {
 	return float64(right) / float64(max(1, countPairs(group))), float64(right) / float64(max(1, countPairs(truth)))
 }
 
+// strangerPairs counts the pairs that were put together and do not belong
+// together: a precision of nearly 1 is printed as 1.
+func strangerPairs(records []evidence, groups []int) int {
+	type cell struct{ group, truth int }
+	both, group := make(map[cell]int), make(map[int]int)
+	for i, r := range records {
+		both[cell{groups[i], r.truth}]++
+		group[groups[i]]++
+	}
+	return countPairs(group) - countPairs(both)
+}
+
 func countPairs[K comparable](sizes map[K]int) (n int) {
 	for _, size := range sizes {
 		n += size * (size - 1) / 2
@@ -255,6 +267,7 @@ func BenchmarkAccuracy(b *testing.B) {
 			b.ReportMetric(precision, "precision")
 			b.ReportMetric(recall, "recall")
 			b.ReportMetric(float64(len(records)), "records")
+			b.ReportMetric(float64(strangerPairs(records, groups)), "stranger_pairs")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(records)), "ns/record")
 		})
 	}

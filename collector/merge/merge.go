@@ -25,6 +25,9 @@ type Statement struct {
 	FirstSeen time.Time
 	// SoftwareRows is how many software rows it states, or -1 for none.
 	SoftwareRows int
+	// Void are the paths of fields whose value in it says nothing: placeholders,
+	// which count only where nobody says better.
+	Void []string
 }
 
 // Merge returns the asset that the statements make, with the given id and the
@@ -94,7 +97,7 @@ func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
 				with = append(with, s)
 			}
 		}
-		if len(with) == 0 {
+		if with = meaningful(with, c.path); len(with) == 0 {
 			continue
 		}
 		sortByRank(with, c.ranks)
@@ -104,6 +107,16 @@ func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
 		}
 		m.value(dst, c, with)
 	}
+}
+
+// meaningful leaves out the sources whose value of a field says nothing, unless
+// nobody's says anything.
+func meaningful(with []said, path string) []said {
+	void := func(s said) bool { return slices.Contains(s.stmt.Void, path) }
+	if !slices.ContainsFunc(with, void) || !slices.ContainsFunc(with, func(s said) bool { return !void(s) }) {
+		return with
+	}
+	return slices.DeleteFunc(slices.Clone(with), void)
 }
 
 // subgroup fills one group from the sources that have it.

@@ -205,3 +205,17 @@ func BenchmarkMergeOneSource(b *testing.B) {
 		Merge("id", nil, []Statement{s})
 	}
 }
+
+// A placeholder is no better than nothing, whoever states it.
+func TestPlaceholdersGiveWay(t *testing.T) {
+	agent := says(KindAgent, "agent", 2, &pb.Device{Hardware: &pb.Hardware{Serial: "Default string", Model: "X"}})
+	agent.Void = []string{"hardware.serial"}
+	bought := says(KindPurchasing, "orders", 1, &pb.Device{Hardware: &pb.Hardware{Serial: "5XK2J93", Model: "Y"}})
+	a := expanded("id-1", []Statement{agent, bought})
+	if a.Hardware.Serial != "5XK2J93" || a.Hardware.Model != "X" || len(a.Conflicts) != 1 {
+		t.Errorf("merged into %v with conflicts %v", a.Hardware, a.Conflicts)
+	}
+	if alone := expanded("id-1", []Statement{agent}); alone.Hardware.Serial != "Default string" {
+		t.Errorf("alone it is %v", alone.Hardware)
+	}
+}

@@ -15,6 +15,12 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
+//go:embed new.yaml.tmpl
+var scaffold string
+
+// New returns the text of a manifest to begin with.
+func New(name string) string { return strings.ReplaceAll(scaffold, "NAME", name) }
+
 // Names returns the names of the known systems, sorted.
 func Names() []string {
 	entries, err := fs.ReadDir(files, ".")

@@ -2,9 +2,11 @@ package vendors_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rollcall-itam/rollcall/collector/feed"
+	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/feed/mapping"
 	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
 )
@@ -44,5 +46,16 @@ func TestManifestTests(t *testing.T) {
 				t.Errorf("%s: %s: %s", name, o.Name, d)
 			}
 		}
+	}
+}
+
+func TestScaffoldPassesItsOwnTest(t *testing.T) {
+	m, err := manifest.Parse(strings.NewReader(vendors.New("acme")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := feed.RunTests(t.Context(), m, os.DirFS("."))
+	if err != nil || len(outcomes) != 1 || len(outcomes[0].Differences) > 0 {
+		t.Error(outcomes, err)
 	}
 }
