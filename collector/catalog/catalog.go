@@ -22,6 +22,7 @@ type Catalog struct {
 	seen     *seen
 	sequence atomic.Uint64
 	onChange []func(Change)
+	onSeen   []func(store.Ref, time.Time)
 	// retention is how long history is kept, 0 for ever.
 	retention time.Duration
 	// sources remembers the declared sources.

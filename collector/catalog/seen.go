@@ -32,12 +32,28 @@ func newSeen() *seen {
 // second, and so they are kept from the beginning: a restart changes nothing.
 func (c *Catalog) Seen(ref store.Ref, at time.Time) {
 	at = at.Truncate(time.Second)
-	c.seen.mu.Lock()
-	defer c.seen.mu.Unlock()
-	if at.After(c.seen.at[ref]) {
-		c.seen.at[ref] = at
-		c.seen.dirty[ref] = at
+	if !c.seen.note(ref, at) {
+		return
 	}
+	for _, notify := range c.onSeen {
+		notify(ref, at)
+	}
+}
+
+// OnSeen lets fn hear of every time, to the second, that is later than what
+// LastSeen returned before. It is to be called before the first Accept.
+func (c *Catalog) OnSeen(fn func(store.Ref, time.Time)) { c.onSeen = append(c.onSeen, fn) }
+
+// note keeps a time and tells whether it is later than what was known.
+func (s *seen) note(ref store.Ref, at time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !at.After(s.at[ref]) {
+		return false
+	}
+	s.at[ref] = at
+	s.dirty[ref] = at
+	return true
 }
 
 // LastSeen returns when a source last confirmed what it said under ref, and

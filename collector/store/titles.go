@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/rollcall-itam/rollcall/collector/kv"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // maxCachedTitles bounds the memory of titleCache to some 100 MB; a fleet has a
@@ -113,4 +116,42 @@ func cutBatch(rows []Row) (batch, rest []Row) {
 
 func titleKey(id titleID) []byte {
 	return binary.BigEndian.AppendUint64([]byte(prefixTitle), uint64(id))
+}
+
+// TitleID names a title, what a software row says apart from the device's own
+// times, within one store.
+type TitleID = titleID
+
+// SoftwareTitles returns the titles of an observation's software rows, one for
+// each row, and ErrNotFound where it states none.
+func (t *Tx) SoftwareTitles(ref Ref) ([]TitleID, error) {
+	c, err := t.counts(ref)
+	if err == nil && c.unstated == 1 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, err := t.rows(ref, c)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]TitleID, len(rows))
+	for i, r := range rows {
+		ids[i] = r.title
+	}
+	return ids, nil
+}
+
+// Title returns a title as a software row without times.
+func (t *Tx) Title(id TitleID) (*pb.Software, error) {
+	body, err := t.value(titleKey(id))
+	if err != nil {
+		return nil, fmt.Errorf("software title %x: %w", id, err)
+	}
+	row := new(pb.Software)
+	if err := proto.Unmarshal(body, row); err != nil {
+		return nil, fmt.Errorf("software title %x is damaged: %w", id, err)
+	}
+	return row, nil
 }
