@@ -170,7 +170,7 @@ func (c feedsTryCommand) Run(world outside) error {
 	defer client.CloseIdleConnections()
 	log := slog.New(slog.NewTextHandler(world.stderr, nil))
 	tried, err := feed.Try(context.Background(), feed.Config{Name: m.Name, Manifest: m, Settings: c.Set, Client: client},
-		feed.Options{Logger: log, Now: time.Now, Wait: feed.Wait, Getenv: world.getenv}, max(c.Limit, 1))
+		feed.Options{Logger: log, Now: time.Now, Wait: wait, Getenv: world.getenv}, max(c.Limit, 1))
 	if shown := showTried(world.stdout, tried); shown != nil {
 		return shown
 	}

@@ -64,7 +64,8 @@ type Config struct {
 	// Every and FullEvery outrank the manifest's, if not zero.
 	Every, FullEvery time.Duration
 	Paused           bool
-	// Client reaches the system.
+	// Reach says how the system is reached, where Client is nil.
+	Reach  fetch.ClientOptions
 	Client *http.Client
 }
 
@@ -126,7 +127,13 @@ func open(c Config, o Options, answered func(int)) (*source, error) {
 		t, err = table.New(c.Manifest.Table, settings)
 		s.reader = rows{t}
 	} else {
-		s.reader, err = fetch.New(fetch.Options{Manifest: c.Manifest, Settings: settings, Client: c.Client, Logger: o.Logger.With("feed", c.Name),
+		client := c.Client
+		if client == nil {
+			if client, err = fetch.NewClient(c.Reach); err != nil {
+				return nil, fmt.Errorf("feed %s: %w", c.Name, err)
+			}
+		}
+		s.reader, err = fetch.New(fetch.Options{Manifest: c.Manifest, Settings: settings, Client: client, Logger: o.Logger.With("feed", c.Name),
 			Now: o.Now, Wait: o.Wait, Answered: answered})
 	}
 	if err != nil {
@@ -151,16 +158,4 @@ func CheckMappings(m *manifest.Manifest) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// Wait waits for a time, or until ctx ends.
-func Wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

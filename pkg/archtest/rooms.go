@@ -27,7 +27,7 @@ var Rooms = []Room{
 	},
 	{Dir: "agent/host/regfile", May: []string{}, Why: decoder},
 	{
-		Dir: "agent/capture", May: []string{"agent/host", "agent/facts", "agent/scrub", schema},
+		Dir: "agent/capture", May: []string{"agent/host", "agent/facts", "agent/scrub", "pkg/section", schema},
 		Why: "a capture records what the facts ask a host, and hides what they found of people; who asks for one is not its matter",
 	},
 	{Dir: "agent/scrub", May: []string{}, Why: "what is hidden is told by the caller; the scrubber looks at bytes"},
@@ -57,7 +57,7 @@ var Rooms = []Room{
 	{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
-			"collector/feed", "collector/feed/manifest", "collector/feed/vendors",
+			"collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/store", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
