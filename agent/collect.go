@@ -20,13 +20,29 @@ import (
 
 type collectCommand struct {
 	Output string `short:"o" enum:"json" default:"json" help:"Format: json."`
+	From   string `placeholder:"DIR" help:"Learn the machine that was captured into DIR instead of this one."`
 }
 
-// Run prints this machine's observation.
+// Run prints the observation of this machine, or of a captured one.
 func (c collectCommand) Run(world outside) error {
 	h := host.Live()
+	if c.From != "" {
+		var err error
+		if h, err = host.Replay(c.From); err != nil {
+			return err
+		}
+	}
 	o := facts.Observe(context.Background(), h, facts.Options{})
-	o.SourceId = machine(h, o).Hostname
+	if c.From == "" {
+		o.SourceId = machine(h, o).Hostname
+	} else {
+		o.SourceId = o.GetDevice().GetNetwork().GetHostname()
+	}
+	return printObservation(world, o)
+}
+
+// printObservation prints an observation as JSON.
+func printObservation(world outside, o *pb.Observation) error {
 	out, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("print the observation: %w", err)

@@ -25,6 +25,7 @@ const (
 type command struct {
 	Run       runCommand     `cmd:"" help:"Report this machine to the collector until stopped."`
 	Collect   collectCommand `cmd:"" help:"Print what would be reported, as JSON; needs no collector."`
+	Capture   captureCommand `cmd:"" help:"Record this machine as a folder, to show a fault in what is reported of it."`
 	Config    configCommands `cmd:"" help:"Look at the configuration."`
 	Install   installCommand `cmd:"" help:"Install the agent as a service that starts with the machine."`
 	Uninstall controlCommand `cmd:"" help:"Remove the service; the state folder stays."`

@@ -174,8 +174,12 @@ func (s *Scrubber) Bytes(data []byte) []byte {
 }
 
 // File is Bytes for the content of a file of a name, of which the form can tell
-// more: in records of logins, addresses stand as four or sixteen bytes.
+// more: in records of logins, addresses stand as four or sixteen bytes. One that
+// is compressed stays as it is: nothing could be found in it.
 func (s *Scrubber) File(name string, data []byte) []byte {
+	if Compressed(data) {
+		return data
+	}
 	out := s.Bytes(data)
 	switch path.Base(name) {
 	case "wtmp", "utmp", "btmp":
@@ -195,16 +199,24 @@ func (s *Scrubber) File(name string, data []byte) []byte {
 	return out
 }
 
+// magics begin files that are compressed.
+var magics = []string{"\x1f\x8b", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18", "BZh", "PK\x03\x04"}
+
+// Compressed tells whether a file that begins so is compressed.
+func Compressed(head []byte) bool {
+	return slices.ContainsFunc(magics, func(m string) bool { return bytes.HasPrefix(head, []byte(m)) })
+}
+
 // narrow scrubs text of one byte a letter. Addresses go first, since names
 // stand inside of them; what was replaced is not looked at again.
 func (s *Scrubber) narrow(data []byte) []byte {
 	out, done := bytes.Clone(data), make([]bool, len(data))
 	for _, p := range patterns {
-		for _, at := range p.find.FindAllIndex(data, -1) {
-			if by := p.standIn(s, data, at[0], at[1]); by != nil && !slices.Contains(done[at[0]:at[1]], true) {
-				put(out, done, at[0], by)
+		p.each(data, func(begin, end int) {
+			if by := p.standIn(s, data, begin, end); by != nil && !slices.Contains(done[begin:end], true) {
+				put(out, done, begin, by)
 			}
-		}
+		})
 	}
 	for i := 0; i < len(data); i++ {
 		for _, hidden := range s.first[data[i]] {
