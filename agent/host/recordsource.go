@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -112,7 +113,8 @@ func (r *Recorder) keepKey(path string, k *RegistryKey, err error) {
 		return
 	}
 	out.Written = k.Written
-	for name, v := range k.Values {
+	for _, name := range slices.Sorted(maps.Keys(k.Values)) {
+		v := k.Values[name]
 		if r.room -= int64(len(name) + len(v.Data)); r.room < 0 {
 			r.leaveOut(path, "the capture is full")
 			r.room = 0
@@ -120,7 +122,6 @@ func (r *Recorder) keepKey(path string, k *RegistryKey, err error) {
 		}
 		out.Values = append(out.Values, regfile.Value{Name: r.scrubText(name), Type: uint32(v.Type), Data: r.scrub("", v.Data)})
 	}
-	slices.SortFunc(out.Values, func(a, b regfile.Value) int { return strings.Compare(a.Name, b.Name) })
 	r.registry = append(r.registry, out)
 	for _, name := range k.Subkeys {
 		r.registry = append(r.registry, regfile.Key{Path: r.longPath(path + `\` + name)})
@@ -136,9 +137,17 @@ func (r *Recorder) longPath(path string) string {
 // writeRegistry writes the keys, those above others first, so that the replay
 // lists the subkeys of each in the order of the machine.
 func (r *Recorder) writeRegistry() error {
-	slices.SortStableFunc(r.registry, func(a, b regfile.Key) int { return strings.Count(a.Path, `\`) - strings.Count(b.Path, `\`) })
+	byDepth := map[int][]regfile.Key{}
+	for _, k := range r.registry {
+		depth := strings.Count(k.Path, `\`)
+		byDepth[depth] = append(byDepth[depth], k)
+	}
+	keys := make([]regfile.Key, 0, len(r.registry))
+	for _, depth := range slices.Sorted(maps.Keys(byDepth)) {
+		keys = append(keys, byDepth[depth]...)
+	}
 	var text bytes.Buffer
-	if err := regfile.Write(&text, r.registry); err != nil {
+	if err := regfile.Write(&text, keys); err != nil {
 		return err
 	}
 	if text.Len() > regfile.MaxBytes {

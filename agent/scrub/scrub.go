@@ -4,7 +4,6 @@ package scrub
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/hex"
 	"path"
 	"slices"
@@ -145,9 +144,12 @@ func (s *Scrubber) addBytes(value []byte, by secret) {
 	}
 	s.known[string(by.lower)] = true
 	for _, c := range []byte{by.lower[0], upper(by.lower[0])} {
-		list := append(s.first[c], by)
-		slices.SortStableFunc(list, func(a, b secret) int { return cmp.Compare(len(b.lower), len(a.lower)) })
-		s.first[c] = list
+		list := s.first[c]
+		at := slices.IndexFunc(list, func(other secret) bool { return len(other.lower) < len(by.lower) })
+		if at < 0 {
+			at = len(list)
+		}
+		s.first[c] = slices.Insert(list, at, by)
 		if upper(c) == c {
 			break
 		}
