@@ -48,7 +48,7 @@ type State interface {
 type Fleet interface {
 	// Serials yields the serial numbers of the devices of a maker that a source
 	// other than the named one states. The maker is compared by its beginning,
-	// whatever the case.
+	// whatever the case. Nothing is written while they are yielded.
 	Serials(ctx context.Context, maker, except string) iter.Seq2[string, error]
 }
 

@@ -21,17 +21,38 @@ func (p *pass) lookup(ctx context.Context, s *manifest.Stream) error {
 	if err := l.budget(ctx); err != nil {
 		return err
 	}
-	for _, maker := range s.Lookup.Makers {
-		for serial, err := range p.o.Fleet.Serials(ctx, maker, p.source.Name) {
-			if err != nil {
-				return fmt.Errorf("list the devices to look up: %w", err)
-			}
-			if err := l.consider(ctx, strings.ToUpper(strings.TrimSpace(serial))); err != nil {
-				return err
-			}
+	serials, err := p.askAbout(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, serial := range serials {
+		if err := l.consider(ctx, serial); err != nil {
+			return err
 		}
 	}
 	return l.ask(ctx)
+}
+
+// askAbout lists the serial numbers that a lookup asks about. They are all read
+// before the first is asked: a list of what is held must not wait for a system.
+func (p *pass) askAbout(ctx context.Context, s *manifest.Stream) ([]string, error) {
+	var serials []string
+	var hashes []uint64
+	for _, maker := range s.Lookup.Makers {
+		for serial, err := range p.o.Fleet.Serials(ctx, maker, p.source.Name) {
+			if err != nil {
+				return nil, fmt.Errorf("list the devices to look up: %w", err)
+			}
+			serial = strings.ToUpper(strings.TrimSpace(serial))
+			id := s.Name + "/" + serial
+			if serial == "" || len(serial) > 64 || strings.ContainsAny(serial, s.Lookup.Join+" \t\r\n&?/\\") || p.seen.has(id) {
+				continue
+			}
+			p.seen[hashID(id)] = struct{}{}
+			serials, hashes = append(serials, serial), append(hashes, hashID(id))
+		}
+	}
+	return serials, p.keep.add(ctx, &p.at.Seen, hashes)
 }
 
 // lookup is one round of questions.
@@ -71,16 +92,6 @@ func (l *lookup) cacheKey(serial string) string { return "lookup/" + l.stream.Na
 
 // consider has a serial number asked about if the last answer is too old.
 func (l *lookup) consider(ctx context.Context, serial string) error {
-	if serial == "" || len(serial) > 64 || strings.ContainsAny(serial, l.stream.Lookup.Join+" \t\r\n&?/\\") {
-		return nil
-	}
-	id := l.stream.Name + "/" + serial
-	if !l.pass.seen.has(id) {
-		l.pass.seen[hashID(id)] = struct{}{}
-		if err := l.pass.keep.add(ctx, &l.pass.at.Seen, []uint64{hashID(id)}); err != nil {
-			return err
-		}
-	}
 	b, err := l.pass.keep.Get(ctx, l.cacheKey(serial))
 	if err != nil {
 		return err

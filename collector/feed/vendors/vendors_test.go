@@ -2,6 +2,8 @@ package vendors_test
 
 import (
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,5 +59,36 @@ func TestScaffoldPassesItsOwnTest(t *testing.T) {
 	outcomes, err := feed.RunTests(t.Context(), m, os.DirFS("."))
 	if err != nil || len(outcomes) != 1 || len(outcomes[0].Differences) > 0 {
 		t.Error(outcomes, err)
+	}
+}
+
+// TestDocumentationCountsFields holds the table of docs/feeds.md to the
+// manifests.
+func TestDocumentationCountsFields(t *testing.T) {
+	b, err := os.ReadFile("../../../docs/feeds.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| ([a-z_]+)[^|]*\|[^|]*\| ([a-z]+) \| ([0-9 +]+) \|`).FindAllStringSubmatch(string(b), -1)
+	found := make(map[string]bool)
+	for _, row := range rows {
+		m, err := vendors.Load(row[1])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		found[row[1]] = true
+		var counts []string
+		for _, s := range m.Streams {
+			counts = append(counts, strconv.Itoa(len(s.Map)))
+		}
+		if got := strings.Join(counts, " + "); got != row[3] || m.Kind != row[2] {
+			t.Errorf("%s has %s fields and is of kind %s, docs/feeds.md says %s and %s", row[1], got, m.Kind, row[3], row[2])
+		}
+	}
+	for _, name := range vendors.Names() {
+		if !found[name] {
+			t.Errorf("docs/feeds.md has no row for %s", name)
+		}
 	}
 }
