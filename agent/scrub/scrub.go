@@ -126,12 +126,24 @@ func (s *Scrubber) add(value string, by secret) {
 	if isASCII(value) || by.exact {
 		return
 	}
-	wide := by
-	wide.standIn = func(found []byte) []byte { return encodeWide(string(by.standIn([]byte(decodeWide(found))))) }
-	wide.exact, wide.apart = true, false
+	little, big := by, by
+	little.standIn = func(found []byte) []byte { return encodeWide(string(by.standIn([]byte(decodeWide(found))))) }
+	// Property lists of Apple have the high byte first.
+	big.standIn = func(found []byte) []byte { return swapped(little.standIn(swapped(found))) }
+	little.exact, little.apart, big.exact, big.apart = true, false, true, false
 	for _, form := range []string{value, strings.ToLower(value), strings.ToUpper(value)} {
-		s.addBytes(encodeWide(form), wide)
+		s.addBytes(encodeWide(form), little)
+		s.addBytes(swapped(encodeWide(form)), big)
 	}
+}
+
+// swapped returns UTF-16 in the other order of bytes.
+func swapped(b []byte) []byte {
+	out := bytes.Clone(b)
+	for i := 0; i+1 < len(out); i += 2 {
+		out[i], out[i+1] = out[i+1], out[i]
+	}
+	return out
 }
 
 func (s *Scrubber) addBytes(value []byte, by secret) {
@@ -220,10 +232,11 @@ func (s *Scrubber) narrow(data []byte) []byte {
 			}
 		})
 	}
+	list := bytes.HasPrefix(data, []byte("bplist"))
 	for i := 0; i < len(data); i++ {
 		for _, hidden := range s.first[data[i]] {
 			end := i + len(hidden.lower)
-			if end > len(data) || !hidden.at(data, i, end) || slices.Contains(done[i:end], true) {
+			if end > len(data) || !hidden.at(data, i, end, list) || slices.Contains(done[i:end], true) {
 				continue
 			}
 			put(out, done, i, hidden.standIn(data[i:end]))
@@ -241,8 +254,9 @@ func put(out []byte, done []bool, at int, by []byte) {
 	}
 }
 
-// at tells whether the secret stands at a place.
-func (h *secret) at(data []byte, begin, end int) bool {
+// at tells whether the secret stands at a place and, where it must stand apart,
+// does so.
+func (h *secret) at(data []byte, begin, end int, list bool) bool {
 	found := data[begin:end]
 	if h.exact {
 		return bytes.Equal(found, h.lower)
@@ -250,7 +264,19 @@ func (h *secret) at(data []byte, begin, end int) bool {
 	if !equalFold(found, h.lower) {
 		return false
 	}
-	return !h.apart || !(begin > 0 && wordByte(data[begin-1])) && !(end < len(data) && wordByte(data[end]))
+	if !h.apart {
+		return true
+	}
+	beside := wordByte
+	if list {
+		// Texts stand side by side, with a mark before each that can be a letter:
+		// 0x50 and the length, or 0x5f and a length of its own.
+		if begin > 0 && (data[begin-1] == 0x50|byte(min(len(found), 15)) || int(data[begin-1]) == len(found)) {
+			return true
+		}
+		beside = func(c byte) bool { return wordByte(c) && !(c >= 0x50 && c < 0x60) }
+	}
+	return !(begin > 0 && beside(data[begin-1])) && !(end < len(data) && beside(data[end]))
 }
 
 // wideRuns gives where text in UTF-16LE of letters below 256 stands: five or

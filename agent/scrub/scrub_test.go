@@ -190,3 +190,20 @@ func TestFileOfLogins(t *testing.T) {
 		t.Error("bytes of another file were taken for an address")
 	}
 }
+
+// Names in binary property lists have the marks of texts beside them, which
+// look like letters.
+func TestPropertyList(t *testing.T) {
+	s := testScrubber()
+	s.HideName("ann")
+	s.HideName("Ann’s Mac")
+	list := "bplist00\xa4TrootSannYann.smith\x69" + string(swapped(encodeWide("Ann’s Mac"))) + "\x10"
+	out := string(s.Bytes([]byte(list)))
+	account := string(s.Bytes([]byte("ann")))
+	if out[:14] != list[:14] || out[14:18] != "S"+account || strings.Contains(out, "ann") || strings.Contains(out, "smith") || strings.Contains(out, "\x00A\x00n\x00n") {
+		t.Errorf("%q became %q", list, out)
+	}
+	if len(out) != len(list) || out[len(out)-1] != 0x10 {
+		t.Errorf("%q has another end", out)
+	}
+}
