@@ -49,6 +49,7 @@ type layer struct {
 	LogLevel        *string        `yaml:"log_level" env:"ROLLCALL_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
 	LogFormat       *string        `yaml:"log_format" env:"ROLLCALL_LOG_FORMAT" placeholder:"text" help:"text or json."`
 	HistoryDays     *int           `yaml:"history_days" env:"ROLLCALL_HISTORY_DAYS" placeholder:"400" help:"How many days of history are kept; 0 for all."`
+	RulesDir        *string        `yaml:"rules_dir" env:"ROLLCALL_RULES_DIR" placeholder:"DIR" help:"Folder of the site's own rules, *.yaml."`
 	// Feeds stand in the file only.
 	Feeds *[]feedSettings `yaml:"feeds" kong:"-"`
 }
@@ -74,6 +75,7 @@ type settings struct {
 	LogLevel        string        `yaml:"log_level"`
 	LogFormat       string        `yaml:"log_format"`
 	HistoryDays     int           `yaml:"history_days"`
+	RulesDir        string        `yaml:"rules_dir,omitempty"`
 	// Feeds are the systems that are read.
 	Feeds []feedSettings `yaml:"feeds,omitempty"`
 
@@ -100,7 +102,8 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
-		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
+		RulesDir: first("", flags.RulesDir, file.RulesDir),
+		preset:   getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/kv"
@@ -29,6 +30,7 @@ type core struct {
 	tokens   *enroll.Tokens
 	enroller *enroll.Enroller
 	feeds    *feed.Runner
+	engine   *compliance.Engine
 	// device signs agents, and server the collector's own certificate.
 	device, server *enroll.Authority
 }
@@ -76,6 +78,11 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
 	c.catalog.OnChange(v.Apply)
+	pack, err := rulePack(s.RulesDir)
+	if err != nil {
+		return nil, err
+	}
+	c.engine = newEngine(c, pack, log)
 	if err := c.catalog.Load(ctx); err != nil {
 		return nil, err
 	}

@@ -107,11 +107,12 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if c.feeds, err = newFeeds(ctx, s.Feeds, c, log, p.metrics.Registry); err != nil {
 		return err
 	}
-	people, err := api.New(api.Options{Feeds: c.feeds, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
+	people, err := api.New(api.Options{Feeds: c.feeds, Compliance: c.engine, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
 		Logger: log, Now: time.Now, Engine: s.Store, Metrics: p.metrics.Registry})
 	if err != nil {
 		return err
 	}
+	p.metrics.CountRules(c.engine)
 	p.metrics.CountAgents(view.NewAgents(c.store, time.Now))
 	handler, err := api.NewHandler(people, p.metrics.Handler(), s.MetricsPublic)
 	if err != nil {
@@ -140,6 +141,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	var work errgroup.Group
 	work.Go(func() error { return c.catalog.Run(flush) })
 	work.Go(func() error { return c.feeds.Run(ctx) })
+	work.Go(func() error { return c.engine.Run(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()
 	var err error

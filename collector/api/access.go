@@ -66,6 +66,8 @@ var grants = map[string]grant{
 	pb.AdminService_PutSource_FullMethodName:            {least: operator},
 	pb.AdminService_ListSources_FullMethodName:          {least: viewer},
 	pb.AdminService_DeleteObservation_FullMethodName:    {least: operator},
+	pb.AdminService_ListFindings_FullMethodName:         {least: viewer, also: serviceDesk},
+	pb.AdminService_ListRules_FullMethodName:            {least: viewer},
 	pb.AdminService_ListFeeds_FullMethodName:            {least: viewer},
 	pb.AdminService_RunFeed_FullMethodName:              {least: operator},
 	pb.AdminService_PauseFeed_FullMethodName:            {least: operator},

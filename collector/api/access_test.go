@@ -34,6 +34,8 @@ var allowed = map[string]string{
 	"PutSource":            "operator admin",
 	"ListSources":          "viewer operator admin",
 	"DeleteObservation":    "operator admin",
+	"ListFindings":         "viewer operator admin servicedesk",
+	"ListRules":            "viewer operator admin",
 	"ListFeeds":            "viewer operator admin",
 	"RunFeed":              "operator admin",
 	"PauseFeed":            "operator admin",

@@ -109,6 +109,7 @@ func (s *Service) present(tx *store.Tx, a *pb.Asset, want *mask) error {
 	if err := s.Catalog.Date(tx, a); err != nil {
 		return err
 	}
+	s.countFindings(a)
 	show(a, want)
 	return nil
 }

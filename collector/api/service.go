@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -32,6 +33,8 @@ type Options struct {
 	View     *view.View
 	Tokens   *enroll.Tokens
 	Enroller *enroll.Enroller
+	// Compliance judges the assets; nil where nothing does.
+	Compliance *compliance.Engine
 	// Feeds are read on their schedules; nil for none.
 	Feeds  *feed.Runner
 	Logger *slog.Logger

@@ -29,6 +29,8 @@ type command struct {
 	History  historyCommand  `cmd:"" help:"Tell what happened to an asset."`
 	Explain  explainCommand  `cmd:"" help:"Say why the records of an asset are one thing."`
 	Set      setCommand      `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
+	Findings findingsCommand `cmd:"" help:"List the rules that assets fail."`
+	Rules    rulesCommand    `cmd:"" help:"List the rules that assets are judged by."`
 	Feeds    feedsCommands   `cmd:"" help:"Look after the systems that the collector reads."`
 	Token    tokenCommands   `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
 	Agents   agentsCommands  `cmd:"" help:"Manage enrolled agents."`

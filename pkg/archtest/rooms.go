@@ -58,6 +58,7 @@ var Rooms = []Room{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
+			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr",
 			"collector/store", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
@@ -75,15 +76,19 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/feed", "collector/view", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
-		Dir: "collector/metrics", May: []string{"collector/view", "pkg/...", schema},
+		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/expr", "collector/store", "pkg/...", schema},
+		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
+	},
+	{
+		Dir: "collector/metrics", May: []string{"collector/compliance", "collector/policy", "collector/view", "pkg/...", schema},
 		Why: "metrics count what a view holds; they neither read the store nor change anything",
 	},
 	{
-		Dir: "collector/view", May: []string{"collector/catalog", "collector/store", "pkg/...", schema},
+		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/store", "pkg/...", schema},
 		Why: "a view follows the catalog's changes; who asks it is not its matter",
 	},
 	{

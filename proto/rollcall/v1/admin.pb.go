@@ -1712,7 +1712,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xc1\r\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xe2\x0e\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12<\n" +
@@ -1725,7 +1725,9 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x0eListStatements\x12\".rollcall.v1.ListStatementsRequest\x1a#.rollcall.v1.ListStatementsResponse\x12\\\n" +
 	"\x0fDeleteStatement\x12#.rollcall.v1.DeleteStatementRequest\x1a$.rollcall.v1.DeleteStatementResponse\x12?\n" +
 	"\tPutSource\x12\x1d.rollcall.v1.PutSourceRequest\x1a\x13.rollcall.v1.Source\x12P\n" +
-	"\vListSources\x12\x1f.rollcall.v1.ListSourcesRequest\x1a .rollcall.v1.ListSourcesResponse\x12J\n" +
+	"\vListSources\x12\x1f.rollcall.v1.ListSourcesRequest\x1a .rollcall.v1.ListSourcesResponse\x12S\n" +
+	"\fListFindings\x12 .rollcall.v1.ListFindingsRequest\x1a!.rollcall.v1.ListFindingsResponse\x12J\n" +
+	"\tListRules\x12\x1d.rollcall.v1.ListRulesRequest\x1a\x1e.rollcall.v1.ListRulesResponse\x12J\n" +
 	"\tListFeeds\x12\x1d.rollcall.v1.ListFeedsRequest\x1a\x1e.rollcall.v1.ListFeedsResponse\x129\n" +
 	"\aRunFeed\x12\x1b.rollcall.v1.RunFeedRequest\x1a\x11.rollcall.v1.Feed\x12=\n" +
 	"\tPauseFeed\x12\x1d.rollcall.v1.PauseFeedRequest\x1a\x11.rollcall.v1.Feed\x12b\n" +
@@ -1792,19 +1794,23 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*DeleteStatementRequest)(nil),       // 36: rollcall.v1.DeleteStatementRequest
 	(*PutSourceRequest)(nil),             // 37: rollcall.v1.PutSourceRequest
 	(*ListSourcesRequest)(nil),           // 38: rollcall.v1.ListSourcesRequest
-	(*ListFeedsRequest)(nil),             // 39: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 40: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 41: rollcall.v1.PauseFeedRequest
-	(*DeleteObservationRequest)(nil),     // 42: rollcall.v1.DeleteObservationRequest
-	(*AssetExplanation)(nil),             // 43: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 44: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 45: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 46: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 47: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 48: rollcall.v1.ListSourcesResponse
-	(*ListFeedsResponse)(nil),            // 49: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 50: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 51: rollcall.v1.DeleteObservationResponse
+	(*ListFindingsRequest)(nil),          // 39: rollcall.v1.ListFindingsRequest
+	(*ListRulesRequest)(nil),             // 40: rollcall.v1.ListRulesRequest
+	(*ListFeedsRequest)(nil),             // 41: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 42: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 43: rollcall.v1.PauseFeedRequest
+	(*DeleteObservationRequest)(nil),     // 44: rollcall.v1.DeleteObservationRequest
+	(*AssetExplanation)(nil),             // 45: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 46: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 47: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 48: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 49: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 50: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 51: rollcall.v1.ListFindingsResponse
+	(*ListRulesResponse)(nil),            // 52: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 53: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 54: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 55: rollcall.v1.DeleteObservationResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	28, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -1844,39 +1850,43 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 34: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
 	37, // 35: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
 	38, // 36: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
-	39, // 37: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	40, // 38: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	41, // 39: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	42, // 40: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	11, // 41: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	13, // 42: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	15, // 43: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	18, // 44: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	20, // 45: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	22, // 46: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	1,  // 47: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	29, // 48: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	4,  // 49: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	6,  // 50: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	43, // 51: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	44, // 52: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	29, // 53: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	45, // 54: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	46, // 55: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	47, // 56: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	48, // 57: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	49, // 58: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	50, // 59: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	50, // 60: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	51, // 61: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	12, // 62: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	14, // 63: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	16, // 64: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	19, // 65: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	21, // 66: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	23, // 67: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	47, // [47:68] is the sub-list for method output_type
-	26, // [26:47] is the sub-list for method input_type
+	39, // 37: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
+	40, // 38: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	41, // 39: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	42, // 40: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	43, // 41: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	44, // 42: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	11, // 43: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	13, // 44: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	15, // 45: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	18, // 46: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	20, // 47: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	22, // 48: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	1,  // 49: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	29, // 50: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	4,  // 51: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	6,  // 52: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	45, // 53: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	46, // 54: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	29, // 55: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	47, // 56: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	48, // 57: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	49, // 58: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	50, // 59: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	51, // 60: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	52, // 61: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	53, // 62: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	54, // 63: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	54, // 64: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	55, // 65: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	12, // 66: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	14, // 67: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	16, // 68: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	19, // 69: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	21, // 70: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	23, // 71: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	49, // [49:72] is the sub-list for method output_type
+	26, // [26:49] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name

@@ -30,6 +30,8 @@ const (
 	AdminService_DeleteStatement_FullMethodName      = "/rollcall.v1.AdminService/DeleteStatement"
 	AdminService_PutSource_FullMethodName            = "/rollcall.v1.AdminService/PutSource"
 	AdminService_ListSources_FullMethodName          = "/rollcall.v1.AdminService/ListSources"
+	AdminService_ListFindings_FullMethodName         = "/rollcall.v1.AdminService/ListFindings"
+	AdminService_ListRules_FullMethodName            = "/rollcall.v1.AdminService/ListRules"
 	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
 	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
 	AdminService_PauseFeed_FullMethodName            = "/rollcall.v1.AdminService/PauseFeed"
@@ -69,6 +71,9 @@ type AdminServiceClient interface {
 	// PutSource declares who may hand in observations with POST /v1/observations.
 	PutSource(ctx context.Context, in *PutSourceRequest, opts ...grpc.CallOption) (*Source, error)
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// ListFindings lists the rules that assets fail.
+	ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error)
+	ListRules(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
 	ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(ctx context.Context, in *RunFeedRequest, opts ...grpc.CallOption) (*Feed, error)
@@ -204,6 +209,26 @@ func (c *adminServiceClient) ListSources(ctx context.Context, in *ListSourcesReq
 	return out, nil
 }
 
+func (c *adminServiceClient) ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListFindingsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListFindings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListRules(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRulesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFeedsResponse)
@@ -331,6 +356,9 @@ type AdminServiceServer interface {
 	// PutSource declares who may hand in observations with POST /v1/observations.
 	PutSource(context.Context, *PutSourceRequest) (*Source, error)
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// ListFindings lists the rules that assets fail.
+	ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error)
+	ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
 	ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(context.Context, *RunFeedRequest) (*Feed, error)
@@ -388,6 +416,12 @@ func (UnimplementedAdminServiceServer) PutSource(context.Context, *PutSourceRequ
 }
 func (UnimplementedAdminServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedAdminServiceServer) ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListFindings not implemented")
+}
+func (UnimplementedAdminServiceServer) ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRules not implemented")
 }
 func (UnimplementedAdminServiceServer) ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFeeds not implemented")
@@ -638,6 +672,42 @@ func _AdminService_ListSources_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListFindings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListFindingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListFindings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListFindings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListFindings(ctx, req.(*ListFindingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListRules(ctx, req.(*ListRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ListFeeds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFeedsRequest)
 	if err := dec(in); err != nil {
@@ -868,6 +938,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSources",
 			Handler:    _AdminService_ListSources_Handler,
+		},
+		{
+			MethodName: "ListFindings",
+			Handler:    _AdminService_ListFindings_Handler,
+		},
+		{
+			MethodName: "ListRules",
+			Handler:    _AdminService_ListRules_Handler,
 		},
 		{
 			MethodName: "ListFeeds",

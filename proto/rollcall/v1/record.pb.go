@@ -2167,6 +2167,477 @@ func (x *PauseFeedRequest) GetPaused() bool {
 	return false
 }
 
+type ListFindingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 1000; 0 means 100.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only of this asset, this rule, this severity; empty means all.
+	Asset         string `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
+	Rule          string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	Severity      string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFindingsRequest) Reset() {
+	*x = ListFindingsRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFindingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFindingsRequest) ProtoMessage() {}
+
+func (x *ListFindingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFindingsRequest.ProtoReflect.Descriptor instead.
+func (*ListFindingsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListFindingsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListFindingsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetAsset() string {
+	if x != nil {
+		return x.Asset
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+type ListFindingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Findings      []*Finding             `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	TotalSize     int32                  `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFindingsResponse) Reset() {
+	*x = ListFindingsResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFindingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFindingsResponse) ProtoMessage() {}
+
+func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFindingsResponse.ProtoReflect.Descriptor instead.
+func (*ListFindingsResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListFindingsResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *ListFindingsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListFindingsResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+// Finding is a rule that an asset fails.
+type Finding struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	AssetId   string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	AssetName string                 `protobuf:"bytes,2,opt,name=asset_name,json=assetName,proto3" json:"asset_name,omitempty"`
+	Rule      string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	Title     string                 `protobuf:"bytes,4,opt,name=title,proto3" json:"title,omitempty"`
+	// critical, high, medium, low or info
+	Severity string                 `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	OpenedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
+	// What makes the asset fail.
+	Detail        []string `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
+	Remediation   string   `protobuf:"bytes,8,opt,name=remediation,proto3" json:"remediation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Finding) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *Finding) GetAssetName() string {
+	if x != nil {
+		return x.AssetName
+	}
+	return ""
+}
+
+func (x *Finding) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Finding) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Finding) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *Finding) GetOpenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpenedAt
+	}
+	return nil
+}
+
+func (x *Finding) GetDetail() []string {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
+func (x *Finding) GetRemediation() string {
+	if x != nil {
+		return x.Remediation
+	}
+	return ""
+}
+
+type ListRulesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRulesRequest) Reset() {
+	*x = ListRulesRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRulesRequest) ProtoMessage() {}
+
+func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
+func (*ListRulesRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{35}
+}
+
+type ListRulesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rules         []*Rule                `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRulesResponse) Reset() {
+	*x = ListRulesResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRulesResponse) ProtoMessage() {}
+
+func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
+func (*ListRulesResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListRulesResponse) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// Rule is one thing that is demanded of assets, with how many it says what of.
+type Rule struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Version     int32                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Title       string                 `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	Description string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Severity    string                 `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	Applies     string                 `protobuf:"bytes,6,opt,name=applies,proto3" json:"applies,omitempty"`
+	Require     string                 `protobuf:"bytes,7,opt,name=require,proto3" json:"require,omitempty"`
+	Remediation string                 `protobuf:"bytes,8,opt,name=remediation,proto3" json:"remediation,omitempty"`
+	// As in "cis 1.1".
+	References    []string `protobuf:"bytes,9,rep,name=references,proto3" json:"references,omitempty"`
+	Enabled       bool     `protobuf:"varint,10,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Pass          int64    `protobuf:"varint,11,opt,name=pass,proto3" json:"pass,omitempty"`
+	Fail          int64    `protobuf:"varint,12,opt,name=fail,proto3" json:"fail,omitempty"`
+	Unknown       int64    `protobuf:"varint,13,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	NotApplicable int64    `protobuf:"varint,14,opt,name=not_applicable,json=notApplicable,proto3" json:"not_applicable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rule) Reset() {
+	*x = Rule{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rule) ProtoMessage() {}
+
+func (x *Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
+func (*Rule) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Rule) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Rule) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Rule) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Rule) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Rule) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *Rule) GetApplies() string {
+	if x != nil {
+		return x.Applies
+	}
+	return ""
+}
+
+func (x *Rule) GetRequire() string {
+	if x != nil {
+		return x.Require
+	}
+	return ""
+}
+
+func (x *Rule) GetRemediation() string {
+	if x != nil {
+		return x.Remediation
+	}
+	return ""
+}
+
+func (x *Rule) GetReferences() []string {
+	if x != nil {
+		return x.References
+	}
+	return nil
+}
+
+func (x *Rule) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *Rule) GetPass() int64 {
+	if x != nil {
+		return x.Pass
+	}
+	return 0
+}
+
+func (x *Rule) GetFail() int64 {
+	if x != nil {
+		return x.Fail
+	}
+	return 0
+}
+
+func (x *Rule) GetUnknown() int64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *Rule) GetNotApplicable() int64 {
+	if x != nil {
+		return x.NotApplicable
+	}
+	return 0
+}
+
 var File_rollcall_v1_record_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_record_proto_rawDesc = "" +
@@ -2340,7 +2811,50 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x0faccept_absences\x18\x03 \x01(\bR\x0eacceptAbsences\":\n" +
 	"\x10PauseFeedRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06paused\x18\x02 \x01(\bR\x06pausedB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x06paused\x18\x02 \x01(\bR\x06paused\"\x97\x01\n" +
+	"\x13ListFindingsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x14\n" +
+	"\x05asset\x18\x03 \x01(\tR\x05asset\x12\x12\n" +
+	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\"\x8f\x01\n" +
+	"\x14ListFindingsResponse\x120\n" +
+	"\bfindings\x18\x01 \x03(\v2\x14.rollcall.v1.FindingR\bfindings\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xfc\x01\n" +
+	"\aFinding\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x1d\n" +
+	"\n" +
+	"asset_name\x18\x02 \x01(\tR\tassetName\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05title\x18\x04 \x01(\tR\x05title\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\x127\n" +
+	"\topened_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x12\x16\n" +
+	"\x06detail\x18\a \x03(\tR\x06detail\x12 \n" +
+	"\vremediation\x18\b \x01(\tR\vremediation\"\x12\n" +
+	"\x10ListRulesRequest\"<\n" +
+	"\x11ListRulesResponse\x12'\n" +
+	"\x05rules\x18\x01 \x03(\v2\x11.rollcall.v1.RuleR\x05rules\"\xfd\x02\n" +
+	"\x04Rule\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\x12\x18\n" +
+	"\aapplies\x18\x06 \x01(\tR\aapplies\x12\x18\n" +
+	"\arequire\x18\a \x01(\tR\arequire\x12 \n" +
+	"\vremediation\x18\b \x01(\tR\vremediation\x12\x1e\n" +
+	"\n" +
+	"references\x18\t \x03(\tR\n" +
+	"references\x12\x18\n" +
+	"\aenabled\x18\n" +
+	" \x01(\bR\aenabled\x12\x12\n" +
+	"\x04pass\x18\v \x01(\x03R\x04pass\x12\x12\n" +
+	"\x04fail\x18\f \x01(\x03R\x04fail\x12\x18\n" +
+	"\aunknown\x18\r \x01(\x03R\aunknown\x12%\n" +
+	"\x0enot_applicable\x18\x0e \x01(\x03R\rnotApplicableB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_record_proto_rawDescOnce sync.Once
@@ -2354,7 +2868,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -2388,10 +2902,16 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ListFeedsResponse)(nil),         // 29: rollcall.v1.ListFeedsResponse
 	(*RunFeedRequest)(nil),            // 30: rollcall.v1.RunFeedRequest
 	(*PauseFeedRequest)(nil),          // 31: rollcall.v1.PauseFeedRequest
-	(*Conflict)(nil),                  // 32: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 34: google.protobuf.Value
-	(*Device)(nil),                    // 35: rollcall.v1.Device
+	(*ListFindingsRequest)(nil),       // 32: rollcall.v1.ListFindingsRequest
+	(*ListFindingsResponse)(nil),      // 33: rollcall.v1.ListFindingsResponse
+	(*Finding)(nil),                   // 34: rollcall.v1.Finding
+	(*ListRulesRequest)(nil),          // 35: rollcall.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),         // 36: rollcall.v1.ListRulesResponse
+	(*Rule)(nil),                      // 37: rollcall.v1.Rule
+	(*Conflict)(nil),                  // 38: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 40: google.protobuf.Value
+	(*Device)(nil),                    // 41: rollcall.v1.Device
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -2399,36 +2919,39 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	32, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	33, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	33, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	38, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	39, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	39, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	33, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	33, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	33, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	39, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	39, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	33, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	39, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	34, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	34, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	35, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	40, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	40, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	41, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	33, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	39, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	33, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
-	33, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	39, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	39, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
 	26, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
-	33, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	33, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	33, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	39, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	39, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	39, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
 	27, // 28: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
 	25, // 29: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	34, // 30: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
+	39, // 31: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	37, // 32: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -2445,7 +2968,7 @@ func file_rollcall_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

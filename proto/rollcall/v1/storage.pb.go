@@ -794,6 +794,100 @@ func (x *FieldChange) GetNew() []byte {
 	return nil
 }
 
+// FindingRecord is a rule that an asset fails, or failed.
+type FindingRecord struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AssetId     string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	Rule        string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	RuleVersion int32                  `protobuf:"varint,3,opt,name=rule_version,json=ruleVersion,proto3" json:"rule_version,omitempty"`
+	Severity    string                 `protobuf:"bytes,4,opt,name=severity,proto3" json:"severity,omitempty"`
+	OpenedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
+	// Set once the asset no longer fails.
+	ResolvedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
+	Detail        []string               `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindingRecord) Reset() {
+	*x = FindingRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindingRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindingRecord) ProtoMessage() {}
+
+func (x *FindingRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindingRecord.ProtoReflect.Descriptor instead.
+func (*FindingRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FindingRecord) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *FindingRecord) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *FindingRecord) GetRuleVersion() int32 {
+	if x != nil {
+		return x.RuleVersion
+	}
+	return 0
+}
+
+func (x *FindingRecord) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *FindingRecord) GetOpenedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpenedAt
+	}
+	return nil
+}
+
+func (x *FindingRecord) GetResolvedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResolvedAt
+	}
+	return nil
+}
+
+func (x *FindingRecord) GetDetail() []string {
+	if x != nil {
+		return x.Detail
+	}
+	return nil
+}
+
 // ChangeRecord is one entry of the change log.
 type ChangeRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -810,7 +904,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +916,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +929,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -886,7 +980,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +992,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +1005,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -958,7 +1052,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1064,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1077,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1038,7 +1132,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1144,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1157,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1208,7 +1302,16 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vFieldChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
-	"\x03new\x18\x03 \x01(\fR\x03new\"\x9e\x01\n" +
+	"\x03new\x18\x03 \x01(\fR\x03new\"\x8b\x02\n" +
+	"\rFindingRecord\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12!\n" +
+	"\frule_version\x18\x03 \x01(\x05R\vruleVersion\x12\x1a\n" +
+	"\bseverity\x18\x04 \x01(\tR\bseverity\x127\n" +
+	"\topened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x12;\n" +
+	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"resolvedAt\x12\x16\n" +
+	"\x06detail\x18\a \x03(\tR\x06detail\"\x9e\x01\n" +
 	"\fChangeRecord\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x12\n" +
@@ -1248,7 +1351,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1258,44 +1361,47 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*StatementRecord)(nil),       // 5: rollcall.v1.StatementRecord
 	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
 	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
-	(*ChangeRecord)(nil),          // 8: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 9: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 10: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 11: rollcall.v1.AuditRecord
-	nil,                           // 12: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 13: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 14: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*Problem)(nil),               // 16: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 17: rollcall.v1.SectionStatus
+	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
+	(*ChangeRecord)(nil),          // 9: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 10: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 11: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 12: rollcall.v1.AuditRecord
+	nil,                           // 13: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 14: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 15: rollcall.v1.TokenRecord.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*Problem)(nil),               // 17: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 18: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	15, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	15, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	15, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	12, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	13, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	15, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	16, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	17, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	16, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	16, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	16, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	13, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	14, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	16, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	17, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	18, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	15, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	15, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	15, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	15, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	14, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	15, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	15, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	15, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	16, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	16, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	16, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	16, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	15, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	16, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	16, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	16, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	15, // 18: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	15, // 19: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	15, // 20: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	16, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	16, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	16, // 20: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	16, // 21: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	16, // 22: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -1310,7 +1416,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

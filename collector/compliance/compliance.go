@@ -1,0 +1,292 @@
+// Package compliance judges every asset by the rules, as it changes and as time
+// passes, and keeps what they fail as findings.
+package compliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/expr"
+	"github.com/rollcall-itam/rollcall/collector/policy"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	// retention is how long resolved findings are kept.
+	retention = 90 * 24 * time.Hour
+	pruneHow  = 1000
+	// batch is how many assets one look takes on.
+	batch = 200
+)
+
+// Options are what an Engine works with.
+type Options struct {
+	Store   *store.Store
+	Catalog *catalog.Catalog
+	Pack    *policy.Pack
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Engine judges assets. It is safe for use by several goroutines.
+type Engine struct {
+	Options
+	// wake has a token while dirty may hold something new.
+	wake chan struct{}
+
+	mu    sync.Mutex
+	dirty map[string]struct{}
+	// judged holds the last judgement of each asset.
+	judged map[string]judgement
+	due    dues
+}
+
+// judgement is what the rules say of one asset.
+type judgement struct {
+	// results are by the place of the rule in the pack.
+	results []policy.Result
+	open    []*pb.FindingRecord
+	// due is when to look again although nothing changed; zero for never.
+	due time.Time
+}
+
+// New returns an engine that knows nothing yet; Run loads it.
+func New(o Options) *Engine {
+	return &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), judged: make(map[string]judgement)}
+}
+
+// Changed hears of a change of the catalog.
+func (e *Engine) Changed(c catalog.Change) { e.look(c.AssetID) }
+
+// look has an asset judged soon.
+func (e *Engine) look(id string) {
+	e.mu.Lock()
+	e.dirty[id] = struct{}{}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run judges all assets, and then those that change or whose time has come,
+// until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.load(ctx); err != nil {
+		return stopped(ctx, err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	day := time.NewTicker(24 * time.Hour)
+	defer day.Stop()
+	for {
+		for {
+			ids := e.take()
+			if len(ids) == 0 {
+				break
+			}
+			if err := e.judgeAll(ctx, ids); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				e.Logger.Warn("judge assets by the rules", "error", err)
+				e.again(ids)
+				break
+			}
+		}
+		timer.Reset(e.untilDue())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.wake:
+		case <-timer.C:
+		case <-day.C:
+			if err := e.prune(ctx); err != nil && ctx.Err() == nil {
+				e.Logger.Warn("prune resolved findings", "error", err)
+			}
+		}
+	}
+}
+
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// load reads the findings that are open and has every asset judged.
+func (e *Engine) load(ctx context.Context) error {
+	open := make(map[string][]*pb.FindingRecord)
+	err := e.Store.View(ctx, func(tx *store.Tx) error {
+		err := tx.ScanFindings("", func(f *pb.FindingRecord) error {
+			if f.GetResolvedAt() == nil {
+				open[f.GetAssetId()] = append(open[f.GetAssetId()], f)
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		return tx.ScanAssets("", func(a *pb.Asset) error {
+			e.look(a.GetId())
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("load the findings: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, findings := range open {
+		e.judged[id] = judgement{open: findings}
+		e.dirty[id] = struct{}{} // it may have ended since
+	}
+	return nil
+}
+
+// take returns some assets that are to be judged now.
+func (e *Engine) take() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.Now()
+	for _, id := range e.due.until(now) {
+		if at := e.judged[id].due; at.After(now) {
+			e.due.add(id, at)
+		} else if !at.IsZero() {
+			e.dirty[id] = struct{}{}
+		}
+	}
+	ids := make([]string, 0, min(len(e.dirty), batch))
+	for id := range e.dirty {
+		if len(ids) == batch {
+			break
+		}
+		ids = append(ids, id)
+		delete(e.dirty, id)
+	}
+	return ids
+}
+
+// again puts back assets whose judgement could not be stored.
+func (e *Engine) again(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		e.dirty[id] = struct{}{}
+	}
+}
+
+// longest is how long the engine sleeps at most, so that a clock that is set
+// forward is noticed.
+const longest = 10 * time.Minute
+
+func (e *Engine) untilDue() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.dirty) > 0 {
+		return time.Minute // the store took nothing: try again
+	}
+	next, ok := e.due.next()
+	if !ok {
+		return longest
+	}
+	return min(max(next.Sub(e.Now()), 10*time.Millisecond), longest)
+}
+
+// judgeAll judges some assets and stores what became of their findings.
+func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
+	found := make(map[string]judgement, len(ids))
+	err := e.Store.View(ctx, func(tx *store.Tx) error {
+		kinds, err := sourceKinds(tx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			j, err := e.judge(tx, id, kinds)
+			if err != nil {
+				return err
+			}
+			found[id] = j
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	return e.file(ctx, found)
+}
+
+// sourceKinds returns the kinds of the sources that there are.
+func sourceKinds(tx *store.Tx) ([]string, error) {
+	kinds := []string{}
+	err := tx.ScanSources(func(s *pb.SourceRecord) error {
+		if !slices.Contains(kinds, s.GetKind()) {
+			kinds = append(kinds, s.GetKind())
+		}
+		return nil
+	})
+	slices.Sort(kinds)
+	return kinds, err
+}
+
+// judge returns what the rules say of an asset; nothing of one that is no more.
+func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, error) {
+	a, err := tx.Asset(id)
+	if errors.Is(err, store.ErrNotFound) {
+		return judgement{}, nil
+	}
+	if err != nil {
+		return judgement{}, err
+	}
+	if err := e.Catalog.Date(tx, a); err != nil {
+		return judgement{}, err
+	}
+	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
+	if in.Software, err = softwareOf(tx, a); err != nil {
+		return judgement{}, err
+	}
+	verdicts := e.Pack.Evaluate(in)
+	j := judgement{results: make([]policy.Result, 0, len(verdicts))}
+	for _, v := range verdicts {
+		j.results = append(j.results, v.Result)
+		if !v.Due.IsZero() && (j.due.IsZero() || v.Due.Before(j.due)) {
+			j.due = v.Due
+		}
+		if v.Result == policy.Fail {
+			j.open = append(j.open, &pb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
+				OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
+		}
+	}
+	// What is due at once would be due for ever.
+	if soonest := in.Now.Add(time.Second); !j.due.IsZero() && j.due.Before(soonest) {
+		j.due = soonest
+	}
+	return j, nil
+}
+
+// softwareOf returns the software of an asset, nil where nobody states any.
+func softwareOf(tx *store.Tx, a *pb.Asset) (expr.Software, error) {
+	from := a.GetProvenance()["software"]
+	if from == nil {
+		return nil, nil
+	}
+	rows := expr.Rows{}
+	err := tx.Software(store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}, func(s *pb.Software) error {
+		rows = append(rows, s)
+		return nil
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return rows, err
+}

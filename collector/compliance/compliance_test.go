@@ -1,0 +1,215 @@
+package compliance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/expr"
+	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
+	"github.com/rollcall-itam/rollcall/collector/policy"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const rules = `
+rules:
+  - id: os-is-new
+    version: 1
+    title: The system is new
+    description: The system is of version 2.
+    severity: high
+    needs: [os.version]
+    require: asset.os.version == "2"
+    remediation: Upgrade it.
+    references: {}
+    examples:
+      - {name: new, want: pass, asset: {os: {version: "2"}}}
+      - {name: old, want: fail, asset: {os: {version: "1"}}}
+  - id: seen-lately
+    version: 1
+    title: The device reports
+    description: The device was heard of within a week.
+    severity: low
+    needs: [last_seen]
+    require: age(asset.last_seen) < duration("168h")
+    remediation: Look for it.
+    references: {}
+    examples:
+      - {name: fresh, want: pass, asset: {last_seen: "2026-05-31T12:00:00Z"}}
+      - {name: silent, want: fail, asset: {last_seen: "2026-05-01T12:00:00Z"}}
+`
+
+type fixture struct {
+	t  *testing.T
+	c  *catalog.Catalog
+	e  *Engine
+	st *store.Store
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (f *fixture) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func setup(t *testing.T) *fixture {
+	t.Helper()
+	db := memkv.New()
+	t.Cleanup(func() { _ = db.Close() })
+	st, err := store.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, st: st, now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
+	log := slog.New(slog.DiscardHandler)
+	f.c = catalog.New(st, f.clock, log)
+	if err := f.c.DeclareSource(t.Context(), &pb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}); err != nil {
+		t.Fatal(err)
+	}
+	env, err := expr.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack, problems := policy.Build(env, policy.Read("test.yaml", []byte(rules)))
+	if len(problems) > 0 {
+		t.Fatalf("rules: %v", problems)
+	}
+	f.e = New(Options{Store: st, Catalog: f.c, Pack: pack, Logger: log, Now: f.clock})
+	f.c.OnChange(f.e.Changed)
+	return f
+}
+
+func (f *fixture) report(id, version string) string {
+	f.t.Helper()
+	asset, err := f.c.Accept(context.Background(), &pb.Observation{Source: "agent", SourceId: id, ObservedAt: timestamppb.New(f.clock()),
+		Subject: &pb.Observation_Device{Device: &pb.Device{Hardware: &pb.Hardware{Manufacturer: "Dell", Serial: "SER-" + id}, Os: &pb.Os{Version: version}}}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return asset
+}
+
+// settle judges what there is to judge.
+func (f *fixture) settle() {
+	f.t.Helper()
+	for ids := f.e.take(); len(ids) > 0; ids = f.e.take() {
+		if err := f.e.judgeAll(context.Background(), ids); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+func (f *fixture) open() string {
+	var out []string
+	for _, x := range f.e.Find(Query{}) {
+		out = append(out, x.GetRule()+" "+x.GetSeverity())
+	}
+	return fmt.Sprint(out)
+}
+
+func (f *fixture) stored(id string) (open, resolved int) {
+	err := f.st.View(context.Background(), func(tx *store.Tx) error {
+		return tx.ScanFindingsOf(id, func(x *pb.FindingRecord) error {
+			if x.GetResolvedAt() == nil {
+				open++
+			} else {
+				resolved++
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return open, resolved
+}
+
+// A finding opens with the change that makes an asset fail and is resolved by
+// the one that mends it; time alone opens one too, without anybody looking at
+// every asset.
+func TestFindingsFollowChangesAndTime(t *testing.T) {
+	f := setup(t)
+	id := f.report("1", "1")
+	f.settle()
+	if got := f.open(); got != "[os-is-new high]" {
+		t.Errorf("open: %s", got)
+	}
+	opened := f.e.Find(Query{})[0].GetOpenedAt().AsTime()
+	f.now = f.now.Add(time.Hour)
+	f.e.look(id)
+	f.settle()
+	if again := f.e.Find(Query{})[0].GetOpenedAt().AsTime(); !again.Equal(opened) {
+		t.Errorf("a finding that goes on is opened anew at %v", again)
+	}
+	f.report("1", "2")
+	f.settle()
+	if got := f.open(); got != "[]" {
+		t.Errorf("open after the upgrade: %s", got)
+	}
+	if open, resolved := f.stored(id); open != 0 || resolved != 1 {
+		t.Errorf("%d open and %d resolved findings are stored", open, resolved)
+	}
+	f.now = f.now.Add(6 * 24 * time.Hour)
+	f.settle()
+	if got := f.open(); got != "[]" {
+		t.Errorf("open a day too early: %s", got)
+	}
+	f.now = f.now.Add(25 * time.Hour)
+	if wait := f.e.untilDue(); wait > time.Second {
+		t.Errorf("the engine would sleep for %v", wait)
+	}
+	f.settle()
+	if got := f.open(); got != "[seen-lately low]" {
+		t.Errorf("open after a week of silence: %s", got)
+	}
+	for _, c := range f.e.Counts() {
+		if want := map[string]int{"os-is-new pass": 1, "seen-lately fail": 1}[c.Rule.ID+" "+string(c.Result)]; c.Assets != want {
+			t.Errorf("%d assets %s %s, want %d", c.Assets, c.Result, c.Rule.ID, want)
+		}
+	}
+	// An asset that is no more has nothing open.
+	if err := f.c.Withdraw(context.Background(), store.Ref{Source: "agent", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	f.settle()
+	if open, _ := f.stored(id); open != 0 || f.open() != "[]" {
+		t.Errorf("after the end %d are stored open, and %s", open, f.open())
+	}
+}
+
+// A restart opens nothing anew.
+func TestFindingsOutliveARestart(t *testing.T) {
+	f := setup(t)
+	f.report("1", "1")
+	f.settle()
+	opened := f.e.Find(Query{})[0].GetOpenedAt().AsTime()
+	f.now = f.now.Add(time.Hour)
+	f.e = New(f.e.Options)
+	if err := f.e.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.settle()
+	if got := f.e.Find(Query{}); len(got) != 1 || !got[0].GetOpenedAt().AsTime().Equal(opened) {
+		t.Errorf("after a restart: %v", got)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.e.Run(ctx) }()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
