@@ -45,7 +45,7 @@ func TestFeedsFromNothingToATestedManifest(t *testing.T) {
 	if err := os.WriteFile("acme.yaml", bytes.Replace(b, []byte("hardware.serial:"), []byte("hardware.seriel:"), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := feeds(t, "test", "acme.yaml"); code == 0 || !strings.Contains(errs, "acme.yaml:34:24: \"hardware.seriel\" is no field") {
+	if code, _, errs := feeds(t, "test", "acme.yaml"); code == 0 || !strings.Contains(errs, "acme.yaml:30:24: \"hardware.seriel\" is no field") {
 		t.Error("a mistake is not told with its place: ", errs)
 	}
 }

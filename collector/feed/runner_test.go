@@ -150,7 +150,7 @@ func TestSchedule(t *testing.T) {
 	}
 	paused := clock.next(t)
 	clock.pass(paused)
-	paused = clock.next(t)
+	clock.next(t)
 	if n := w.requests(); n != 0 {
 		t.Errorf("a paused feed asked %d times", n)
 	}
