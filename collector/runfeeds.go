@@ -7,7 +7,6 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/feed"
+	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -36,6 +36,12 @@ type feedSettings struct {
 	Every     time.Duration `yaml:"every,omitempty"`
 	FullEvery time.Duration `yaml:"full_every,omitempty"`
 	Paused    bool          `yaml:"paused,omitempty"`
+	// CAFile holds certificates to trust beside the system's, Proxy is the
+	// address of an HTTP proxy or the word environment, and AllowPrivate lets the
+	// feed ask addresses of private networks.
+	CAFile       string `yaml:"ca_file,omitempty"`
+	Proxy        string `yaml:"proxy,omitempty"`
+	AllowPrivate bool   `yaml:"allow_private,omitempty"`
 }
 
 // load reads the feed's manifest.
@@ -71,12 +77,8 @@ func (f feedSettings) shown() feedSettings {
 	return f
 }
 
-// feedTimeout bounds one request to a feed's system.
-const feedTimeout = 2 * time.Minute
-
 // newFeeds makes the configured feeds ready and declares their sources.
 func newFeeds(ctx context.Context, all []feedSettings, c *core, log *slog.Logger, metrics prometheus.Registerer) (*feed.Runner, error) {
-	client := &http.Client{Timeout: feedTimeout}
 	var configs []feed.Config
 	var errs []error
 	for _, f := range all {
@@ -85,7 +87,8 @@ func newFeeds(ctx context.Context, all []feedSettings, c *core, log *slog.Logger
 			errs = append(errs, err)
 			continue
 		}
-		configs = append(configs, feed.Config{Name: f.Name, Manifest: m, Settings: f.Settings, Every: f.Every, FullEvery: f.FullEvery, Paused: f.Paused, Client: client})
+		configs = append(configs, feed.Config{Name: f.Name, Manifest: m, Settings: f.Settings, Every: f.Every, FullEvery: f.FullEvery, Paused: f.Paused,
+			Reach: fetch.ClientOptions{CAFile: f.CAFile, Proxy: f.Proxy, AllowPrivate: f.AllowPrivate}})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -48,6 +48,12 @@ type Fetcher struct {
 
 // New returns a fetcher. It asks for nothing yet.
 func New(o Options) (*Fetcher, error) {
+	if o.Client.CheckRedirect == nil {
+		// Credentials in headers of the vendor's own would follow a redirect anywhere.
+		client := *o.Client
+		client.CheckRedirect = sameHost
+		o.Client = &client
+	}
 	f := &Fetcher{o: o, limit: rate.NewLimiter(rate.Limit(o.Manifest.Limit.PerSecond), o.Manifest.Limit.Burst), secrets: o.Settings.masker(o.Manifest)}
 	var err error
 	if f.auth, err = newAuthorizer(f, o.Manifest.Auth); err != nil {
