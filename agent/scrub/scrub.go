@@ -188,8 +188,9 @@ func (s *Scrubber) Bytes(data []byte) []byte {
 }
 
 // File is Bytes for the content of a file of a name, of which the form can tell
-// more: in records of logins, addresses stand as four or sixteen bytes. One that
-// is compressed stays as it is: nothing could be found in it.
+// more: in records of logins, addresses stand as four or sixteen bytes, and the
+// environment of a process has passwords. One that is compressed stays as it
+// is: nothing could be found in it.
 func (s *Scrubber) File(name string, data []byte) []byte {
 	if Compressed(data) {
 		return data
@@ -197,20 +198,42 @@ func (s *Scrubber) File(name string, data []byte) []byte {
 	out := s.Bytes(data)
 	switch path.Base(name) {
 	case "wtmp", "utmp", "btmp":
-	default:
-		return out
+		clearAddresses(out)
+	case "environ":
+		return s.environment(out)
 	}
+	return out
+}
+
+// environment replaces the values of all variables but the one that tells that
+// a process is in a container: many are passwords.
+func (s *Scrubber) environment(data []byte) []byte {
+	out := bytes.Clone(data)
+	for at := 0; at < len(data); {
+		end := at + bytes.IndexByte(data[at:], 0)
+		if end < at {
+			end = len(data)
+		}
+		if name, value, ok := bytes.Cut(data[at:end], []byte{'='}); ok && string(name) != "container" {
+			copy(out[at+len(name)+1:], s.shaped(string(value), value))
+		}
+		at = end + 1
+	}
+	return out
+}
+
+// clearAddresses takes the addresses out of records of logins.
+func clearAddresses(out []byte) {
 	// See utmp(5): records of glibc, with times of 32 and of 64 bits.
 	for _, record := range []struct{ size, address int }{{384, 348}, {400, 360}} {
-		if len(data)%record.size != 0 {
+		if len(out)%record.size != 0 {
 			continue
 		}
 		for at := record.address; at < len(out); at += record.size {
 			clear(out[at : at+16])
 		}
-		break
+		return
 	}
-	return out
 }
 
 // magics begin files that are compressed.

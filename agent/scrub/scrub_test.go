@@ -207,3 +207,16 @@ func TestPropertyList(t *testing.T) {
 		t.Errorf("%q has another end", out)
 	}
 }
+
+func TestFileOfEnvironment(t *testing.T) {
+	const in = "container=docker\x00API_TOKEN=s3cr3t=x\x00EMPTY=\x00none\x00LAST=hunter2"
+	out := string(testScrubber().File("proc/1/environ", []byte(in)))
+	for _, keep := range []string{"container=docker\x00API_TOKEN=", "\x00EMPTY=\x00none\x00LAST="} {
+		if !strings.Contains(out, keep) {
+			t.Errorf("%q lacks %q", out, keep)
+		}
+	}
+	if strings.Contains(out, "s3cr3t") || strings.Contains(out, "hunter2") || len(out) != len(in) {
+		t.Errorf("got %q", out)
+	}
+}

@@ -7,10 +7,11 @@ import (
 	"github.com/rollcall-itam/rollcall/agent/host"
 )
 
-// What is learnt of captured Windows machines.
-func TestWindowsMachines(t *testing.T) {
-	names, err := filepath.Glob("testdata/machines/win*/machine.json")
-	if err != nil || len(names) < 2 {
+// What is learnt of captured machines, of whatever system: a folder of
+// testdata/machines is one, with want.json beside what was captured.
+func TestCaptures(t *testing.T) {
+	names, err := filepath.Glob("testdata/machines/*/machine.json")
+	if err != nil || len(names) < 5 {
 		t.Fatalf("%d machines, %v", len(names), err)
 	}
 	for _, name := range names {
