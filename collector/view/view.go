@@ -1,47 +1,106 @@
 // Package view keeps in memory what is asked of all assets at once, so that
-// nobody scans the store to count them.
+// nobody scans the store to count, filter, sort or find them.
 package view
 
 import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// Group is what assets are counted by; an empty field is not stated.
-type Group struct {
-	Class, OSFamily, Stage string
-}
-
 // View follows the catalog. It is safe for use by several goroutines.
+//
+// Assets are rows of columns, one for each field; a column holds numbers of the
+// distinct values of its field. Who asks gets a snapshot, for which the columns
+// are copied where they change afterwards, a chunk at a time: a question that
+// takes long keeps nobody waiting and sees one state.
 type View struct {
-	mu   sync.RWMutex
-	rows map[string]row
-	// groups holds the count of each group that has an asset; rows share its
-	// strings, so that a row costs no copy of them.
-	groups map[Group]*members
-	size   int
+	schema  *schema
+	store   *store.Store
+	catalog *catalog.Catalog
+	plans   *planner
+
+	mu sync.Mutex
+	// epoch grows with each snapshot that is taken.
+	epoch uint64
+	last  *Snapshot
+	table
+	dictionaries []*dictionary
+	// encoded and values are reused from one asset to the next.
+	encoded []byte
+	values  [][]byte
+
+	assets map[string]place
+	free   []uint32
+	refs   map[store.Ref]sourceAt
+
+	titles titles
+	// stale are the rows whose software is to be read again.
+	stale      map[uint32]struct{}
+	changed    chan struct{}
+	refreshing sync.Mutex
 }
 
-type row struct {
+// table is what a snapshot has a part in.
+type table struct {
+	// rows is the number of rows, with those that hold no asset.
+	rows    uint32
+	size    int
+	columns []cow[uint32]
+	ids     cow[string]
+	// text is what the search looks into.
+	text cow[string]
+	// seen holds when each source of a row was last heard of, in Unix seconds,
+	// and latest the last of those.
+	seen   cow[[]int64]
+	latest cow[int64]
+	// software holds the titles of a row, packed.
+	software cow[string]
+	// postings holds the rows of each title.
+	postings cow[*posting]
+}
+
+// place is where an asset is.
+type place struct {
 	sequence uint64
-	// in is nil for an asset that is no more: a change that was overtaken by
+	row      uint32
+	// here is false for an asset that is no more: a change that was overtaken by
 	// its end must not bring it back.
-	in *members
+	here bool
+	// software names whose rows count.
+	software store.Ref
+	sources  []store.Ref
 }
 
-type members struct {
-	group Group
-	count int
+// sourceAt is one source of a row.
+type sourceAt struct {
+	row   uint32
+	index int
 }
 
 // New returns an empty view.
 func New() *View {
-	return &View{rows: make(map[string]row), groups: make(map[Group]*members)}
+	s := newSchema()
+	v := &View{schema: s, plans: &planner{schema: s}, assets: make(map[string]place), refs: make(map[store.Ref]sourceAt),
+		stale: make(map[uint32]struct{}), changed: make(chan struct{}, 1), titles: newTitles(), values: make([][]byte, len(s.columns)), epoch: 1}
+	v.columns = make([]cow[uint32], len(s.columns))
+	for range s.columns {
+		v.dictionaries = append(v.dictionaries, newDictionary())
+	}
+	return v
+}
+
+// Follow has the view hear of what a catalog files in a store. It is to be
+// called once, before the first Accept; Load then adds what is stored already.
+func (v *View) Follow(c *catalog.Catalog, st *store.Store) {
+	v.catalog, v.store = c, st
+	c.OnChange(v.Apply)
+	c.OnSeen(v.saw)
 }
 
 // Load adds the assets that are stored. Changes that Apply hears of meanwhile
@@ -50,67 +109,91 @@ func (v *View) Load(ctx context.Context, st *store.Store) error {
 	err := st.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanAssets("", func(a *pb.Asset) error {
 			v.mu.Lock()
-			defer v.mu.Unlock()
-			if _, known := v.rows[a.GetId()]; !known {
+			_, known := v.assets[a.GetId()]
+			if !known {
 				v.put(a.GetId(), 0, a)
 			}
+			v.mu.Unlock()
 			return ctx.Err()
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("count the assets: %w", err)
+		return fmt.Errorf("load the assets into memory: %w", err)
 	}
-	return nil
+	return v.refresh(ctx)
 }
 
 // Apply takes in a change of the catalog; one that is outdated changes nothing.
 func (v *View) Apply(c catalog.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if c.Kind != catalog.Software && v.rows[c.AssetID].sequence < c.Sequence {
+	if c.Kind == catalog.Software {
+		if at, ok := v.refs[c.Ref]; ok && v.assets[v.ids.get(at.row)].software == c.Ref {
+			v.staleSoftware(at.row)
+		}
+		return
+	}
+	if v.assets[c.AssetID].sequence < c.Sequence {
 		v.put(c.AssetID, c.Sequence, c.Asset)
 	}
 }
 
-func (v *View) put(id string, sequence uint64, a *pb.Asset) {
-	if before := v.rows[id].in; before != nil {
-		v.size--
-		if before.count--; before.count == 0 {
-			delete(v.groups, before.group)
-		}
+// saw takes in that a source was heard of.
+func (v *View) saw(ref store.Ref, at time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	where, ok := v.refs[ref]
+	if !ok {
+		return
 	}
-	now := row{sequence: sequence}
-	if a != nil {
-		now.in = v.members(Group{Class: a.GetClass(), OSFamily: a.GetOs().GetFamily(), Stage: a.GetStage()})
-		now.in.count++
-		v.size++
+	times := v.seen.get(where.row)
+	if where.index < len(times) && at.Unix() > times[where.index] {
+		times = append([]int64(nil), times...)
+		times[where.index] = at.Unix()
+		v.see(where.row, times)
 	}
-	v.rows[id] = now
 }
 
-func (v *View) members(g Group) *members {
-	m, ok := v.groups[g]
-	if !ok {
-		m = &members{group: g}
-		v.groups[g] = m
+// see sets when the sources of a row were heard of.
+func (v *View) see(row uint32, times []int64) {
+	var latest int64
+	for _, t := range times {
+		latest = max(latest, t)
 	}
-	return m
+	v.change()
+	v.seen.set(row, times, v.epoch)
+	if v.latest.get(row) != latest {
+		v.latest.set(row, latest, v.epoch)
+	}
 }
+
+// change notes that what is held is no longer what the last snapshot shows.
+func (v *View) change() { v.last = nil }
 
 // Len returns the number of assets.
 func (v *View) Len() int {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	return v.size
+}
+
+// Group is what assets are counted by; an empty field is not stated.
+type Group struct {
+	Class, OSFamily, Stage string
 }
 
 // Counts returns the number of assets in each group that has any.
 func (v *View) Counts() map[Group]int {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	out := make(map[Group]int, len(v.groups))
-	for g, m := range v.groups {
-		out[g] = m.count
+	s := v.Snapshot()
+	class, family, stage := s.field("class"), s.field("os.family"), s.field("stage")
+	codes := make(map[[3]uint32]int)
+	s.all().each(func(row uint32) bool {
+		codes[[3]uint32{class.code(row), family.code(row), stage.code(row)}]++
+		return true
+	})
+	out := make(map[Group]int, len(codes))
+	for c, n := range codes {
+		out[Group{Class: class.text(c[0]), OSFamily: family.text(c[1]), Stage: stage.text(c[2])}] += n
 	}
 	return out
 }

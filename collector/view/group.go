@@ -1,0 +1,87 @@
+package view
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// GroupQuery asks how many assets have each value of a field.
+type GroupQuery struct {
+	// By is the path of a field, as in os.version or labels.site.
+	By             string
+	Filter, Search string
+	// Limit is the most groups to name; the others are counted.
+	Limit int
+	Now   time.Time
+}
+
+// Value is one group of a GroupQuery.
+type Value struct {
+	// Stated is false for the assets that do not state the field; Text is empty
+	// then, and else as the JSON of an asset shows it.
+	Stated bool
+	Text   string
+	Count  int
+}
+
+// Groups is the answer to a GroupQuery.
+type Groups struct {
+	// Values come by their count, the greatest first.
+	Values []Value
+	// Total counts the assets, Groups the groups, and Rest the assets in groups
+	// that are not named.
+	Total, Groups, Rest int
+}
+
+// GroupBy answers a question for groups; its errors are those of List.
+func (v *View) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
+	s, err := v.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.find(q.By)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.match(ctx, q.Filter, q.Search, q.Now)
+	if err != nil {
+		return nil, err
+	}
+	codes := make(map[uint32]int)
+	found.each(func(row uint32) bool {
+		codes[f.code(row)]++
+		return true
+	})
+	byText := make(map[Value]int, len(codes))
+	for code, n := range codes {
+		byText[Value{Stated: f.value(code).stated, Text: f.text(code)}] += n
+	}
+	out := &Groups{Total: found.len(), Groups: len(byText)}
+	for value, n := range byText {
+		value.Count = n
+		out.Values = append(out.Values, value)
+	}
+	slices.SortFunc(out.Values, func(a, b Value) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Text, b.Text), boolOrder(a.Stated, b.Stated))
+	})
+	if len(out.Values) > q.Limit {
+		for _, value := range out.Values[q.Limit:] {
+			out.Rest += value.Count
+		}
+		out.Values = out.Values[:q.Limit]
+	}
+	return out, nil
+}
+
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}

@@ -1,0 +1,153 @@
+package view
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// titles numbers the titles that were seen since the view was made. It is
+// locked by itself, since questions look names up in it.
+type titles struct {
+	mu sync.RWMutex
+	// rows holds each title as a software row without times. It is only ever
+	// appended to.
+	rows    []*pb.Software
+	numbers map[store.TitleID]uint32
+	// names holds the titles of one name whatever the case of its letters.
+	names map[string]*name
+	list  []*name
+}
+
+// name is what some titles are called.
+type name struct {
+	lower  string
+	titles []uint32
+}
+
+func newTitles() titles {
+	return titles{numbers: make(map[store.TitleID]uint32), names: make(map[string]*name)}
+}
+
+// posting is the rows that have a title.
+type posting struct {
+	epoch uint64
+	rows  *roaring.Bitmap
+}
+
+// fold maps names that strings.EqualFold holds for equal to one text.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		return least
+	}, s)
+}
+
+// add numbers a title.
+func (t *titles) add(id store.TitleID, row *pb.Software) uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := uint32(len(t.rows))
+	t.rows = append(t.rows, row)
+	t.numbers[id] = n
+	key := fold(row.GetName())
+	at := t.names[key]
+	if at == nil {
+		at = &name{lower: strings.ToLower(row.GetName())}
+		t.names[key], t.list = at, append(t.list, at)
+	}
+	at.titles = append(at.titles, n)
+	return n
+}
+
+// number returns the number of a title, which is read where it is new.
+func (t *titles) number(tx *store.Tx, id store.TitleID) (uint32, error) {
+	t.mu.RLock()
+	n, ok := t.numbers[id]
+	t.mu.RUnlock()
+	if ok {
+		return n, nil
+	}
+	row, err := tx.Title(id)
+	if err != nil {
+		return 0, err
+	}
+	return t.add(id, row), nil
+}
+
+// named returns the titles below a bound that have the name.
+func (t *titles) named(text string, below int) []uint32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.names[fold(text)].below(below)
+}
+
+// like returns the titles below a bound whose names, in lower case, contain a
+// text.
+func (t *titles) like(lower string, below int) []uint32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []uint32
+	for _, n := range t.list {
+		if strings.Contains(n.lower, lower) {
+			out = append(out, n.below(below)...)
+		}
+	}
+	return out
+}
+
+// below returns the titles of the name that are below a bound.
+func (n *name) below(bound int) []uint32 {
+	if n == nil {
+		return nil
+	}
+	end, _ := slices.BinarySearch(n.titles, uint32(bound))
+	return n.titles[:end:end]
+}
+
+// Titles of a row are packed as a mark, so that none is not the same as not
+// stated, and the distances of their numbers.
+const statedMark = "\x01"
+
+func packTitles(numbers []uint32) string {
+	slices.Sort(numbers)
+	b := append(make([]byte, 0, 2*len(numbers)+1), statedMark...)
+	var last uint32
+	for _, n := range numbers {
+		b = binary.AppendUvarint(b, uint64(n-last))
+		last = n
+	}
+	return string(b)
+}
+
+// eachTitle calls fn with the titles of a row, in order.
+func eachTitle(packed string, fn func(title uint32)) {
+	if packed == "" {
+		return
+	}
+	var n uint32
+	for i := 1; i < len(packed); {
+		var step uint32
+		for shift := 0; ; shift += 7 {
+			c := packed[i]
+			i++
+			step |= uint32(c&0x7f) << shift
+			if c < 0x80 {
+				break
+			}
+		}
+		n += step
+		fn(n)
+	}
+}
+
