@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 const (
@@ -73,15 +74,30 @@ func (c *Catalog) forget(ref store.Ref) {
 	delete(c.seen.dirty, ref)
 }
 
-// loadSeen reads the stored notes of when things were last seen, so that they
-// are there after a restart.
+// loadSeen reads when things were last seen, so that it is known after a
+// restart: the stored notes, and when each observation was made, which is later
+// where the collector ended before it could store a note.
 func (c *Catalog) loadSeen(ctx context.Context) error {
-	err := c.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanLastSeen(func(ref store.Ref, at time.Time) error {
-			c.seen.mu.Lock()
-			defer c.seen.mu.Unlock()
+	load := func(ref store.Ref, at time.Time) {
+		c.seen.mu.Lock()
+		defer c.seen.mu.Unlock()
+		if at = at.Truncate(time.Second); at.After(c.seen.at[ref]) {
 			c.seen.at[ref] = at
-			return nil
+		}
+	}
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		err := tx.ScanLastSeen(func(ref store.Ref, at time.Time) error {
+			load(ref, at)
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		return tx.ScanSources(func(r *pb.SourceRecord) error {
+			return tx.ScanHeads(r.GetId(), func(ref store.Ref, h *pb.HeadRecord) error {
+				load(ref, h.GetObservedAt().AsTime())
+				return ctx.Err()
+			})
 		})
 	})
 	if err != nil {
