@@ -114,6 +114,18 @@ func (b *bench) held(a *Agent, want *pb.Device) {
 	if diff := cmp.Diff(want, b.c.byID[a.ID()].device, protocmp.Transform(), byName); diff != "" {
 		b.t.Errorf("the collector holds another device (-want +got):\n%s", diff)
 	}
+	// The device's user is shown exactly that.
+	shown, err := ReadReported(b.dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	o, err := shown.Observation()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.c.byID[a.ID()].device, o.GetDevice(), protocmp.Transform(), byName); diff != "" {
+		b.t.Errorf("shown is another device than the collector holds (-held +shown):\n%s", diff)
+	}
 }
 
 // records keeps what was logged.

@@ -119,5 +119,6 @@ func (a *Agent) send(ctx context.Context, c Client, inv *Inventory, e *Envelope,
 		answer.Sections = append(answer.Sections, h.GetName())
 	}
 	a.status.Generation, a.status.Problems, a.status.LastReport = resp.GetGeneration(), inv.problemsSum, a.Now().UTC()
+	a.keepReported(inv, e.Header, resp.GetAssetId())
 	return true, nil
 }

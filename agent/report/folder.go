@@ -17,11 +17,15 @@ const (
 	identityFile = "identity.json" // key, certificate, authorities
 	pendingFile  = "pending.json"  // key and request of a call whose answer is not here yet
 	statusFile   = "status.json"   // what the collector acknowledged; losing it costs one full report
+	reportedFile = "reported.json" // what was reported, for people to look at; losing it costs nothing
 )
 
-// maxStateBytes bounds what is read of a state file: one that is larger is not
-// ours.
-const maxStateBytes = 1 << 20
+// maxStateBytes bounds what is read of a state file, maxReportedBytes what of
+// the reported sections: one that is larger is not ours.
+const (
+	maxStateBytes    = 1 << 20
+	maxReportedBytes = 24 << 20
+)
 
 // Folder is where an agent keeps its key, certificate and last digests. The
 // zero Folder keeps nothing, for agents that live as long as a process.
@@ -40,7 +44,10 @@ func OpenFolder(dir string) (Folder, error) {
 
 // read decodes a file of the folder strictly: half a file, an unknown field or
 // more than one value is an error. A missing file gives fs.ErrNotExist.
-func (f Folder) read(name string, into any) error {
+func (f Folder) read(name string, into any) error { return f.readLong(name, into, maxStateBytes) }
+
+// readLong is read for a file of at most longest bytes.
+func (f Folder) readLong(name string, into any, longest int) error {
 	if f.dir == "" {
 		return fs.ErrNotExist
 	}
@@ -49,9 +56,12 @@ func (f Folder) read(name string, into any) error {
 		return fmt.Errorf("open state: %w", err)
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxStateBytes+1))
+	b, err := io.ReadAll(io.LimitReader(file, int64(longest)+1))
 	if err != nil {
 		return fmt.Errorf("read state: %w", err)
+	}
+	if len(b) > longest {
+		return fmt.Errorf("%s: larger than a state file can be", file.Name())
 	}
 	if err := decodeStrict(b, into); err != nil {
 		return fmt.Errorf("%s: %w", file.Name(), err)
@@ -60,9 +70,6 @@ func (f Folder) read(name string, into any) error {
 }
 
 func decodeStrict(b []byte, into any) error {
-	if len(b) > maxStateBytes {
-		return errors.New("larger than a state file can be")
-	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
