@@ -32,6 +32,7 @@ type command struct {
 	Start     controlCommand `cmd:"" help:"Start the installed service."`
 	Stop      controlCommand `cmd:"" help:"Stop the installed service."`
 	Status    statusCommand  `cmd:"" help:"Show the service and what the agent last heard of its collector."`
+	Show      showCommand    `cmd:"" help:"Tell in plain words what was reported of this device last, or print all of it."`
 	Version   versionCommand `cmd:"" help:"Print the version."`
 }
 
