@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 )
 
@@ -126,11 +128,17 @@ func (l *lookup) ask(ctx context.Context) error {
 	if err := p.file(ctx, p.apply(l.stream, records)); err != nil {
 		return err
 	}
-	now := p.o.Now().UTC().Format(time.RFC3339)
+	return l.remember(ctx, asked)
+}
+
+// remember notes when serial numbers were asked about, all at once: the store
+// commits what waits as one group.
+func (l *lookup) remember(ctx context.Context, asked []string) error {
+	now := []byte(l.pass.o.Now().UTC().Format(time.RFC3339))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
 	for _, serial := range asked {
-		if err := p.keep.Put(ctx, l.cacheKey(serial), []byte(now)); err != nil {
-			return err
-		}
+		g.Go(func() error { return l.pass.keep.Put(ctx, l.cacheKey(serial), now) })
 	}
-	return nil
+	return g.Wait()
 }
