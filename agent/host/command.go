@@ -98,10 +98,10 @@ func execute(ctx context.Context, c Command) ([]byte, error) {
 		err = fmt.Errorf("more than %d bytes of output: the rest is not read", most)
 	case err != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped after %s: %w", timeout, ctx.Err())
-	case err != nil && complaint.Len() > 0:
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(strings.ToValidUTF8(complaint.String(), "?")))
+	case err != nil && complaint.kept.Len() > 0:
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(strings.ToValidUTF8(complaint.kept.String(), "?")))
 	}
-	return out.Bytes(), err
+	return out.kept.Bytes(), err
 }
 
 // commandEnvironment is the same whoever started the agent, so that the output
@@ -119,9 +119,10 @@ func commandEnvironment() []string {
 	return append(env, "PATH="+os.Getenv("SystemRoot")+`\System32`)
 }
 
-// bounded keeps the first bytes that are written to it.
+// bounded keeps the first bytes that are written to it. It does not embed the
+// buffer, whose ReadFrom would read past the bound.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	most int
 	full bool
 	// end stops the writer when the room is used up; nil lets it go on.
@@ -129,14 +130,13 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.most - b.Len()
-	if len(p) > room {
+	if room := b.most - b.kept.Len(); len(p) > room {
 		b.full = true
-		b.Buffer.Write(p[:room])
+		b.kept.Write(p[:room])
 		if b.end != nil {
 			b.end()
 		}
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
