@@ -132,3 +132,43 @@ func (f *filing) suggest(out *Explanation, c *component, own map[store.Ref]bool)
 	}
 	return nil
 }
+
+// Words for what is wrong with an asset's identity.
+const (
+	IssueCollision   = "collision"
+	IssueQuarantined = "quarantined"
+)
+
+// Issues tells what is wrong with the identity of an asset: an identifier of it
+// is carried by another live device, or by more than one thing can be. It is
+// empty where nothing is.
+func (c *Catalog) Issues(tx *store.Tx, a *pb.Asset) ([]string, error) {
+	issues := []string{}
+	f := newFiling(c, tx, store.Ref{})
+	alone := true
+	for _, s := range a.GetSources() {
+		m, err := tx.Member(store.Ref{Source: s.GetSource(), ID: s.GetSourceId()})
+		if err != nil {
+			return nil, fmt.Errorf("identity of asset %s: %w", a.GetId(), err)
+		}
+		alone = alone && !m.GetShared()
+	}
+	if alone && len(a.GetSources()) == 1 {
+		// A placeholder may still be what it carries; that is no fault of its own.
+		return issues, nil
+	}
+	e, err := f.explain(a)
+	if err != nil {
+		return nil, fmt.Errorf("identity of asset %s: %w", a.GetId(), err)
+	}
+	for _, r := range e.Refusals {
+		if r.Collision && !slices.Contains(issues, IssueCollision) {
+			issues = append(issues, IssueCollision)
+		}
+		if r.Quarantined && !slices.Contains(issues, IssueQuarantined) {
+			issues = append(issues, IssueQuarantined)
+		}
+	}
+	slices.Sort(issues)
+	return issues, nil
+}

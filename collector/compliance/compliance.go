@@ -255,6 +255,9 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if in.Software, err = softwareOf(tx, a); err != nil {
 		return judgement{}, err
 	}
+	if in.Record, err = e.record(tx, a); err != nil {
+		return judgement{}, err
+	}
 	verdicts := e.Pack.Evaluate(in)
 	j := judgement{results: make([]policy.Result, 0, len(verdicts))}
 	for _, v := range verdicts {

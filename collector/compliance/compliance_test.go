@@ -190,6 +190,63 @@ func TestFindingsFollowChangesAndTime(t *testing.T) {
 	}
 }
 
+// What the collector knows itself is judged, too.
+func TestWhatTheCollectorKnows(t *testing.T) {
+	f := setup(t)
+	id := f.report("1", "1")
+	end := f.now.AddDate(0, 0, 30)
+	err := f.st.Update(context.Background(), func(tx *store.Tx) error {
+		return tx.PutEnrolment(&pb.EnrolmentRecord{AgentId: "1", CertificateExpiresAt: timestamppb.New(end)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.st.View(context.Background(), func(tx *store.Tx) error {
+		a, err := tx.Asset(id)
+		if err != nil {
+			return err
+		}
+		r, err := f.e.record(tx, a)
+		if err == nil && (!r.CertificateEnd.Equal(end) || r.IdentityIssues == nil || len(r.IdentityIssues) != 0) {
+			t.Errorf("known: %+v", r)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A twin that is alive at the same time.
+	f.now = f.now.Add(time.Hour)
+	f.report("1", "1")
+	twin := func() {
+		_, err := f.c.Accept(context.Background(), &pb.Observation{Source: "agent", SourceId: "2", ObservedAt: timestamppb.New(f.clock()),
+			Subject: &pb.Observation_Device{Device: &pb.Device{Hardware: &pb.Hardware{Manufacturer: "Dell", Serial: "SER-1"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	twin()
+	for range 3 {
+		f.now = f.now.Add(26 * time.Hour)
+		f.report("1", "1")
+		twin()
+	}
+	err = f.st.View(context.Background(), func(tx *store.Tx) error {
+		a, err := tx.ResolveAsset(id)
+		if err != nil {
+			return err
+		}
+		issues, err := f.c.Issues(tx, a)
+		if fmt.Sprint(issues) != "[collision]" {
+			t.Errorf("issues %v", issues)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A restart opens nothing anew.
 func TestFindingsOutliveARestart(t *testing.T) {
 	f := setup(t)
