@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -74,12 +77,8 @@ func (c statusCommand) Run(world outside) error {
 		}
 		dir = s.StateDir
 	}
-	state := "unknown"
-	if sv, err := service.New(nil, nil); err == nil {
-		state = sv.Status()
-	}
 	w := tabwriter.NewWriter(world.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "service\t%s\nstate folder\t%s\n", state, dir)
+	fmt.Fprintf(w, "service\t%s\nstate folder\t%s\n", service.Status(), dir)
 	sum, err := report.Summarise(dir)
 	switch {
 	case errors.Is(err, os.ErrPermission):
@@ -90,11 +89,12 @@ func (c statusCommand) Run(world outside) error {
 	return errors.Join(w.Flush(), err)
 }
 
-func describe(w *tabwriter.Writer, s report.Summary) {
+func describe(w io.Writer, s report.Summary) {
 	if s.AgentID == "" {
 		fmt.Fprintf(w, "enrolled\tno\n")
 	} else {
-		fmt.Fprintf(w, "enrolled\tyes\nagent id\t%s\ncertificate\tends %s (number %d)\n", s.AgentID, stamp(s.CertificateEnds), s.RenewalSequence)
+		fmt.Fprintf(w, "enrolled\tyes\nagent id\t%s\ncertificate\tends %s (number %d), renewed from %s\n",
+			s.AgentID, stamp(s.CertificateEnds), s.RenewalSequence, stamp(s.RenewalDue))
 	}
 	if s.AwaitsAnswer {
 		fmt.Fprintf(w, "awaiting\tan answer to a certificate request\n")
@@ -102,6 +102,37 @@ func describe(w *tabwriter.Writer, s report.Summary) {
 	fmt.Fprintf(w, "last contact\t%s\nlast report\t%s\n", stamp(s.LastContact), stamp(s.LastReport))
 	if s.LastError != "" {
 		fmt.Fprintf(w, "last error\t%s: %s\n", stamp(s.LastErrorAt), s.LastError)
+	}
+	describeCosts(w, s.Collection)
+}
+
+// describeCosts tells what each fact cost, dearest first; what cost less than a
+// millisecond is summed up.
+func describeCosts(w io.Writer, c report.Collection) {
+	if c.At.IsZero() {
+		return
+	}
+	fmt.Fprintf(w, "last collection\t%s, took %s\n", stamp(c.At), c.Took.Round(time.Millisecond))
+	costs := slices.Clone(c.Facts)
+	slices.SortStableFunc(costs, func(a, b report.FactCost) int { return cmp.Compare(b.Took, a.Took) })
+	var cheap, kept int
+	var rest time.Duration
+	for _, f := range costs {
+		switch {
+		case !f.KeptSince.IsZero():
+			kept++
+		case f.Took < time.Millisecond:
+			cheap++
+			rest += f.Took
+		default:
+			fmt.Fprintf(w, "  %s\t%s\n", f.Name, f.Took.Round(100*time.Microsecond))
+		}
+	}
+	if cheap > 0 {
+		fmt.Fprintf(w, "  %d more\t%s together\n", cheap, rest.Round(100*time.Microsecond))
+	}
+	if kept > 0 {
+		fmt.Fprintf(w, "  %d kept\twere learnt earlier and are not due\n", kept)
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/rollcall-itam/rollcall/agent/report"
 	"github.com/rollcall-itam/rollcall/agent/service"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 type runCommand struct {
@@ -73,23 +72,22 @@ func (c runCommand) Run(world outside) error {
 // report reads the machine a first time, which tells which machine this is, and
 // goes on from there.
 func (c runCommand) report(ctx context.Context, s settings, o report.Options) error {
-	h, list := host.Live(), facts.All()
-	collect := func(ctx context.Context) (*pb.Observation, error) {
-		return facts.Observe(ctx, h, facts.Options{Facts: list}), ctx.Err()
-	}
-	l := &loop{collect: collect, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
+	reader := &learner{host: host.Live(), options: facts.Options{Facts: facts.All()}}
+	l := &loop{collect: reader.learn, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
-	first, err := collect(ctx)
+	first, err := reader.learn(ctx)
 	if err != nil {
 		return c.stopped(err)
 	}
-	o.Machine = machine(h, first)
+	o.Machine = machine(reader.host, first)
 	agent, err := report.New(o)
 	if err != nil {
 		return err
 	}
 	defer agent.Close()
 	l.agent = agent
+	agent.Collected(reader.cost)
+	reader.tell = agent.Collected
 	if err := l.take(first); err != nil {
 		return err
 	}

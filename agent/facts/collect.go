@@ -42,6 +42,8 @@ type Options struct {
 
 // Result is what a collection gives.
 type Result struct {
+	// At is when the collection began.
+	At     time.Time
 	Device *pb.Device
 	// Sections has the state of every section, in the order of section.Names.
 	Sections []*pb.SectionStatus
@@ -65,7 +67,7 @@ func Collect(ctx context.Context, h *host.Host, opts Options) Result {
 	if len(list) == 0 {
 		list = All()
 	}
-	c := collection{host: h, timeout: opts.Timeout, sections: make(map[string]*progress), out: Result{Device: new(pb.Device)}}
+	c := collection{host: h, timeout: opts.Timeout, sections: make(map[string]*progress), out: Result{At: h.Now(), Device: new(pb.Device)}}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
@@ -93,11 +95,14 @@ func Collect(ctx context.Context, h *host.Host, opts Options) Result {
 // Observe returns what Collect gives as the observation that an agent reports,
 // without the source_id, which is the agent's own name.
 func Observe(ctx context.Context, h *host.Host, opts Options) *pb.Observation {
-	at := h.Now()
-	r := Collect(ctx, h, opts)
+	return Collect(ctx, h, opts).Observation()
+}
+
+// Observation is what Observe returns.
+func (r Result) Observation() *pb.Observation {
 	return &pb.Observation{
 		Source:     "agent",
-		ObservedAt: timestamppb.New(at),
+		ObservedAt: timestamppb.New(r.At),
 		Sections:   r.Sections,
 		Problems:   r.Problems,
 		Subject:    &pb.Observation_Device{Device: r.Device},

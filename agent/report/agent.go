@@ -57,6 +57,9 @@ type Agent struct {
 	unusable error
 	// renewAgain is when to try a renewal that failed again.
 	renewAgain time.Time
+	// collection is what the last reading of the machine cost, nil where there
+	// was none.
+	collection *Collection
 }
 
 // New opens an agent on its state folder. It makes no call.
@@ -211,6 +214,9 @@ func (a *Agent) mayEnrolAnew() bool {
 // written harms nothing but that.
 func (a *Agent) note(err error) {
 	a.status.AgentID = a.ID()
+	if a.collection != nil {
+		a.status.Collection = a.collection
+	}
 	if err == nil {
 		a.status.LastContact, a.status.LastError, a.status.LastErrorAt = a.Now().UTC(), "", time.Time{}
 	} else {

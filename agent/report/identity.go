@@ -104,6 +104,8 @@ type memory struct {
 	LastReport  time.Time `json:"last_report,omitzero"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Collection is what the last reading of the machine cost.
+	Collection *Collection `json:"collection,omitempty"`
 }
 
 // stated is one section as the collector was told.

@@ -11,8 +11,10 @@ import (
 // Summary is what a state folder tells of its agent.
 type Summary struct {
 	// AgentID is empty where the agent has not enrolled.
-	AgentID          string
-	CertificateEnds  time.Time
+	AgentID         string
+	CertificateEnds time.Time
+	// RenewalDue is from when on the agent asks for the next certificate.
+	RenewalDue       time.Time
 	RenewalSequence  int64
 	LastContact      time.Time
 	LastReport       time.Time
@@ -21,6 +23,8 @@ type Summary struct {
 	Generation       int64
 	AwaitsAnswer     bool
 	SectionsReported int
+	// Collection is zero before the first exchange.
+	Collection Collection
 }
 
 // Summarise reads a state folder without changing it; an agent may be using it
@@ -35,7 +39,7 @@ func Summarise(dir string) (Summary, error) {
 	}
 	switch {
 	case err == nil:
-		s.AgentID, s.CertificateEnds, s.RenewalSequence = id.AgentID, id.ends(), id.Sequence
+		s.AgentID, s.CertificateEnds, s.RenewalSequence, s.RenewalDue = id.AgentID, id.ends(), id.Sequence, id.RenewAt
 	case !errors.Is(err, fs.ErrNotExist):
 		return s, fmt.Errorf("read the agent's identity: %w", err)
 	}
@@ -43,6 +47,9 @@ func Summarise(dir string) (Summary, error) {
 	if err := f.read(statusFile, &m); err == nil {
 		s.LastContact, s.LastReport, s.LastError, s.LastErrorAt = m.LastContact, m.LastReport, m.LastError, m.LastErrorAt
 		s.Generation, s.SectionsReported = m.Generation, len(m.Stated)
+		if m.Collection != nil {
+			s.Collection = *m.Collection
+		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("read the agent's status: %w", err)
 	}

@@ -74,22 +74,6 @@ func (s *Service) Control(action string) error {
 	return nil
 }
 
-// Status says in a word what the service manager knows.
-func (s *Service) Status() string {
-	st, err := s.s.Status()
-	switch {
-	case errors.Is(err, service.ErrNotInstalled):
-		return "not installed"
-	case err != nil:
-		return "unknown: " + err.Error()
-	case st == service.StatusRunning:
-		return "running"
-	case st == service.StatusStopped:
-		return "stopped"
-	}
-	return "unknown"
-}
-
 // program is what the service manager starts and stops.
 type program struct {
 	run    func(context.Context) error
