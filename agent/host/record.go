@@ -45,6 +45,10 @@ type Recorder struct {
 	options RecordOptions
 	dir     *os.Root
 
+	// whole is the longest file that is recorded whole, head and tail are the
+	// parts of longer ones.
+	whole, head, tail int64
+
 	mu     sync.Mutex
 	closed bool
 	room   int64
@@ -77,7 +81,7 @@ func Record(h *Host, dir string, o RecordOptions) (*Recorder, *Host, error) {
 	}
 	at := h.Now()
 	r := &Recorder{
-		options: o, dir: root, room: o.MaxBytes, nodes: map[string]*node{}, written: map[string]bool{}, keys: map[string]bool{},
+		options: o, dir: root, whole: maxRecordedFile, head: recordedHead, tail: recordedTail, room: o.MaxBytes, nodes: map[string]*node{}, written: map[string]bool{}, keys: map[string]bool{},
 		machine: machineRecord{
 			Format: captureFormat, OS: h.OS, AgentVersion: o.AgentVersion, Time: at.UTC(), Scrubbed: o.Scrub != nil,
 			Answers: map[string]json.RawMessage{}, Failures: map[string]failure{},

@@ -237,15 +237,16 @@ func TestRecordOfLongFiles(t *testing.T) {
 	if err := errors.Join(err1, err2, f.Close()); err != nil {
 		t.Skipf("no files with holes here: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "big"), make([]byte, 3<<20), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "big"), make([]byte, 3<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "capture")
 	live := &Host{FS: os.DirFS(root), OS: "linux", Now: time.Now}
-	r, h, err := Record(live, dir, RecordOptions{MaxBytes: recordedHead + recordedTail + 1<<20})
+	r, h, err := Record(live, dir, RecordOptions{MaxBytes: 18 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.whole, r.head, r.tail = 32<<10, 1<<10, 16<<10
 	for _, h := range []*Host{h, nil} {
 		if h == nil {
 			if err := r.Close(); err != nil {
@@ -254,7 +255,7 @@ func TestRecordOfLongFiles(t *testing.T) {
 			if h, err = Replay(dir); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := h.ReadFile("log", 20<<20); !errors.Is(err, errContentMissing) {
+			if _, err := h.ReadFile("log", 20<<10); !errors.Is(err, errContentMissing) {
 				t.Errorf("the middle of a long file: %v", err)
 			}
 		}
@@ -266,7 +267,7 @@ func TestRecordOfLongFiles(t *testing.T) {
 		if string(head) != "begin" || err == nil {
 			t.Errorf("head %q, %v", head, err)
 		}
-		if b, err := h.ReadFile("big", 4<<20); len(b) != 3<<20 && !errors.Is(err, errContentMissing) {
+		if b, err := h.ReadFile("big", 4<<10); len(b) != 3<<10 && !errors.Is(err, errContentMissing) {
 			t.Errorf("a file beyond the bound: %d bytes, %v", len(b), err)
 		}
 	}

@@ -159,10 +159,10 @@ func (f *recordedFS) Open(name string) (fs.File, error) {
 // see what was recorded of files that change, or as it was where it is too long
 // for that.
 func (r *Recorder) copy(name string, i fs.FileInfo, file fs.File) (fs.File, error) {
-	data, err := io.ReadAll(io.LimitReader(file, maxRecordedFile+1))
+	data, err := io.ReadAll(io.LimitReader(file, r.whole+1))
 	parts := [][2]int64(nil)
-	if len(data) > maxRecordedFile {
-		if data, parts, err = ends(file, i.Size()); err != nil {
+	if int64(len(data)) > r.whole {
+		if data, parts, err = r.ends(file, i.Size()); err != nil {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.leaveOut(name, "longer than a file of a capture, and its end cannot be read")
@@ -191,20 +191,19 @@ func rewound(file fs.File) (fs.File, error) {
 }
 
 // ends reads the beginning and the end of a file.
-func ends(file fs.File, size int64) ([]byte, [][2]int64, error) {
+func (r *Recorder) ends(file fs.File, size int64) ([]byte, [][2]int64, error) {
 	from, ok := file.(io.ReaderAt)
-	if !ok || size <= recordedHead+recordedTail {
+	if !ok || size <= r.head+r.tail {
 		return nil, nil, errors.ErrUnsupported
 	}
-	parts := [][2]int64{{0, recordedHead}, {size - recordedTail, recordedTail}}
-	data := make([]byte, recordedHead+recordedTail)
-	if _, err := from.ReadAt(data[:recordedHead], 0); err != nil {
+	data := make([]byte, r.head+r.tail)
+	if _, err := from.ReadAt(data[:r.head], 0); err != nil {
 		return nil, nil, err
 	}
-	if _, err := from.ReadAt(data[recordedHead:], size-recordedTail); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := from.ReadAt(data[r.head:], size-r.tail); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
-	return data, parts, nil
+	return data, [][2]int64{{0, r.head}, {size - r.tail, r.tail}}, nil
 }
 
 // store keeps the content of a file, once.
