@@ -32,6 +32,7 @@ type leaf struct {
 	negated bool
 
 	verdicts, ofTitles verdicts
+	memo               memo
 }
 
 // titleLeaf is a condition that is true where it is of any title alone.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -57,42 +56,6 @@ func (e *evaluation) leaf(l *leaf, among set) (set, error) {
 		return e.column(l, among)
 	}
 	return e.rows(l, among)
-}
-
-// verdicts remembers what a condition says of the values of a column, or of
-// titles, as far as they were looked at.
-type verdicts struct {
-	mu sync.Mutex
-	// of is what the values are of.
-	of any
-	// They hold from one time until another; zero is for ever.
-	from, until time.Time
-	known       []expr.Value
-	// empty is what it says of an empty list.
-	empty expr.Value
-}
-
-// look returns the verdicts on n values, asking for those that are not known.
-func (v *verdicts) look(ctx context.Context, of any, now time.Time, n int, ask func(i int) (expr.Outcome, error)) ([]expr.Value, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.of != of || now.Before(v.from) || !v.until.IsZero() && !now.Before(v.until) {
-		v.of, v.from, v.until, v.known = of, now, time.Time{}, nil
-	}
-	for i := len(v.known); i < n; i++ {
-		if i%chunkRows == 0 && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		out, err := ask(i)
-		if err != nil {
-			return nil, err
-		}
-		if !out.Next.IsZero() && (v.until.IsZero() || out.Next.Before(v.until)) {
-			v.until = out.Next
-		}
-		v.known = append(v.known, out.Value)
-	}
-	return v.known[:n:n], nil
 }
 
 // column decides a condition on one column, once for each distinct value.
@@ -244,43 +207,47 @@ func (e *evaluation) stated(among set) set {
 // rows decides a condition row by row; rows that agree in all that it reads are
 // decided once.
 func (e *evaluation) rows(l *leaf, among set) (set, error) {
-	out, known := newSet(e.s.rows), make(map[string]expr.Value)
+	out := newSet(e.s.rows)
 	var key, encoded []byte
 	var failed error
+	m := &l.memo
+	if l.perRow() {
+		m = new(memo) // nothing is remembered, and nobody waits
+	}
+	m.begin(e, l)
+	defer m.mu.Unlock()
 	among.each(func(row uint32) bool {
-		if !l.perRow() {
-			key = e.s.key(key[:0], l, row)
-			if v, ok := known[string(key)]; ok {
-				if v == expr.True {
-					out.add(row)
-				}
-				return true
+		key = e.s.key(key[:0], l, row)
+		value, known := m.get(key, e.now)
+		if !known {
+			var result expr.Outcome
+			if result, encoded, failed = e.row(l, row, encoded[:0]); failed != nil {
+				return false
+			}
+			if value = result.Value; !l.perRow() {
+				m.put(key, result)
 			}
 		}
-		var in *expr.Input
-		if in, encoded, failed = e.input(l, row, encoded[:0]); failed != nil {
-			return false
-		}
-		var result expr.Outcome
-		if result, failed = l.program.EvalContext(e.ctx, in); failed != nil {
-			return false
-		}
-		if result.Value == expr.True {
+		if value == expr.True {
 			out.add(row)
 		}
-		if !l.perRow() && len(known) < maxKnown {
-			known[string(key)] = result.Value
-		}
-		if row%64 == 0 && e.ctx.Err() != nil {
-			failed = context.Cause(e.ctx)
-		}
-		return failed == nil
+		return true
 	})
 	return out, failed
 }
 
-// maxKnown bounds the memory of a decision on several columns.
-const maxKnown = 1 << 17
+// row evaluates a condition on a row.
+func (e *evaluation) row(l *leaf, row uint32, encoded []byte) (expr.Outcome, []byte, error) {
+	if e.ctx.Err() != nil {
+		return expr.Outcome{}, encoded, context.Cause(e.ctx)
+	}
+	in, encoded, err := e.input(l, row, encoded)
+	if err != nil {
+		return expr.Outcome{}, encoded, err
+	}
+	result, err := l.program.EvalContext(e.ctx, in)
+	return result, encoded, err
+}
 
 // key appends what a condition reads of a row.
 func (s *Snapshot) key(b []byte, l *leaf, row uint32) []byte {

@@ -50,15 +50,10 @@ func (v *View) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
 	if err != nil {
 		return nil, err
 	}
-	codes := make(map[uint32]int)
-	found.each(func(row uint32) bool {
-		codes[f.code(row)]++
-		return true
-	})
-	byText := make(map[Value]int, len(codes))
-	for code, n := range codes {
+	byText := make(map[Value]int)
+	f.count(found, func(code uint32, n int) {
 		byText[Value{Stated: f.value(code).stated, Text: f.text(code)}] += n
-	}
+	})
 	out := &Groups{Total: found.len(), Groups: len(byText)}
 	for value, n := range byText {
 		value.Count = n
@@ -74,6 +69,31 @@ func (v *View) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
 		out.Values = out.Values[:q.Limit]
 	}
 	return out, nil
+}
+
+// count calls fn with each code that any of the rows has, and how many have it.
+func (f *field) count(rows set, fn func(code uint32, n int)) {
+	if f.latest {
+		counts := make(map[uint32]int)
+		rows.each(func(row uint32) bool {
+			counts[f.code(row)]++
+			return true
+		})
+		for code, n := range counts {
+			fn(code, n)
+		}
+		return
+	}
+	counts := make([]int, len(f.s.values[f.column.index]))
+	rows.each(func(row uint32) bool {
+		counts[f.code(row)]++
+		return true
+	})
+	for code, n := range counts {
+		if n > 0 {
+			fn(uint32(code), n)
+		}
+	}
 }
 
 func boolOrder(a, b bool) int {

@@ -18,6 +18,9 @@ type Query struct {
 	// Search are words, each of which must be found in the assets or in the names
 	// of their software.
 	Search string
+	// Product is the id of software that the assets have, in one version or, where
+	// Version is empty, in any.
+	Product, Version string
 	// OrderBy is the path of a field, which "desc" after a space turns round; empty
 	// is by id. What is not stated comes last either way.
 	OrderBy string
@@ -64,6 +67,11 @@ func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	found, err := s.match(ctx, q.Filter, q.Search, q.Now)
 	if err != nil {
 		return nil, err
+	}
+	if q.Product != "" {
+		if found, err = s.having(q.Product, q.Version, found); err != nil {
+			return nil, err
+		}
 	}
 	page := &Page{Total: found.len()}
 	best, more := o.first(found, after, q.Limit)

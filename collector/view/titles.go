@@ -24,6 +24,8 @@ type titles struct {
 	// names holds the titles of one name whatever the case of its letters.
 	names map[string]*name
 	list  []*name
+	// products holds the titles of one kind and name, by id.
+	products map[string]*product
 }
 
 // name is what some titles are called.
@@ -33,7 +35,7 @@ type name struct {
 }
 
 func newTitles() titles {
-	return titles{numbers: make(map[store.TitleID]uint32), names: make(map[string]*name)}
+	return titles{numbers: make(map[store.TitleID]uint32), names: make(map[string]*name), products: make(map[string]*product)}
 }
 
 // posting is the rows that have a title.
@@ -67,6 +69,13 @@ func (t *titles) add(id store.TitleID, row *pb.Software) uint32 {
 		t.names[key], t.list = at, append(t.list, at)
 	}
 	at.titles = append(at.titles, n)
+	key = ProductID(row.GetKind(), row.GetName())
+	p := t.products[key]
+	if p == nil {
+		p = &product{id: key, name: at}
+		t.products[key] = p
+	}
+	p.titles = append(p.titles, n)
 	return n
 }
 
@@ -150,4 +159,3 @@ func eachTitle(packed string, fn func(title uint32)) {
 		fn(n)
 	}
 }
-
