@@ -31,7 +31,15 @@ type ListAssetsRequest struct {
 	// Comma-separated field paths to answer with; empty means all.
 	Fields string `protobuf:"bytes,3,opt,name=fields,proto3" json:"fields,omitempty"`
 	// The assets as they were then; empty means now.
-	AsOf          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	AsOf *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// A condition in CEL, as in asset.os.family == "linux"; not with as_of.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Words that are looked for in names, numbers, addresses, people and software;
+	// not with as_of.
+	Search string `protobuf:"bytes,6,opt,name=search,proto3" json:"search,omitempty"`
+	// A field, with desc after it to turn the order round: "name", "last_seen desc".
+	// Empty means by id; not with as_of.
+	OrderBy       string `protobuf:"bytes,7,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -92,6 +100,27 @@ func (x *ListAssetsRequest) GetAsOf() *timestamppb.Timestamp {
 		return x.AsOf
 	}
 	return nil
+}
+
+func (x *ListAssetsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListAssetsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *ListAssetsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
 }
 
 type ListAssetsResponse struct {
@@ -155,6 +184,557 @@ func (x *ListAssetsResponse) GetTotalSize() int32 {
 	return 0
 }
 
+type GroupAssetsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A field with one value, or one key of a map: os.version, labels.site.
+	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// Which assets to count, as for ListAssets; empty means all.
+	Filter string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	Search string `protobuf:"bytes,3,opt,name=search,proto3" json:"search,omitempty"`
+	// The most groups to answer with, 1 to 10000; 0 means 100.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupAssetsRequest) Reset() {
+	*x = GroupAssetsRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupAssetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupAssetsRequest) ProtoMessage() {}
+
+func (x *GroupAssetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupAssetsRequest.ProtoReflect.Descriptor instead.
+func (*GroupAssetsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GroupAssetsRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *GroupAssetsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *GroupAssetsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *GroupAssetsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type GroupAssetsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The largest first.
+	Groups []*AssetGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Assets that were counted.
+	TotalSize int32 `protobuf:"varint,2,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	// Groups that there are, and assets in those that limit cuts off.
+	TotalGroups   int32 `protobuf:"varint,3,opt,name=total_groups,json=totalGroups,proto3" json:"total_groups,omitempty"`
+	OtherSize     int32 `protobuf:"varint,4,opt,name=other_size,json=otherSize,proto3" json:"other_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupAssetsResponse) Reset() {
+	*x = GroupAssetsResponse{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupAssetsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupAssetsResponse) ProtoMessage() {}
+
+func (x *GroupAssetsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupAssetsResponse.ProtoReflect.Descriptor instead.
+func (*GroupAssetsResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GroupAssetsResponse) GetGroups() []*AssetGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupAssetsResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+func (x *GroupAssetsResponse) GetTotalGroups() int32 {
+	if x != nil {
+		return x.TotalGroups
+	}
+	return 0
+}
+
+func (x *GroupAssetsResponse) GetOtherSize() int32 {
+	if x != nil {
+		return x.OtherSize
+	}
+	return 0
+}
+
+type AssetGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent for the assets that do not state the field.
+	Value         *string `protobuf:"bytes,1,opt,name=value,proto3,oneof" json:"value,omitempty"`
+	Count         int32   `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssetGroup) Reset() {
+	*x = AssetGroup{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssetGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssetGroup) ProtoMessage() {}
+
+func (x *AssetGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssetGroup.ProtoReflect.Descriptor instead.
+func (*AssetGroup) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AssetGroup) GetValue() string {
+	if x != nil && x.Value != nil {
+		return *x.Value
+	}
+	return ""
+}
+
+func (x *AssetGroup) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type ListSoftwareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 1000; 0 means 50.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Text that the name contains.
+	Search        string `protobuf:"bytes,3,opt,name=search,proto3" json:"search,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSoftwareRequest) Reset() {
+	*x = ListSoftwareRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSoftwareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSoftwareRequest) ProtoMessage() {}
+
+func (x *ListSoftwareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSoftwareRequest.ProtoReflect.Descriptor instead.
+func (*ListSoftwareRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListSoftwareRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSoftwareRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSoftwareRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+type ListSoftwareResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Software      []*SoftwareTitle       `protobuf:"bytes,1,rep,name=software,proto3" json:"software,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	TotalSize     int32                  `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSoftwareResponse) Reset() {
+	*x = ListSoftwareResponse{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSoftwareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSoftwareResponse) ProtoMessage() {}
+
+func (x *ListSoftwareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSoftwareResponse.ProtoReflect.Descriptor instead.
+func (*ListSoftwareResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListSoftwareResponse) GetSoftware() []*SoftwareTitle {
+	if x != nil {
+		return x.Software
+	}
+	return nil
+}
+
+func (x *ListSoftwareResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListSoftwareResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+// SoftwareTitle is the software of one kind and name on all assets.
+type SoftwareTitle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name  string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// As most assets that have it state it.
+	Publisher string `protobuf:"bytes,4,opt,name=publisher,proto3" json:"publisher,omitempty"`
+	// Assets that have it in any version.
+	Installs int32 `protobuf:"varint,5,opt,name=installs,proto3" json:"installs,omitempty"`
+	// The most installed first.
+	Versions      []*SoftwareVersion `protobuf:"bytes,6,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SoftwareTitle) Reset() {
+	*x = SoftwareTitle{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SoftwareTitle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SoftwareTitle) ProtoMessage() {}
+
+func (x *SoftwareTitle) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SoftwareTitle.ProtoReflect.Descriptor instead.
+func (*SoftwareTitle) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SoftwareTitle) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SoftwareTitle) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SoftwareTitle) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SoftwareTitle) GetPublisher() string {
+	if x != nil {
+		return x.Publisher
+	}
+	return ""
+}
+
+func (x *SoftwareTitle) GetInstalls() int32 {
+	if x != nil {
+		return x.Installs
+	}
+	return 0
+}
+
+func (x *SoftwareTitle) GetVersions() []*SoftwareVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+type SoftwareVersion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Installs      int32                  `protobuf:"varint,2,opt,name=installs,proto3" json:"installs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SoftwareVersion) Reset() {
+	*x = SoftwareVersion{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SoftwareVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SoftwareVersion) ProtoMessage() {}
+
+func (x *SoftwareVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SoftwareVersion.ProtoReflect.Descriptor instead.
+func (*SoftwareVersion) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SoftwareVersion) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *SoftwareVersion) GetInstalls() int32 {
+	if x != nil {
+		return x.Installs
+	}
+	return 0
+}
+
+type ListSoftwareAssetsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Empty means any.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// 1 to 1000; 0 means 50.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	Fields        string `protobuf:"bytes,5,opt,name=fields,proto3" json:"fields,omitempty"`
+	Filter        string `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
+	OrderBy       string `protobuf:"bytes,7,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSoftwareAssetsRequest) Reset() {
+	*x = ListSoftwareAssetsRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSoftwareAssetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSoftwareAssetsRequest) ProtoMessage() {}
+
+func (x *ListSoftwareAssetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSoftwareAssetsRequest.ProtoReflect.Descriptor instead.
+func (*ListSoftwareAssetsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListSoftwareAssetsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListSoftwareAssetsRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ListSoftwareAssetsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSoftwareAssetsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListSoftwareAssetsRequest) GetFields() string {
+	if x != nil {
+		return x.Fields
+	}
+	return ""
+}
+
+func (x *ListSoftwareAssetsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListSoftwareAssetsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
 type GetAssetRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -167,7 +747,7 @@ type GetAssetRequest struct {
 
 func (x *GetAssetRequest) Reset() {
 	*x = GetAssetRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[2]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -179,7 +759,7 @@ func (x *GetAssetRequest) String() string {
 func (*GetAssetRequest) ProtoMessage() {}
 
 func (x *GetAssetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[2]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -192,7 +772,7 @@ func (x *GetAssetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAssetRequest.ProtoReflect.Descriptor instead.
 func (*GetAssetRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetAssetRequest) GetId() string {
@@ -230,7 +810,7 @@ type ListAssetSoftwareRequest struct {
 
 func (x *ListAssetSoftwareRequest) Reset() {
 	*x = ListAssetSoftwareRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[3]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -242,7 +822,7 @@ func (x *ListAssetSoftwareRequest) String() string {
 func (*ListAssetSoftwareRequest) ProtoMessage() {}
 
 func (x *ListAssetSoftwareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[3]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -255,7 +835,7 @@ func (x *ListAssetSoftwareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAssetSoftwareRequest.ProtoReflect.Descriptor instead.
 func (*ListAssetSoftwareRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListAssetSoftwareRequest) GetId() string {
@@ -297,7 +877,7 @@ type ListAssetSoftwareResponse struct {
 
 func (x *ListAssetSoftwareResponse) Reset() {
 	*x = ListAssetSoftwareResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[4]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +889,7 @@ func (x *ListAssetSoftwareResponse) String() string {
 func (*ListAssetSoftwareResponse) ProtoMessage() {}
 
 func (x *ListAssetSoftwareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[4]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +902,7 @@ func (x *ListAssetSoftwareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAssetSoftwareResponse.ProtoReflect.Descriptor instead.
 func (*ListAssetSoftwareResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListAssetSoftwareResponse) GetSoftware() []*Software {
@@ -355,7 +935,7 @@ type GetAssetSourceStatesRequest struct {
 
 func (x *GetAssetSourceStatesRequest) Reset() {
 	*x = GetAssetSourceStatesRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[5]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +947,7 @@ func (x *GetAssetSourceStatesRequest) String() string {
 func (*GetAssetSourceStatesRequest) ProtoMessage() {}
 
 func (x *GetAssetSourceStatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[5]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,7 +960,7 @@ func (x *GetAssetSourceStatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAssetSourceStatesRequest.ProtoReflect.Descriptor instead.
 func (*GetAssetSourceStatesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetAssetSourceStatesRequest) GetId() string {
@@ -399,7 +979,7 @@ type GetAssetSourceStatesResponse struct {
 
 func (x *GetAssetSourceStatesResponse) Reset() {
 	*x = GetAssetSourceStatesResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[6]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +991,7 @@ func (x *GetAssetSourceStatesResponse) String() string {
 func (*GetAssetSourceStatesResponse) ProtoMessage() {}
 
 func (x *GetAssetSourceStatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[6]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +1004,7 @@ func (x *GetAssetSourceStatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAssetSourceStatesResponse.ProtoReflect.Descriptor instead.
 func (*GetAssetSourceStatesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetAssetSourceStatesResponse) GetSources() []*SourceState {
@@ -448,7 +1028,7 @@ type SourceState struct {
 
 func (x *SourceState) Reset() {
 	*x = SourceState{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[7]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +1040,7 @@ func (x *SourceState) String() string {
 func (*SourceState) ProtoMessage() {}
 
 func (x *SourceState) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[7]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +1053,7 @@ func (x *SourceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceState.ProtoReflect.Descriptor instead.
 func (*SourceState) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SourceState) GetSource() string {
@@ -522,7 +1102,7 @@ type SourceSection struct {
 
 func (x *SourceSection) Reset() {
 	*x = SourceSection{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[8]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +1114,7 @@ func (x *SourceSection) String() string {
 func (*SourceSection) ProtoMessage() {}
 
 func (x *SourceSection) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[8]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +1127,7 @@ func (x *SourceSection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceSection.ProtoReflect.Descriptor instead.
 func (*SourceSection) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SourceSection) GetName() string {
@@ -582,7 +1162,7 @@ type SourceProblem struct {
 
 func (x *SourceProblem) Reset() {
 	*x = SourceProblem{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[9]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +1174,7 @@ func (x *SourceProblem) String() string {
 func (*SourceProblem) ProtoMessage() {}
 
 func (x *SourceProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[9]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +1187,7 @@ func (x *SourceProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceProblem.ProtoReflect.Descriptor instead.
 func (*SourceProblem) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SourceProblem) GetSection() string {
@@ -655,7 +1235,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[10]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +1247,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[10]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +1260,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Token) GetId() string {
@@ -776,7 +1356,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[11]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +1368,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[11]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +1381,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateTokenRequest) GetKind() string {
@@ -863,7 +1443,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[12]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1455,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[12]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1468,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -957,7 +1537,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[13]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1549,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[13]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1562,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListTokensRequest) GetPageSize() int32 {
@@ -1009,7 +1589,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[14]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1601,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[14]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1614,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -1060,7 +1640,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[15]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1652,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[15]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1665,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -1103,7 +1683,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[16]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1695,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[16]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1708,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 // Agent is one enrolled endpoint agent.
@@ -1153,7 +1733,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[17]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1745,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[17]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1758,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Agent) GetId() string {
@@ -1275,7 +1855,7 @@ type ListAgentsRequest struct {
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[18]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1867,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[18]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1880,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListAgentsRequest) GetPageSize() int32 {
@@ -1327,7 +1907,7 @@ type ListAgentsResponse struct {
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[19]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1919,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[19]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1932,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*Agent {
@@ -1379,7 +1959,7 @@ type RevokeAgentRequest struct {
 
 func (x *RevokeAgentRequest) Reset() {
 	*x = RevokeAgentRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[20]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1971,7 @@ func (x *RevokeAgentRequest) String() string {
 func (*RevokeAgentRequest) ProtoMessage() {}
 
 func (x *RevokeAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[20]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1984,7 @@ func (x *RevokeAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAgentRequest.ProtoReflect.Descriptor instead.
 func (*RevokeAgentRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RevokeAgentRequest) GetId() string {
@@ -1429,7 +2009,7 @@ type RevokeAgentResponse struct {
 
 func (x *RevokeAgentResponse) Reset() {
 	*x = RevokeAgentResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[21]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +2021,7 @@ func (x *RevokeAgentResponse) String() string {
 func (*RevokeAgentResponse) ProtoMessage() {}
 
 func (x *RevokeAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[21]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +2034,7 @@ func (x *RevokeAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeAgentResponse.ProtoReflect.Descriptor instead.
 func (*RevokeAgentResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 type GetServerInfoRequest struct {
@@ -1465,7 +2045,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[22]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +2057,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[22]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +2070,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 type GetServerInfoResponse struct {
@@ -1506,7 +2086,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_rollcall_v1_admin_proto_msgTypes[23]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +2098,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_admin_proto_msgTypes[23]
+	mi := &file_rollcall_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +2111,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -1573,18 +2153,67 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\x98\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
 	"\x06fields\x18\x03 \x01(\tR\x06fields\x12/\n" +
-	"\x05as_of\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\"\x87\x01\n" +
+	"\x05as_of\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x16\n" +
+	"\x06search\x18\x06 \x01(\tR\x06search\x12\x19\n" +
+	"\border_by\x18\a \x01(\tR\aorderBy\"\x87\x01\n" +
 	"\x12ListAssetsResponse\x12*\n" +
 	"\x06assets\x18\x01 \x03(\v2\x12.rollcall.v1.AssetR\x06assets\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
 	"total_size\x18\x03 \x01(\x05R\ttotalSize\"j\n" +
+	"\x12GroupAssetsRequest\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x16\n" +
+	"\x06search\x18\x03 \x01(\tR\x06search\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xa7\x01\n" +
+	"\x13GroupAssetsResponse\x12/\n" +
+	"\x06groups\x18\x01 \x03(\v2\x17.rollcall.v1.AssetGroupR\x06groups\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x02 \x01(\x05R\ttotalSize\x12!\n" +
+	"\ftotal_groups\x18\x03 \x01(\x05R\vtotalGroups\x12\x1d\n" +
+	"\n" +
+	"other_size\x18\x04 \x01(\x05R\totherSize\"G\n" +
+	"\n" +
+	"AssetGroup\x12\x19\n" +
+	"\x05value\x18\x01 \x01(\tH\x00R\x05value\x88\x01\x01\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05countB\b\n" +
+	"\x06_value\"i\n" +
+	"\x13ListSoftwareRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06search\x18\x03 \x01(\tR\x06search\"\x95\x01\n" +
+	"\x14ListSoftwareResponse\x126\n" +
+	"\bsoftware\x18\x01 \x03(\v2\x1a.rollcall.v1.SoftwareTitleR\bsoftware\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xbb\x01\n" +
+	"\rSoftwareTitle\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
+	"\tpublisher\x18\x04 \x01(\tR\tpublisher\x12\x1a\n" +
+	"\binstalls\x18\x05 \x01(\x05R\binstalls\x128\n" +
+	"\bversions\x18\x06 \x03(\v2\x1c.rollcall.v1.SoftwareVersionR\bversions\"G\n" +
+	"\x0fSoftwareVersion\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
+	"\binstalls\x18\x02 \x01(\x05R\binstalls\"\xcc\x01\n" +
+	"\x19ListSoftwareAssetsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06fields\x18\x05 \x01(\tR\x06fields\x12\x16\n" +
+	"\x06filter\x18\x06 \x01(\tR\x06filter\x12\x19\n" +
+	"\border_by\x18\a \x01(\tR\aorderBy\"j\n" +
 	"\x0fGetAssetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06fields\x18\x02 \x01(\tR\x06fields\x12/\n" +
@@ -1712,10 +2341,13 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xe2\x0e\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xe8\x10\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
-	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12<\n" +
+	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
+	"\vGroupAssets\x12\x1f.rollcall.v1.GroupAssetsRequest\x1a .rollcall.v1.GroupAssetsResponse\x12S\n" +
+	"\fListSoftware\x12 .rollcall.v1.ListSoftwareRequest\x1a!.rollcall.v1.ListSoftwareResponse\x12]\n" +
+	"\x12ListSoftwareAssets\x12&.rollcall.v1.ListSoftwareAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12<\n" +
 	"\bGetAsset\x12\x1c.rollcall.v1.GetAssetRequest\x1a\x12.rollcall.v1.Asset\x12b\n" +
 	"\x11ListAssetSoftware\x12%.rollcall.v1.ListAssetSoftwareRequest\x1a&.rollcall.v1.ListAssetSoftwareResponse\x12k\n" +
 	"\x14GetAssetSourceStates\x12(.rollcall.v1.GetAssetSourceStatesRequest\x1a).rollcall.v1.GetAssetSourceStatesResponse\x12O\n" +
@@ -1753,143 +2385,160 @@ func file_rollcall_v1_admin_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_admin_proto_rawDescData
 }
 
-var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListAssetsRequest)(nil),            // 0: rollcall.v1.ListAssetsRequest
 	(*ListAssetsResponse)(nil),           // 1: rollcall.v1.ListAssetsResponse
-	(*GetAssetRequest)(nil),              // 2: rollcall.v1.GetAssetRequest
-	(*ListAssetSoftwareRequest)(nil),     // 3: rollcall.v1.ListAssetSoftwareRequest
-	(*ListAssetSoftwareResponse)(nil),    // 4: rollcall.v1.ListAssetSoftwareResponse
-	(*GetAssetSourceStatesRequest)(nil),  // 5: rollcall.v1.GetAssetSourceStatesRequest
-	(*GetAssetSourceStatesResponse)(nil), // 6: rollcall.v1.GetAssetSourceStatesResponse
-	(*SourceState)(nil),                  // 7: rollcall.v1.SourceState
-	(*SourceSection)(nil),                // 8: rollcall.v1.SourceSection
-	(*SourceProblem)(nil),                // 9: rollcall.v1.SourceProblem
-	(*Token)(nil),                        // 10: rollcall.v1.Token
-	(*CreateTokenRequest)(nil),           // 11: rollcall.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),          // 12: rollcall.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),            // 13: rollcall.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),           // 14: rollcall.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),           // 15: rollcall.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),          // 16: rollcall.v1.RevokeTokenResponse
-	(*Agent)(nil),                        // 17: rollcall.v1.Agent
-	(*ListAgentsRequest)(nil),            // 18: rollcall.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),           // 19: rollcall.v1.ListAgentsResponse
-	(*RevokeAgentRequest)(nil),           // 20: rollcall.v1.RevokeAgentRequest
-	(*RevokeAgentResponse)(nil),          // 21: rollcall.v1.RevokeAgentResponse
-	(*GetServerInfoRequest)(nil),         // 22: rollcall.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),        // 23: rollcall.v1.GetServerInfoResponse
-	nil,                                  // 24: rollcall.v1.Token.LabelsEntry
-	nil,                                  // 25: rollcall.v1.CreateTokenRequest.LabelsEntry
-	nil,                                  // 26: rollcall.v1.CreateTokenResponse.LabelsEntry
-	nil,                                  // 27: rollcall.v1.Agent.LabelsEntry
-	(*timestamppb.Timestamp)(nil),        // 28: google.protobuf.Timestamp
-	(*Asset)(nil),                        // 29: rollcall.v1.Asset
-	(*Software)(nil),                     // 30: rollcall.v1.Software
-	(*durationpb.Duration)(nil),          // 31: google.protobuf.Duration
-	(*ExplainAssetRequest)(nil),          // 32: rollcall.v1.ExplainAssetRequest
-	(*GetAssetHistoryRequest)(nil),       // 33: rollcall.v1.GetAssetHistoryRequest
-	(*AssertAssetRequest)(nil),           // 34: rollcall.v1.AssertAssetRequest
-	(*ListStatementsRequest)(nil),        // 35: rollcall.v1.ListStatementsRequest
-	(*DeleteStatementRequest)(nil),       // 36: rollcall.v1.DeleteStatementRequest
-	(*PutSourceRequest)(nil),             // 37: rollcall.v1.PutSourceRequest
-	(*ListSourcesRequest)(nil),           // 38: rollcall.v1.ListSourcesRequest
-	(*ListFindingsRequest)(nil),          // 39: rollcall.v1.ListFindingsRequest
-	(*ListRulesRequest)(nil),             // 40: rollcall.v1.ListRulesRequest
-	(*ListFeedsRequest)(nil),             // 41: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 42: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 43: rollcall.v1.PauseFeedRequest
-	(*DeleteObservationRequest)(nil),     // 44: rollcall.v1.DeleteObservationRequest
-	(*AssetExplanation)(nil),             // 45: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 46: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 47: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 48: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 49: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 50: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 51: rollcall.v1.ListFindingsResponse
-	(*ListRulesResponse)(nil),            // 52: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 53: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 54: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 55: rollcall.v1.DeleteObservationResponse
+	(*GroupAssetsRequest)(nil),           // 2: rollcall.v1.GroupAssetsRequest
+	(*GroupAssetsResponse)(nil),          // 3: rollcall.v1.GroupAssetsResponse
+	(*AssetGroup)(nil),                   // 4: rollcall.v1.AssetGroup
+	(*ListSoftwareRequest)(nil),          // 5: rollcall.v1.ListSoftwareRequest
+	(*ListSoftwareResponse)(nil),         // 6: rollcall.v1.ListSoftwareResponse
+	(*SoftwareTitle)(nil),                // 7: rollcall.v1.SoftwareTitle
+	(*SoftwareVersion)(nil),              // 8: rollcall.v1.SoftwareVersion
+	(*ListSoftwareAssetsRequest)(nil),    // 9: rollcall.v1.ListSoftwareAssetsRequest
+	(*GetAssetRequest)(nil),              // 10: rollcall.v1.GetAssetRequest
+	(*ListAssetSoftwareRequest)(nil),     // 11: rollcall.v1.ListAssetSoftwareRequest
+	(*ListAssetSoftwareResponse)(nil),    // 12: rollcall.v1.ListAssetSoftwareResponse
+	(*GetAssetSourceStatesRequest)(nil),  // 13: rollcall.v1.GetAssetSourceStatesRequest
+	(*GetAssetSourceStatesResponse)(nil), // 14: rollcall.v1.GetAssetSourceStatesResponse
+	(*SourceState)(nil),                  // 15: rollcall.v1.SourceState
+	(*SourceSection)(nil),                // 16: rollcall.v1.SourceSection
+	(*SourceProblem)(nil),                // 17: rollcall.v1.SourceProblem
+	(*Token)(nil),                        // 18: rollcall.v1.Token
+	(*CreateTokenRequest)(nil),           // 19: rollcall.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),          // 20: rollcall.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),            // 21: rollcall.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),           // 22: rollcall.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),           // 23: rollcall.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),          // 24: rollcall.v1.RevokeTokenResponse
+	(*Agent)(nil),                        // 25: rollcall.v1.Agent
+	(*ListAgentsRequest)(nil),            // 26: rollcall.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),           // 27: rollcall.v1.ListAgentsResponse
+	(*RevokeAgentRequest)(nil),           // 28: rollcall.v1.RevokeAgentRequest
+	(*RevokeAgentResponse)(nil),          // 29: rollcall.v1.RevokeAgentResponse
+	(*GetServerInfoRequest)(nil),         // 30: rollcall.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),        // 31: rollcall.v1.GetServerInfoResponse
+	nil,                                  // 32: rollcall.v1.Token.LabelsEntry
+	nil,                                  // 33: rollcall.v1.CreateTokenRequest.LabelsEntry
+	nil,                                  // 34: rollcall.v1.CreateTokenResponse.LabelsEntry
+	nil,                                  // 35: rollcall.v1.Agent.LabelsEntry
+	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
+	(*Asset)(nil),                        // 37: rollcall.v1.Asset
+	(*Software)(nil),                     // 38: rollcall.v1.Software
+	(*durationpb.Duration)(nil),          // 39: google.protobuf.Duration
+	(*ExplainAssetRequest)(nil),          // 40: rollcall.v1.ExplainAssetRequest
+	(*GetAssetHistoryRequest)(nil),       // 41: rollcall.v1.GetAssetHistoryRequest
+	(*AssertAssetRequest)(nil),           // 42: rollcall.v1.AssertAssetRequest
+	(*ListStatementsRequest)(nil),        // 43: rollcall.v1.ListStatementsRequest
+	(*DeleteStatementRequest)(nil),       // 44: rollcall.v1.DeleteStatementRequest
+	(*PutSourceRequest)(nil),             // 45: rollcall.v1.PutSourceRequest
+	(*ListSourcesRequest)(nil),           // 46: rollcall.v1.ListSourcesRequest
+	(*ListFindingsRequest)(nil),          // 47: rollcall.v1.ListFindingsRequest
+	(*ListRulesRequest)(nil),             // 48: rollcall.v1.ListRulesRequest
+	(*ListFeedsRequest)(nil),             // 49: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 50: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 51: rollcall.v1.PauseFeedRequest
+	(*DeleteObservationRequest)(nil),     // 52: rollcall.v1.DeleteObservationRequest
+	(*AssetExplanation)(nil),             // 53: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 54: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 55: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 56: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 57: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 58: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 59: rollcall.v1.ListFindingsResponse
+	(*ListRulesResponse)(nil),            // 60: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 61: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 62: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 63: rollcall.v1.DeleteObservationResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
-	28, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
-	29, // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
-	28, // 2: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
-	28, // 3: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
-	30, // 4: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
-	7,  // 5: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
-	28, // 6: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
-	8,  // 7: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
-	9,  // 8: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
-	28, // 9: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	28, // 10: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 11: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
-	28, // 12: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	28, // 13: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
-	31, // 14: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
-	25, // 15: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
-	28, // 16: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 17: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
-	10, // 18: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
-	28, // 19: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
-	28, // 20: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
-	28, // 21: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	28, // 22: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
-	27, // 23: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
-	17, // 24: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
-	28, // 25: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 26: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
-	2,  // 27: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
-	3,  // 28: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
-	5,  // 29: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
-	32, // 30: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
-	33, // 31: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
-	34, // 32: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
-	35, // 33: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
-	36, // 34: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
-	37, // 35: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
-	38, // 36: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
-	39, // 37: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
-	40, // 38: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	41, // 39: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	42, // 40: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	43, // 41: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	44, // 42: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	11, // 43: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	13, // 44: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	15, // 45: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	18, // 46: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	20, // 47: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	22, // 48: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	1,  // 49: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	29, // 50: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	4,  // 51: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	6,  // 52: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	45, // 53: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	46, // 54: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	29, // 55: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	47, // 56: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	48, // 57: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	49, // 58: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	50, // 59: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	51, // 60: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	52, // 61: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	53, // 62: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	54, // 63: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	54, // 64: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	55, // 65: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	12, // 66: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	14, // 67: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	16, // 68: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	19, // 69: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	21, // 70: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	23, // 71: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	49, // [49:72] is the sub-list for method output_type
-	26, // [26:49] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
+	37, // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
+	4,  // 2: rollcall.v1.GroupAssetsResponse.groups:type_name -> rollcall.v1.AssetGroup
+	7,  // 3: rollcall.v1.ListSoftwareResponse.software:type_name -> rollcall.v1.SoftwareTitle
+	8,  // 4: rollcall.v1.SoftwareTitle.versions:type_name -> rollcall.v1.SoftwareVersion
+	36, // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
+	36, // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
+	38, // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
+	15, // 8: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
+	36, // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
+	16, // 10: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
+	17, // 11: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
+	36, // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	36, // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
+	36, // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	36, // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	39, // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
+	33, // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
+	36, // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
+	18, // 21: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
+	36, // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
+	36, // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
+	36, // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	36, // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
+	35, // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
+	25, // 27: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
+	36, // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,  // 29: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
+	2,  // 30: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
+	5,  // 31: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
+	9,  // 32: rollcall.v1.AdminService.ListSoftwareAssets:input_type -> rollcall.v1.ListSoftwareAssetsRequest
+	10, // 33: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
+	11, // 34: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
+	13, // 35: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
+	40, // 36: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
+	41, // 37: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
+	42, // 38: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
+	43, // 39: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
+	44, // 40: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
+	45, // 41: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
+	46, // 42: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
+	47, // 43: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
+	48, // 44: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	49, // 45: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	50, // 46: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	51, // 47: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	52, // 48: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19, // 49: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21, // 50: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23, // 51: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26, // 52: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28, // 53: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30, // 54: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	1,  // 55: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 56: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 57: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 58: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 59: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 60: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 61: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	53, // 62: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	54, // 63: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 64: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	55, // 65: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	56, // 66: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	57, // 67: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	58, // 68: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	59, // 69: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	60, // 70: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	61, // 71: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	62, // 72: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	62, // 73: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	63, // 74: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 75: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 76: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 77: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 78: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 79: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 80: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	55, // [55:81] is the sub-list for method output_type
+	29, // [29:55] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_admin_proto_init() }
@@ -1899,13 +2548,14 @@ func file_rollcall_v1_admin_proto_init() {
 	}
 	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_record_proto_init()
+	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_admin_proto_rawDesc), len(file_rollcall_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

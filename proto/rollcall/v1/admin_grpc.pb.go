@@ -20,6 +20,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	AdminService_ListAssets_FullMethodName           = "/rollcall.v1.AdminService/ListAssets"
+	AdminService_GroupAssets_FullMethodName          = "/rollcall.v1.AdminService/GroupAssets"
+	AdminService_ListSoftware_FullMethodName         = "/rollcall.v1.AdminService/ListSoftware"
+	AdminService_ListSoftwareAssets_FullMethodName   = "/rollcall.v1.AdminService/ListSoftwareAssets"
 	AdminService_GetAsset_FullMethodName             = "/rollcall.v1.AdminService/GetAsset"
 	AdminService_ListAssetSoftware_FullMethodName    = "/rollcall.v1.AdminService/ListAssetSoftware"
 	AdminService_GetAssetSourceStates_FullMethodName = "/rollcall.v1.AdminService/GetAssetSourceStates"
@@ -52,6 +55,13 @@ const (
 // from this one definition; paths are in api.yaml.
 type AdminServiceClient interface {
 	ListAssets(ctx context.Context, in *ListAssetsRequest, opts ...grpc.CallOption) (*ListAssetsResponse, error)
+	// GroupAssets counts assets by the values of one field.
+	GroupAssets(ctx context.Context, in *GroupAssetsRequest, opts ...grpc.CallOption) (*GroupAssetsResponse, error)
+	// ListSoftware tells which software there is on all assets, the most installed
+	// first.
+	ListSoftware(ctx context.Context, in *ListSoftwareRequest, opts ...grpc.CallOption) (*ListSoftwareResponse, error)
+	// ListSoftwareAssets tells on which assets a software is.
+	ListSoftwareAssets(ctx context.Context, in *ListSoftwareAssetsRequest, opts ...grpc.CallOption) (*ListAssetsResponse, error)
 	// GetAsset answers for redirected ids too, with the asset that they became.
 	GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (*Asset, error)
 	ListAssetSoftware(ctx context.Context, in *ListAssetSoftwareRequest, opts ...grpc.CallOption) (*ListAssetSoftwareResponse, error)
@@ -103,6 +113,36 @@ func (c *adminServiceClient) ListAssets(ctx context.Context, in *ListAssetsReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListAssetsResponse)
 	err := c.cc.Invoke(ctx, AdminService_ListAssets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GroupAssets(ctx context.Context, in *GroupAssetsRequest, opts ...grpc.CallOption) (*GroupAssetsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupAssetsResponse)
+	err := c.cc.Invoke(ctx, AdminService_GroupAssets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListSoftware(ctx context.Context, in *ListSoftwareRequest, opts ...grpc.CallOption) (*ListSoftwareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSoftwareResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListSoftware_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListSoftwareAssets(ctx context.Context, in *ListSoftwareAssetsRequest, opts ...grpc.CallOption) (*ListAssetsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAssetsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListSoftwareAssets_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -337,6 +377,13 @@ func (c *adminServiceClient) GetServerInfo(ctx context.Context, in *GetServerInf
 // from this one definition; paths are in api.yaml.
 type AdminServiceServer interface {
 	ListAssets(context.Context, *ListAssetsRequest) (*ListAssetsResponse, error)
+	// GroupAssets counts assets by the values of one field.
+	GroupAssets(context.Context, *GroupAssetsRequest) (*GroupAssetsResponse, error)
+	// ListSoftware tells which software there is on all assets, the most installed
+	// first.
+	ListSoftware(context.Context, *ListSoftwareRequest) (*ListSoftwareResponse, error)
+	// ListSoftwareAssets tells on which assets a software is.
+	ListSoftwareAssets(context.Context, *ListSoftwareAssetsRequest) (*ListAssetsResponse, error)
 	// GetAsset answers for redirected ids too, with the asset that they became.
 	GetAsset(context.Context, *GetAssetRequest) (*Asset, error)
 	ListAssetSoftware(context.Context, *ListAssetSoftwareRequest) (*ListAssetSoftwareResponse, error)
@@ -386,6 +433,15 @@ type UnimplementedAdminServiceServer struct{}
 
 func (UnimplementedAdminServiceServer) ListAssets(context.Context, *ListAssetsRequest) (*ListAssetsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAssets not implemented")
+}
+func (UnimplementedAdminServiceServer) GroupAssets(context.Context, *GroupAssetsRequest) (*GroupAssetsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GroupAssets not implemented")
+}
+func (UnimplementedAdminServiceServer) ListSoftware(context.Context, *ListSoftwareRequest) (*ListSoftwareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSoftware not implemented")
+}
+func (UnimplementedAdminServiceServer) ListSoftwareAssets(context.Context, *ListSoftwareAssetsRequest) (*ListAssetsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSoftwareAssets not implemented")
 }
 func (UnimplementedAdminServiceServer) GetAsset(context.Context, *GetAssetRequest) (*Asset, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAsset not implemented")
@@ -488,6 +544,60 @@ func _AdminService_ListAssets_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).ListAssets(ctx, req.(*ListAssetsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GroupAssets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GroupAssetsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GroupAssets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GroupAssets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GroupAssets(ctx, req.(*GroupAssetsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListSoftware_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSoftwareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListSoftware(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListSoftware_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListSoftware(ctx, req.(*ListSoftwareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListSoftwareAssets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSoftwareAssetsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListSoftwareAssets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListSoftwareAssets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListSoftwareAssets(ctx, req.(*ListSoftwareAssetsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -898,6 +1008,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAssets",
 			Handler:    _AdminService_ListAssets_Handler,
+		},
+		{
+			MethodName: "GroupAssets",
+			Handler:    _AdminService_GroupAssets_Handler,
+		},
+		{
+			MethodName: "ListSoftware",
+			Handler:    _AdminService_ListSoftware_Handler,
+		},
+		{
+			MethodName: "ListSoftwareAssets",
+			Handler:    _AdminService_ListSoftwareAssets_Handler,
 		},
 		{
 			MethodName: "GetAsset",
