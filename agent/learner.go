@@ -9,7 +9,7 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// learner reads one machine again and again.
+// learner reads one machine again and again: whole at first, later what is due.
 type learner struct {
 	host    *host.Host
 	options facts.Options
@@ -19,12 +19,21 @@ type learner struct {
 	tell func(report.Collection)
 }
 
+// newLearner returns a learner of this machine.
+func newLearner() *learner {
+	return &learner{host: host.Live(), options: facts.Options{Facts: facts.All(), Memory: facts.NewMemory()}}
+}
+
+// changed tells whether a reading would find something new for certain, which
+// costs a look at a few files.
+func (l *learner) changed() bool { return l.options.Memory.Changed(l.host, l.options.Facts) }
+
 // learn reads the machine.
 func (l *learner) learn(ctx context.Context) (*pb.Observation, error) {
 	r := facts.Collect(ctx, l.host, l.options)
 	l.cost = report.Collection{At: r.At, Took: max(l.host.Now().Sub(r.At), 0)}
 	for _, c := range r.Costs {
-		l.cost.Facts = append(l.cost.Facts, report.FactCost{Name: c.Name, Took: c.Took})
+		l.cost.Facts = append(l.cost.Facts, report.FactCost{Name: c.Name, Took: c.Took, KeptSince: c.KeptSince})
 	}
 	if l.tell != nil {
 		l.tell(l.cost)

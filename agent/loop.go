@@ -25,7 +25,10 @@ type exchanger interface {
 // loop reads the machine and reports it, at intervals that the collector may
 // change.
 type loop struct {
-	collect            collector
+	collect collector
+	// changed tells whether something is known to have changed since the last
+	// reading; nil never does.
+	changed            func() bool
 	packer             *report.Packer
 	agent              exchanger
 	backoff            *report.Backoff
@@ -91,11 +94,12 @@ func (l *loop) step(ctx context.Context) (time.Duration, error) {
 	return report.Spread(l.checkIn, l.random), nil
 }
 
-// read reads the machine when the interval has passed.
+// read reads the machine when the interval has passed, or when something is
+// known to have changed.
 func (l *loop) read(ctx context.Context) error {
 	now := l.now()
 	// A clock that was set back must not put the next reading off.
-	if since := now.Sub(l.readAt); l.current != nil && since >= 0 && since < l.readIn {
+	if since := now.Sub(l.readAt); l.current != nil && since >= 0 && since < l.readIn && (l.changed == nil || !l.changed()) {
 		return nil
 	}
 	l.readAt, l.readIn = now, report.Spread(l.inventory, l.random)

@@ -226,3 +226,36 @@ func TestStopEndsTheLoopWhereverItIs(t *testing.T) {
 		})
 	}
 }
+
+// What is known to have changed is read and reported at the next check-in,
+// however long the interval of the readings is.
+func TestAChangeIsReadAtTheNextCheckIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		reads, exchanges := 0, 0
+		changed := false
+		var seen []int
+		l := newLoop(t, func(context.Context) (*pb.Observation, error) {
+			reads++
+			changed = false
+			return observation(), nil
+		}, func(context.Context, *report.Inventory) (report.Answer, error) {
+			seen = append(seen, reads)
+			if exchanges++; exchanges == 2 {
+				changed = true
+			}
+			if exchanges == 4 {
+				cancel()
+			}
+			return report.Answer{}, nil
+		})
+		l.changed = func() bool { return changed }
+		if err := l.run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]int{1, 1, 2, 2}, seen); diff != "" {
+			t.Errorf("readings by exchange (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rollcall-itam/rollcall/agent/facts"
 	"github.com/rollcall-itam/rollcall/agent/host"
 	"github.com/rollcall-itam/rollcall/agent/report"
 	"github.com/rollcall-itam/rollcall/agent/service"
@@ -72,8 +71,8 @@ func (c runCommand) Run(world outside) error {
 // report reads the machine a first time, which tells which machine this is, and
 // goes on from there.
 func (c runCommand) report(ctx context.Context, s settings, o report.Options) error {
-	reader := &learner{host: host.Live(), options: facts.Options{Facts: facts.All()}}
-	l := &loop{collect: reader.learn, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
+	reader := newLearner()
+	l := &loop{collect: reader.learn, changed: reader.changed, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
 	first, err := reader.learn(ctx)
 	if err != nil {

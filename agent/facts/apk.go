@@ -14,6 +14,9 @@ import (
 
 const maxAPKInstalled = 64 << 20
 
+// apkDatabases are the places of the database, the older first.
+var apkDatabases = []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"}
+
 // apkPackage is a package of an apk database or index; its bytes are part of
 // the file that it was read from.
 type apkPackage struct {
@@ -39,7 +42,7 @@ func learnAPK(_ context.Context, h *host.Host, d *pb.Device) error {
 
 // readAPK calls fn with every installed package.
 func readAPK(fsys fs.FS, fn func(*apkPackage)) error {
-	for _, name := range []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"} {
+	for _, name := range apkDatabases {
 		data, err := readWhole(fsys, name, maxAPKInstalled)
 		if missing(err) {
 			continue

@@ -38,6 +38,8 @@ type Options struct {
 	Timeout time.Duration
 	// Skip names facts that are switched off, as if they did not exist.
 	Skip []string
+	// Memory keeps what facts found for the next collection; nil learns all.
+	Memory *Memory
 }
 
 // Result is what a collection gives.
@@ -49,7 +51,7 @@ type Result struct {
 	Sections []*pb.SectionStatus
 	// Problems has every fact that could not be learnt wholly.
 	Problems []*pb.Problem
-	// Costs has every fact that was tried, in the order of trying.
+	// Costs has every fact that was tried or kept, in that order.
 	Costs []Cost
 }
 
@@ -57,6 +59,8 @@ type Result struct {
 type Cost struct {
 	Name string
 	Took time.Duration
+	// KeptSince is when the fact was learnt, where it was not due now; else zero.
+	KeptSince time.Time
 }
 
 // Collect learns every fact that the host's OS can tell, one after the other.
@@ -67,12 +71,12 @@ func Collect(ctx context.Context, h *host.Host, opts Options) Result {
 	if len(list) == 0 {
 		list = All()
 	}
-	c := collection{host: h, timeout: opts.Timeout, sections: make(map[string]*progress), out: Result{At: h.Now(), Device: new(pb.Device)}}
+	c := collection{host: h, timeout: opts.Timeout, memory: opts.Memory, sections: make(map[string]*progress), out: Result{At: h.Now(), Device: new(pb.Device)}}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
 	for _, f := range list {
-		if len(f.OS) > 0 && !slices.Contains(f.OS, h.OS) {
+		if !f.on(h.OS) {
 			continue
 		}
 		p := c.sections[f.Section]
@@ -111,8 +115,11 @@ func (r Result) Observation() *pb.Observation {
 
 // collection is one run of Collect.
 type collection struct {
-	host     *host.Host
-	timeout  time.Duration
+	host    *host.Host
+	timeout time.Duration
+	memory  *Memory
+	// low tells whether the battery is, nil until that was asked.
+	low      *bool
 	sections map[string]*progress
 	out      Result
 }
@@ -126,8 +133,18 @@ type progress struct {
 // learn tries one fact and files what came of it.
 func (c *collection) learn(ctx context.Context, f Fact, p *progress) {
 	begin := c.host.Now()
+	// Looked at before the fact is learnt: what changes meanwhile is seen next time.
+	stamps := stampsOf(c.host.FS, f.Watch)
+	if k, ok := c.recall(ctx, f, stamps); ok {
+		c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: max(c.host.Now().Sub(begin), 0), KeptSince: k.at})
+		if k.absent {
+			p.absent++
+		}
+		return
+	}
 	learnt, err := c.try(ctx, f)
 	took := max(c.host.Now().Sub(begin), 0)
+	c.remember(f, begin, stamps, learnt, err)
 	c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: took})
 	if learnt != nil {
 		section.Replace(c.out.Device, learnt, f.Section)

@@ -23,6 +23,9 @@ const (
 	maxDpkgFiles  = 20_000
 )
 
+// dpkgWatch are the files and folders of which one changes when packages do.
+var dpkgWatch = []string{dpkgDir, dpkgDir + "/status", dpkgDir + "/updates", dpkgDir + "/status.d", dpkgDir + "/info"}
+
 // debPackage is an installed package; its bytes are part of the file that it
 // was read from.
 type debPackage struct {

@@ -6,6 +6,7 @@ package facts
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -20,6 +21,16 @@ type Fact struct {
 	// OS lists the GOOS values on which it can be learnt; elsewhere it is not
 	// tried. Empty means all.
 	OS []string
+	// Every is how long what was found may be kept where collections come more
+	// often, of a fact that is dear to learn; it is put off while the battery is
+	// low. 0 means that it is not dear: it is learnt each time, or when a watched
+	// path changed.
+	Every time.Duration
+	// Watch lists paths, as in fs.FS, whose size, time of change or identity
+	// change when there is something new to learn. A fact is kept until one of
+	// them changes, for a day at most and no longer than Every; it is learnt each
+	// time while one of them cannot be looked at.
+	Watch []string
 	// Learn adds what it finds to d, which holds what earlier facts found in
 	// the same section and nothing else. It touches only the fields that are its
 	// own; what it found before it failed stays. An error that wraps

@@ -2,8 +2,17 @@ package facts
 
 import (
 	"slices"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/pkg/section"
+)
+
+// How long dear facts are kept. An hour is a little shorter, since the hour
+// between two collections is, too, at times.
+const (
+	hourly     = 50 * time.Minute
+	quarterDay = 6 * time.Hour
+	halfDay    = 12 * time.Hour
 )
 
 // All returns every fact in the order in which they are learnt. One that is
@@ -16,8 +25,8 @@ func All() []Fact {
 func peoplesFacts() []Fact {
 	desktops := []string{"linux", "darwin", "windows"}
 	return []Fact{
-		{Name: "browser_extensions", Section: section.Software, OS: desktops, Learn: learnBrowserExtensions},
-		{Name: "ide_extensions", Section: section.Software, OS: desktops, Learn: learnIDEExtensions},
+		{Name: "browser_extensions", Section: section.Software, OS: desktops, Every: hourly, Learn: learnBrowserExtensions},
+		{Name: "ide_extensions", Section: section.Software, OS: desktops, Every: hourly, Learn: learnIDEExtensions},
 		{Name: "remote_access", Section: section.Security, OS: desktops, Learn: learnRemoteAccess},
 	}
 }
@@ -26,19 +35,19 @@ func peoplesFacts() []Fact {
 func linuxFacts() []Fact {
 	linux := []string{"linux"}
 	return []Fact{
-		{Name: "dpkg", Section: section.Software, OS: linux, Learn: learnDpkg},
-		{Name: "rpm", Section: section.Software, OS: linux, Learn: learnRPM},
-		{Name: "apk", Section: section.Software, OS: linux, Learn: learnAPK},
-		{Name: "pacman", Section: section.Software, OS: linux, Learn: learnPacman},
+		{Name: "dpkg", Section: section.Software, OS: linux, Watch: dpkgWatch, Learn: learnDpkg},
+		{Name: "rpm", Section: section.Software, OS: linux, Watch: rpmWatch(), Learn: learnRPM},
+		{Name: "apk", Section: section.Software, OS: linux, Watch: apkDatabases, Learn: learnAPK},
+		{Name: "pacman", Section: section.Software, OS: linux, Watch: []string{pacmanLocal}, Learn: learnPacman},
 		{Name: "portage", Section: section.Software, OS: linux, Learn: learnPortage},
 		{Name: "slackware", Section: section.Software, OS: linux, Learn: learnSlackware},
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
 		{Name: "homebrew", Section: section.Software, OS: linux, Learn: learnHomebrew},
 		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: new(aptUpdates).learn},
-		{Name: "dnf_updates", Section: section.Patch, OS: linux, Learn: learnDNFPending},
-		{Name: "apk_updates", Section: section.Patch, OS: linux, Learn: learnAPKPending},
-		{Name: "pacman_updates", Section: section.Patch, OS: linux, Learn: learnPacmanPending},
+		{Name: "dnf_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: rpmWatch(), Learn: learnDNFPending},
+		{Name: "apk_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: apkDatabases, Learn: learnAPKPending},
+		{Name: "pacman_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: []string{pacmanLocal, pacmanSync}, Learn: learnPacmanPending},
 		{Name: "reboot", Section: section.Patch, OS: linux, Learn: learnReboot},
 		{Name: "last_update", Section: section.Patch, OS: linux, Learn: learnLastUpdate},
 		{Name: "auto_update", Section: section.Patch, OS: linux, Learn: learnAutoUpdate},
@@ -47,15 +56,15 @@ func linuxFacts() []Fact {
 		{Name: "memory", Section: section.Hardware, OS: linux, Learn: learnMemory},
 		{Name: "virtual", Section: section.Hardware, OS: linux, Learn: learnVirtual},
 		{Name: "cloud", Section: section.Hardware, OS: linux, Learn: learnCloud},
-		{Name: "battery", Section: section.Hardware, OS: linux, Learn: learnBattery},
+		{Name: "battery", Section: section.Hardware, OS: linux, Every: halfDay, Learn: learnBattery},
 		{Name: "disks", Section: section.Hardware, OS: linux, Learn: learnDisks},
-		{Name: "disk_health", Section: section.Hardware, OS: linux, Learn: new(diskLogs).learn},
-		{Name: "gpus", Section: section.Hardware, OS: linux, Learn: learnGPUs},
+		{Name: "disk_health", Section: section.Hardware, OS: linux, Every: quarterDay, Learn: new(diskLogs).learn},
+		{Name: "gpus", Section: section.Hardware, OS: linux, Every: halfDay, Learn: learnGPUs},
 		{Name: "tpm", Section: section.Hardware, OS: linux, Learn: learnTPM},
 		{Name: "name", Section: section.Hardware, OS: linux, Learn: learnName},
-		{Name: "displays", Section: section.Peripherals, OS: linux, Learn: learnDisplays},
+		{Name: "displays", Section: section.Peripherals, OS: linux, Every: hourly, Learn: learnDisplays},
 		{Name: "usb", Section: section.Peripherals, OS: linux, Learn: learnUSB},
-		{Name: "printers", Section: section.Peripherals, OS: linux, Learn: learnPrinters},
+		{Name: "printers", Section: section.Peripherals, OS: linux, Every: hourly, Watch: []string{printersFile}, Learn: learnPrinters},
 		{Name: "os", Section: section.OS, OS: linux, Learn: learnOS},
 		{Name: "kernel", Section: section.OS, OS: linux, Learn: learnKernel},
 		{Name: "locale", Section: section.OS, OS: linux, Learn: learnLocale},

@@ -22,6 +22,15 @@ var rpmDatabases = []string{
 	"usr/lib/sysimage/rpm/Packages", "var/lib/rpm/Packages",
 }
 
+// rpmWatch returns the files of which one changes when packages do.
+func rpmWatch() []string {
+	var out []string
+	for _, name := range rpmDatabases {
+		out = append(out, name, name+"-wal")
+	}
+	return out
+}
+
 // maxUnseekable bounds what is held in memory of a file system whose files can
 // only be read from the start.
 const maxUnseekable = 64 << 20

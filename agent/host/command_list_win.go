@@ -58,6 +58,7 @@ var queries = []Query{
 	{Name: "battery_design", Namespace: wmiDrivers, Class: "BatteryStaticData", Properties: []string{"DesignedCapacity"}},
 	{Name: "battery_full", Namespace: wmiDrivers, Class: "BatteryFullChargedCapacity", Properties: []string{"FullChargedCapacity"}},
 	{Name: "battery_cycles", Namespace: wmiDrivers, Class: "BatteryCycleCount", Properties: []string{"CycleCount"}},
+	{Name: "battery_charge", Namespace: cimv2, Class: "Win32_Battery", Properties: []string{"EstimatedChargeRemaining", "BatteryStatus"}},
 	{Name: "monitors", Namespace: wmiDrivers, Class: "WmiMonitorID", Properties: []string{"InstanceName", "Active"}},
 	{
 		// Of all devices, of which there are hundreds; in WQL, a backslash is two
