@@ -77,7 +77,7 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
-	c.catalog.OnChange(v.Apply)
+	v.Follow(c.catalog, c.store)
 	pack, err := rulePack(s.RulesDir)
 	if err != nil {
 		return nil, err

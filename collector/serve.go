@@ -141,6 +141,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	var work errgroup.Group
 	work.Go(func() error { return c.catalog.Run(flush) })
 	work.Go(func() error { return c.feeds.Run(ctx) })
+	work.Go(func() error { return c.view.Run(ctx, log) })
 	work.Go(func() error { return c.engine.Run(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()

@@ -55,6 +55,9 @@ func (g grant) String() string {
 // grants names who may call what; a method that is not here is closed to all.
 var grants = map[string]grant{
 	pb.AdminService_ListAssets_FullMethodName:           {least: viewer, also: serviceDesk},
+	pb.AdminService_GroupAssets_FullMethodName:          {least: viewer, also: serviceDesk},
+	pb.AdminService_ListSoftware_FullMethodName:         {least: viewer, also: serviceDesk},
+	pb.AdminService_ListSoftwareAssets_FullMethodName:   {least: viewer, also: serviceDesk},
 	pb.AdminService_GetAsset_FullMethodName:             {least: viewer, also: serviceDesk},
 	pb.AdminService_ListAssetSoftware_FullMethodName:    {least: viewer, also: serviceDesk},
 	pb.AdminService_GetAssetSourceStates_FullMethodName: {least: viewer, also: serviceDesk},

@@ -22,6 +22,9 @@ import (
 // service, so that a new one fails here until somebody has decided.
 var allowed = map[string]string{
 	"ListAssets":           "viewer operator admin servicedesk",
+	"GroupAssets":          "viewer operator admin servicedesk",
+	"ListSoftware":         "viewer operator admin servicedesk",
+	"ListSoftwareAssets":   "viewer operator admin servicedesk",
 	"GetAsset":             "viewer operator admin servicedesk",
 	"ListAssetSoftware":    "viewer operator admin servicedesk",
 	"GetAssetSourceStates": "viewer operator admin servicedesk",

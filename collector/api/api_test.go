@@ -48,7 +48,7 @@ func newWorld(t *testing.T) *world {
 	}
 	log, v := slog.New(slog.DiscardHandler), view.New()
 	w := &world{t: t, catalog: catalog.New(st, time.Now, log), tokens: enroll.NewTokens(st, time.Now), gate: NewGate("starting")}
-	w.catalog.OnChange(v.Apply)
+	v.Follow(w.catalog, st)
 	dir := t.TempDir()
 	device, err := enroll.OpenAuthority(t.Context(), st, dir, enroll.PurposeDevice, time.Now())
 	if err != nil {
@@ -285,7 +285,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"unknown field":       {"GET", "/v1/assets?fields=name,hardware.seriel", "", 400, "\"hardware.seriel\", which Asset does not have; meant is perhaps hardware.serial"},
 		"field below a value": {"GET", "/v1/assets/" + id + "?fields=name.first", "", 400, "name.first"},
 		"field of elsewhere":  {"GET", "/v1/assets?fields=hardware.family", "", 400, "meant is perhaps os.family"},
-		"unknown parameter":   {"GET", "/v1/assets?filter=x", "", 400, "fields, page_size, page_token"},
+		"unknown parameter":   {"GET", "/v1/assets?fliter=x", "", 400, "fields, filter, order_by, page_size, page_token"},
 		"unknown key":         {"POST", "/v1/tokens", `{"knd":"api"}`, 400, "knd"},
 		"not JSON":            {"POST", "/v1/tokens", `{`, 400, ""},
 		"wrong role":          {"POST", "/v1/tokens", `{"kind":"api","role":"root"}`, 400, "viewer"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/view"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -19,11 +20,19 @@ const (
 	maxPage     = 1000
 )
 
-// ListAssets answers with assets in the order of their ids.
+// ListAssets answers with assets in the order of their ids, or with those that
+// a filter or a search finds, in the order that is asked for.
 func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.ListAssetsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
+	}
+	if r.GetFilter() != "" || r.GetSearch() != "" || r.GetOrderBy() != "" {
+		if r.GetAsOf() != nil {
+			return nil, status.Error(codes.InvalidArgument, "filter, search and order_by are of the present: leave them out, or as_of")
+		}
+		return s.findAssets(ctx, assetQuery{list: "assets", token: r.GetPageToken(), fields: r.GetFields(),
+			Query: view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), OrderBy: r.GetOrderBy(), Limit: limit}})
 	}
 	after, err := pageAfter("assets", r.GetPageToken())
 	if err != nil {

@@ -19,6 +19,8 @@ const (
 	maxPageToken = 2048
 )
 
+var errPageToken = status.Error(codes.InvalidArgument, "page_token is not one that this list gave out: pass next_page_token of the page before unchanged, or leave it out to begin anew")
+
 // nextPage returns the token of the page after key in the named list.
 func nextPage(list, key string) string {
 	b := binary.BigEndian.AppendUint32([]byte{pageVersion}, pageSum(list, key))
@@ -36,7 +38,7 @@ func pageAfter(list, token string) (string, error) {
 			return string(b[pageHead:]), nil
 		}
 	}
-	return "", status.Error(codes.InvalidArgument, "page_token is not one that this list gave out: pass next_page_token of the page before unchanged, or leave it out to begin anew")
+	return "", errPageToken
 }
 
 func pageSum(list, key string) uint32 { return crc32.ChecksumIEEE([]byte(list + "\x00" + key)) }

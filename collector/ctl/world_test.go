@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	now := func() time.Time { return noon }
 	log, v := slog.New(slog.DiscardHandler), view.New()
 	w := &world{t: t, store: st, catalog: catalog.New(st, now, log), tokens: enroll.NewTokens(st, now), config: t.TempDir()}
-	w.catalog.OnChange(v.Apply)
+	v.Follow(w.catalog, st)
 	dir := t.TempDir()
 	device, err := enroll.OpenAuthority(t.Context(), st, dir, enroll.PurposeDevice, noon)
 	must(t, err)

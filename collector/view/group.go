@@ -44,7 +44,7 @@ func (v *View) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
 	}
 	f, err := s.find(q.By)
 	if err != nil {
-		return nil, err
+		return nil, &QueryError{"by", err}
 	}
 	found, err := s.match(ctx, q.Filter, q.Search, q.Now)
 	if err != nil {

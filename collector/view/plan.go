@@ -101,6 +101,8 @@ func refuse(fields []string) error {
 		switch {
 		case top == "record" || top == "kinds":
 			return &expr.Error{Line: 1, Column: 1, Message: f + " is for rules only: a filter knows the asset and its software"}
+		case top == "findings":
+			return &expr.Error{Line: 1, Column: 1, Message: f + " cannot be filtered by: GET /v1/findings lists them with their assets"}
 		case slices.Contains(unheld, top), f == "conflicts.values.observed_at":
 			return &expr.Error{Line: 1, Column: 1, Message: f + " cannot be filtered by: ask /v1/assets/{id}:explain of one asset"}
 		}

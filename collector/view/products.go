@@ -76,7 +76,9 @@ func (v *View) Products(ctx context.Context, q ProductQuery) (page []Product, to
 		return nil, 0, "", context.Cause(ctx)
 	}
 	total = len(found)
-	slices.SortFunc(found, func(a, b counted) int { return cmp.Or(cmp.Compare(b.installs, a.installs), strings.Compare(a.id, b.id)) })
+	slices.SortFunc(found, func(a, b counted) int {
+		return cmp.Or(cmp.Compare(b.installs, a.installs), strings.Compare(a.id, b.id))
+	})
 	first := 0
 	if q.After != "" {
 		first, _ = slices.BinarySearchFunc(found, after, func(c counted, n int) int {

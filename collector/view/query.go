@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/expr"
 )
 
 // Query asks for assets.
@@ -35,6 +37,8 @@ type Query struct {
 // Page is what a query found.
 type Page struct {
 	IDs []string
+	// Places are where the page that begins after each of IDs begins, for Query.After.
+	Places []string
 	// Total counts what was found, with what is on other pages.
 	Total int
 	// Last is where the next page begins, empty on the last page.
@@ -44,8 +48,20 @@ type Page struct {
 // ErrPosition is returned for a Query.After that no page ended with.
 var ErrPosition = errors.New("this is not where a page ended")
 
-// List answers a query. An error that is an *expr.Error or a *FieldError tells
-// what is wrong with the query.
+// QueryError says which part of a query cannot be answered, and why.
+type QueryError struct {
+	Part string
+	Err  error
+}
+
+// Error implements error.
+func (e *QueryError) Error() string { return e.Part + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the part.
+func (e *QueryError) Unwrap() error { return e.Err }
+
+// List answers a query. An error that is a *QueryError tells what is wrong with
+// the query.
 func (v *View) List(ctx context.Context, q Query) (*Page, error) {
 	s, err := v.fresh(ctx)
 	if err != nil {
@@ -58,7 +74,7 @@ func (v *View) List(ctx context.Context, q Query) (*Page, error) {
 func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	o, err := s.order(q.OrderBy)
 	if err != nil {
-		return nil, err
+		return nil, &QueryError{"order_by", err}
 	}
 	after, err := o.parse(q.After)
 	if err != nil {
@@ -76,10 +92,10 @@ func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	page := &Page{Total: found.len()}
 	best, more := o.first(found, after, q.Limit)
 	for _, k := range best {
-		page.IDs = append(page.IDs, k.id)
+		page.IDs, page.Places = append(page.IDs, k.id), append(page.Places, o.format(k))
 	}
 	if more {
-		page.Last = o.format(best[len(best)-1])
+		page.Last = page.Places[len(best)-1]
 	}
 	return page, nil
 }
@@ -90,9 +106,13 @@ func (s *Snapshot) match(ctx context.Context, filter, search string, now time.Ti
 	if strings.TrimSpace(filter) != "" {
 		n, err := s.plans.plan(filter)
 		if err != nil {
-			return nil, err
+			return nil, &QueryError{"filter", err}
 		}
-		if found, err = (&evaluation{ctx: ctx, s: s, now: now}).filter(n, found); err != nil {
+		found, err = (&evaluation{ctx: ctx, s: s, now: now}).filter(n, found)
+		if errors.Is(err, expr.ErrLimit) {
+			return nil, &QueryError{"filter", err}
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

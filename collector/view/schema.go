@@ -20,9 +20,9 @@ const (
 	kindsColumn = 1
 )
 
-// unheld are the fields that no column holds: where each value comes from
-// would take more room than all else.
-var unheld = []string{"provenance"}
+// unheld are the fields that no column holds: where each value comes from would
+// take more room than all else, and findings are no part of what is stored.
+var unheld = []string{"provenance", "findings"}
 
 // column describes one column: a field of an asset that is one value, a list
 // or a map.

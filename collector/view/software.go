@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -65,8 +67,11 @@ const (
 	refreshNow = 64
 )
 
+// retryAfter is when software that could not be read is tried again.
+const retryAfter = time.Second
+
 // Run reads the software of assets where it changed, until ctx ends.
-func (v *View) Run(ctx context.Context) error {
+func (v *View) Run(ctx context.Context, log *slog.Logger) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,7 +79,11 @@ func (v *View) Run(ctx context.Context) error {
 		case <-v.changed:
 		}
 		if err := v.refresh(ctx); err != nil && ctx.Err() == nil {
-			return err
+			log.Warn("read the software of assets into memory", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryAfter):
+			}
 		}
 	}
 }
