@@ -17,6 +17,7 @@ LDFLAGS := -s -w -X github.com/rollcall-itam/rollcall/pkg/buildinfo.version=$(VE
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags '$(LDFLAGS)'
 
 .PHONY: help build run test bench generate lint clean
+.PHONY: program packages test-packages
 .PHONY: prepare check-generated check-run vet race fuzz
 
 help: ## list the targets
@@ -38,6 +39,15 @@ bench: build ## measure: Go benchmarks, then collect beside the inventory agents
 
 generate: ## write the code generated from proto/ anew
 	go tool -modfile=tools/buf/go.mod buf generate
+
+program: # build SOURCE into OUTPUT, for installers/build
+	@$(GO_BUILD) -o '$(OUTPUT)' $(SOURCE)
+
+packages: ## build deb, rpm, apk, MSI and archives for all systems into dist (PLATFORMS="linux/amd64 ...")
+	@VERSION='$(VERSION)' installers/build
+
+test-packages: ## build the packages of one system twice, compare, install them into scratch roots, run them
+	@.ci/packages
 
 clean: ## remove what was built and the scratch folder of `make run`
 	rm -rf bin dist scratch .cache
