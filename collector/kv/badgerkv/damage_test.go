@@ -58,10 +58,23 @@ func countKeys(t *testing.T, db kv.DB) int {
 	return n
 }
 
-// copyStore copies what a store looks like after its process was killed.
+// copyStore copies what a store looks like after its process was killed at some
+// moment: one in which no file of it came or went, as they do while it is open.
 func copyStore(t *testing.T, from string) string {
 	t.Helper()
-	to := t.TempDir()
+	for {
+		before := listing(t, from)
+		to, whole := tryCopy(t, from)
+		if whole && slices.Equal(before, listing(t, from)) {
+			return to
+		}
+	}
+}
+
+// tryCopy copies a store, unless a file of it goes away meanwhile.
+func tryCopy(t *testing.T, from string) (to string, whole bool) {
+	t.Helper()
+	to = t.TempDir()
 	if err := os.Mkdir(filepath.Join(to, "badger"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +85,13 @@ func copyStore(t *testing.T, from string) string {
 		}
 		b, err := os.ReadFile(path)
 		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == "mark" {
-				continue
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
 			}
-			t.Fatal(err)
+			if filepath.Base(path) != "mark" {
+				return to, false
+			}
+			continue
 		}
 		// Logs are mostly holes: keep them so, or the copies take gigabytes.
 		target := filepath.Join(to, name)
@@ -84,7 +100,7 @@ func copyStore(t *testing.T, from string) string {
 			t.Fatal(err)
 		}
 	}
-	return to
+	return to, true
 }
 
 func files(t *testing.T, dir, pattern string) []string {
@@ -258,10 +274,16 @@ func listing(t *testing.T, dir string) []string {
 	t.Helper()
 	var list []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // of an open store
+		}
 		if err != nil || d.IsDir() || d.Name() == "LOCK" {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err == nil {
 			list = append(list, fmt.Sprint(d.Name(), " ", info.Size()))
 		}
