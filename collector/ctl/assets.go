@@ -14,23 +14,47 @@ const (
 	softwarePage = 5000
 )
 
+// maxSearch is the longest text that the API searches for, in bytes.
+const maxSearch = 256
+
 type assetsCommands struct {
-	List assetsListCommand `cmd:"" help:"List all assets."`
+	List assetsListCommand `cmd:"" help:"List assets."`
 	Show assetsShowCommand `cmd:"" help:"Show what is known of one asset."`
 }
 
-type assetsListCommand struct{}
+type assetsListCommand struct {
+	selection
+	OrderBy string `placeholder:"FIELD" help:"Field to sort by; \"last_seen desc\" is the latest first. Without it, by id."`
+}
+
+// selection says which assets are meant.
+type selection struct {
+	Filter string `placeholder:"CEL" help:"Condition, as in 'asset.os.family == \"linux\" && has_software(\"openssl\", \"< 3.0.13\")'. docs/api.md describes the language."`
+	Search string `placeholder:"WORDS" help:"Words that are looked for in names, numbers, addresses, people and software."`
+}
+
+func (x selection) set(query url.Values) {
+	for key, value := range map[string]string{"filter": x.Filter, "search": x.Search} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+}
 
 // listFields are those that the table shows.
 const listFields = "id,name,class,last_seen,software_count,os.name,os.version,os.family,hardware.serial,hardware.manufacturer,hardware.model,owner.email,owner.name,primary_user.name"
 
-// Run lists all assets.
-func (assetsListCommand) Run(s *session) error {
+// Run lists the assets that are meant, which are all unless something is said.
+func (cmd assetsListCommand) Run(s *session) error {
 	c, err := s.open()
 	if err != nil {
 		return err
 	}
 	query := pageSize(listPage)
+	cmd.set(query)
+	if cmd.OrderBy != "" {
+		query.Set("order_by", cmd.OrderBy)
+	}
 	if s.format != formatTable {
 		return s.printList("assets", c.pages(s.ctx, "/v1/assets", "assets", query))
 	}
@@ -45,6 +69,10 @@ func (assetsListCommand) Run(s *session) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(t.rows) == 0 && (cmd.Filter != "" || cmd.Search != "") {
+		s.note("no asset is like that")
+		return nil
 	}
 	if len(t.rows) == 0 {
 		s.note("no assets yet: `rollcall token create --kind enroll` makes a token with which an agent reports its machine")
@@ -118,6 +146,9 @@ func (s *session) find(c *client, ref string) (string, error) {
 	}
 	query := pageSize(listPage)
 	query.Set("fields", "id,name,hardware.serial")
+	if len(ref) <= maxSearch {
+		query.Set("search", ref) // finds parts as well, of which the whole is looked for below
+	}
 	var found []string
 	err := each(c.pages(s.ctx, "/v1/assets", "assets", query), func() *pb.Asset { return new(pb.Asset) }, func(a *pb.Asset) {
 		if strings.EqualFold(a.GetName(), ref) || strings.EqualFold(a.GetHardware().GetSerial(), ref) {
@@ -133,39 +164,4 @@ func (s *session) find(c *client, ref string) (string, error) {
 		return "", fail(exitError, "%d assets have the name or serial number %q: name one by its id: %s", len(found), ref, strings.Join(found[:min(10, len(found))], ", "))
 	}
 	return found[0], nil
-}
-
-type softwareCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number of an asset."`
-}
-
-// Run lists the software of an asset.
-func (cmd softwareCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	id, err := s.find(c, cmd.Asset)
-	if err != nil {
-		return err
-	}
-	pages := c.pages(s.ctx, assetPath(id)+"/software", "software", pageSize(softwarePage))
-	if s.format != formatTable {
-		return s.printList("software", pages)
-	}
-	t := &table{columns: []column{
-		{"NAME", 16, 0}, {"VERSION", 10, 0}, {"KIND", 0, 1}, {"ARCH", 0, 2}, {"PUBLISHER", 10, 5}, {"SIZE", 0, 4}, {"INSTALLED", 0, 3},
-	}}
-	err = each(pages, func() *pb.Software { return new(pb.Software) }, func(x *pb.Software) {
-		t.add(x.GetName(), x.GetVersion(), x.GetKind(), x.GetArchitecture(), x.GetPublisher(), size(x.SizeBytes), s.ago(x.GetInstalledAt()))
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("no source says anything about software on this asset: `rollcall assets show %s` tells what its sources left out", id)
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
 }

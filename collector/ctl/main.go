@@ -23,18 +23,19 @@ type command struct {
 	connection
 	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
 
-	Login    loginCommand    `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
-	Assets   assetsCommands  `cmd:"" help:"Look at assets."`
-	Software softwareCommand `cmd:"" help:"List the software of an asset."`
-	History  historyCommand  `cmd:"" help:"Tell what happened to an asset."`
-	Explain  explainCommand  `cmd:"" help:"Say why the records of an asset are one thing."`
-	Set      setCommand      `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
-	Findings findingsCommand `cmd:"" help:"List the rules that assets fail."`
-	Rules    rulesCommand    `cmd:"" help:"List the rules that assets are judged by."`
-	Feeds    feedsCommands   `cmd:"" help:"Look after the systems that the collector reads."`
-	Token    tokenCommands   `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
-	Agents   agentsCommands  `cmd:"" help:"Manage enrolled agents."`
-	Version  versionCommand  `cmd:"" help:"Print the version of this program."`
+	Login    loginCommand     `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
+	Assets   assetsCommands   `cmd:"" help:"Look at assets."`
+	Group    groupCommand     `cmd:"" help:"Count assets by the values of a field."`
+	Software softwareCommands `cmd:"" help:"List the software of an asset, or of all."`
+	History  historyCommand   `cmd:"" help:"Tell what happened to an asset."`
+	Explain  explainCommand   `cmd:"" help:"Say why the records of an asset are one thing."`
+	Set      setCommand       `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
+	Findings findingsCommand  `cmd:"" help:"List the rules that assets fail."`
+	Rules    rulesCommand     `cmd:"" help:"List the rules that assets are judged by."`
+	Feeds    feedsCommands    `cmd:"" help:"Look after the systems that the collector reads."`
+	Token    tokenCommands    `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Agents   agentsCommands   `cmd:"" help:"Manage enrolled agents."`
+	Version  versionCommand   `cmd:"" help:"Print the version of this program."`
 }
 
 // outside is what commands use of the world around the program.

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"iter"
+	"net/url"
+	"strconv"
+	"strings"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+type softwareCommands struct {
+	Of  softwareCommand    `cmd:"" default:"withargs" help:"List the software of an asset."`
+	Top softwareTopCommand `cmd:"" help:"List the software of all assets, the most installed first."`
+}
+
+type softwareCommand struct {
+	Asset string `arg:"" help:"Id, name or serial number of an asset."`
+}
+
+// Run lists the software of an asset.
+func (cmd softwareCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	id, err := s.find(c, cmd.Asset)
+	if err != nil {
+		return err
+	}
+	pages := c.pages(s.ctx, assetPath(id)+"/software", "software", pageSize(softwarePage))
+	if s.format != formatTable {
+		return s.printList("software", pages)
+	}
+	t := &table{columns: []column{
+		{"NAME", 16, 0}, {"VERSION", 10, 0}, {"KIND", 0, 1}, {"ARCH", 0, 2}, {"PUBLISHER", 10, 5}, {"SIZE", 0, 4}, {"INSTALLED", 0, 3},
+	}}
+	err = each(pages, func() *pb.Software { return new(pb.Software) }, func(x *pb.Software) {
+		t.add(x.GetName(), x.GetVersion(), x.GetKind(), x.GetArchitecture(), x.GetPublisher(), size(x.SizeBytes), s.ago(x.GetInstalledAt()))
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.rows) == 0 {
+		s.note("no source says anything about software on this asset: `rollcall assets show %s` tells what its sources left out", id)
+		return nil
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+type softwareTopCommand struct {
+	Search string `placeholder:"TEXT" help:"Text that the name contains."`
+	Limit  int    `default:"50" help:"The most to list; 0 for all."`
+}
+
+// topPage is the size of the pages of software to ask for.
+const topPage = 500
+
+// Run lists the software of all assets.
+func (cmd softwareTopCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	query := pageSize(topPage)
+	if cmd.Limit > 0 {
+		query = pageSize(min(cmd.Limit, topPage))
+	}
+	if cmd.Search != "" {
+		query.Set("search", cmd.Search)
+	}
+	pages := firstOf(c.pages(s.ctx, "/v1/software", "software", query), cmd.Limit)
+	if s.format != formatTable {
+		return s.printList("software", pages)
+	}
+	t := &table{columns: []column{{"NAME", 16, 0}, {"KIND", 0, 2}, {"PUBLISHER", 10, 3}, {"INSTALLS", 0, 0}, {"VERSIONS", 0, 1}, {"MOST", 8, 4}, {"ID", 0, 0}}}
+	err = each(pages, func() *pb.SoftwareTitle { return new(pb.SoftwareTitle) }, func(x *pb.SoftwareTitle) {
+		most := ""
+		if len(x.GetVersions()) > 0 {
+			most = x.GetVersions()[0].GetVersion()
+		}
+		t.add(x.GetName(), x.GetKind(), x.GetPublisher(), strconv.Itoa(int(x.GetInstalls())), strconv.Itoa(len(x.GetVersions())), most, x.GetId())
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.rows) == 0 {
+		s.note("no asset has such software, or none states any")
+		return nil
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+// firstOf ends pages after a number of items; 0 is all.
+func firstOf(pages iter.Seq2[page, error], most int) iter.Seq2[page, error] {
+	if most <= 0 {
+		return pages
+	}
+	return func(yield func(page, error) bool) {
+		left := most
+		for p, err := range pages {
+			p.items = p.items[:min(left, len(p.items))]
+			if left -= len(p.items); !yield(p, err) || left == 0 {
+				return
+			}
+		}
+	}
+}
+
+type groupCommand struct {
+	By string `arg:"" help:"Field to count by, as in os.version or labels.site."`
+	selection
+	Limit int `default:"100" help:"The most groups to list."`
+}
+
+// Run counts assets by the values of a field.
+func (cmd groupCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	query := url.Values{"by": {cmd.By}, "limit": {strconv.Itoa(cmd.Limit)}}
+	cmd.set(query)
+	raw, err := c.get(s.ctx, "/v1/assets:group", query)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	groups := new(pb.GroupAssetsResponse)
+	if err := decode(raw, groups); err != nil {
+		return err
+	}
+	t := &table{columns: []column{{strings.ToUpper(cmd.By), 16, 0}, {"ASSETS", 0, 0}}}
+	for _, g := range groups.GetGroups() {
+		t.add(or(g.GetValue(), "(not stated)"), strconv.Itoa(int(g.GetCount())))
+	}
+	t.write(s.out, s.world.columns)
+	if groups.GetOtherSize() > 0 {
+		s.note("%d more assets are in %d more groups: ask for them with --limit", groups.GetOtherSize(), int(groups.GetTotalGroups())-len(groups.GetGroups()))
+	}
+	return nil
+}
