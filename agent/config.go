@@ -18,7 +18,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/rollcall-itam/rollcall/agent/privacy"
 	"github.com/rollcall-itam/rollcall/agent/report"
+	"github.com/rollcall-itam/rollcall/pkg/section"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
 )
 
@@ -31,8 +33,11 @@ const (
 	maxInterval      = 24 * time.Hour
 )
 
-// maxConfigBytes bounds a configuration file.
-const maxConfigBytes = 1 << 20
+// maxConfigBytes bounds a configuration file, maxPrivacyKey a key of hashes.
+const (
+	maxConfigBytes = 1 << 20
+	maxPrivacyKey  = 4 << 10
+)
 
 // layer is one source of settings: the flags with the environment behind them,
 // or the file. Nil means that it does not say.
@@ -47,6 +52,10 @@ type layer struct {
 	Proxy             *string        `yaml:"proxy" env:"ROLLCALL_AGENT_PROXY" placeholder:"URL" help:"HTTP proxy to reach the collector through; direct for none. Without it, HTTPS_PROXY and NO_PROXY count."`
 	LogLevel          *string        `yaml:"log_level" env:"ROLLCALL_AGENT_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
 	LogFormat         *string        `yaml:"log_format" env:"ROLLCALL_AGENT_LOG_FORMAT" placeholder:"text" help:"text or json."`
+	BYOD              *bool          `yaml:"byod" name:"byod" env:"ROLLCALL_AGENT_BYOD" help:"The device is its user's own: report no personal applications and no browser extensions."`
+	PrivacyKeyFile    *string        `yaml:"privacy_key_file" env:"ROLLCALL_AGENT_PRIVACY_KEY_FILE" placeholder:"FILE" help:"File with the key that names of people are hashed with, the same on all devices of a fleet."`
+	// Privacy is in the file only: what is withheld is settled once.
+	Privacy map[string]string `yaml:"privacy" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -67,9 +76,14 @@ type settings struct {
 	Proxy             string        `yaml:"proxy"`
 	LogLevel          string        `yaml:"log_level"`
 	LogFormat         string        `yaml:"log_format"`
+	BYOD              bool          `yaml:"byod"`
+	PrivacyKeyFile    string        `yaml:"privacy_key_file"`
+	// Privacy has the level of each section that is not full.
+	Privacy map[string]string `yaml:"privacy,omitempty"`
 
-	level slog.Level
-	pin   tlsconf.Pin
+	level    slog.Level
+	pin      tlsconf.Pin
+	withheld privacy.Settings
 }
 
 // settings reads the file, joins the layers and checks the result.
@@ -90,6 +104,7 @@ func join(flags, file layer) (settings, error) {
 		InventoryInterval: first(defaultInventory, flags.InventoryInterval, file.InventoryInterval),
 		Proxy:             first("", flags.Proxy, file.Proxy),
 		LogLevel:          first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
+		BYOD: first(false, flags.BYOD, file.BYOD), PrivacyKeyFile: first("", flags.PrivacyKeyFile, file.PrivacyKeyFile), Privacy: file.Privacy,
 	}
 	return s, s.check()
 }
@@ -129,7 +144,31 @@ func (s *settings) check() error {
 	if s.CAPin != "" && s.CAFile != "" {
 		return errors.New("give ca_file or ca_pin, not both")
 	}
-	return nil
+	var err error
+	s.withheld, err = s.private()
+	return err
+}
+
+// private returns what is withheld. The key is read once, at the start.
+func (s *settings) private() (privacy.Settings, error) {
+	p := privacy.Settings{Levels: s.Privacy, BYOD: s.BYOD}
+	if s.PrivacyKeyFile == "" || s.Privacy[section.Users] != privacy.Hashed {
+		return p, p.Check()
+	}
+	f, err := os.Open(s.PrivacyKeyFile)
+	if err != nil {
+		return p, fmt.Errorf("read the privacy key: %w", err)
+	}
+	defer f.Close()
+	key, err := io.ReadAll(io.LimitReader(f, maxPrivacyKey+1))
+	if err != nil {
+		return p, fmt.Errorf("read the privacy key: %w", err)
+	}
+	if len(key) > maxPrivacyKey {
+		return p, fmt.Errorf("privacy key %s: larger than %d bytes", s.PrivacyKeyFile, maxPrivacyKey)
+	}
+	p.Key = bytes.TrimSpace(key)
+	return p, p.Check()
 }
 
 // addressable tells whether addr is a host and a port, or empty.

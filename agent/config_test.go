@@ -58,6 +58,8 @@ var settingsKeys = []struct{ key, file, env, flag, byDefault string }{
 	{"proxy", "http://file:1", "http://env:1", "http://flag:1", ""},
 	{"log_level", "debug", "warn", "error", "info"},
 	{"log_format", "json", "text", "json", "text"},
+	{"byod", "true", "false", "true", "false"},
+	{"privacy_key_file", "/file", "/env", "/flag", ""},
 }
 
 func pin(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }

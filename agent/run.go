@@ -71,14 +71,19 @@ func (c runCommand) Run(world outside) error {
 // report reads the machine a first time, which tells which machine this is, and
 // goes on from there.
 func (c runCommand) report(ctx context.Context, s settings, o report.Options) error {
-	reader := newLearner()
+	reader := newLearner(s.withheld)
 	l := &loop{collect: reader.learn, changed: reader.changed, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
-	first, err := reader.learn(ctx)
+	all, err := reader.learnAll(ctx)
 	if err != nil {
 		return c.stopped(err)
 	}
-	o.Machine = machine(reader.host, first)
+	// The agent's identity is bound to what the machine is, whatever is told.
+	o.Machine = machine(reader.host, all)
+	first, err := s.withheld.Apply(all)
+	if err != nil {
+		return err
+	}
 	agent, err := report.New(o)
 	if err != nil {
 		return err

@@ -93,6 +93,8 @@ func showText(w io.Writer, r report.Reported, o *pb.Observation) error {
 	for _, s := range r.Sections {
 		said := words(s.Name, o.GetDevice())
 		switch {
+		case s.State == section.Complete && s.Reason != "":
+			said = strings.TrimPrefix(said+"; "+s.Reason, "; ")
 		case s.State == section.Complete && said == "":
 			said = "nothing"
 		case s.State != section.Complete:
