@@ -19,8 +19,6 @@ type verdicts struct {
 	// They hold from one time until another; zero is for ever.
 	from, until time.Time
 	known       []expr.Value
-	// empty is what it says of an empty list.
-	empty expr.Value
 }
 
 // look returns the verdicts on n values, asking for those that are not known.

@@ -37,7 +37,7 @@ type failer interface {
 	Fatal(...any)
 }
 
-func newFleet(t failer, ctx context.Context) *fleet {
+func newFleet(ctx context.Context, t failer) *fleet {
 	t.Helper()
 	st, err := store.Open(ctx, memkv.New())
 	if err != nil {
@@ -61,7 +61,7 @@ type answer struct {
 }
 
 // all reads everything there is from the store.
-func (f *fleet) all(t failer, ctx context.Context) []answer {
+func (f *fleet) all(ctx context.Context, t failer) []answer {
 	t.Helper()
 	var out []answer
 	err := f.store.View(ctx, func(tx *store.Tx) error {
@@ -209,7 +209,7 @@ func TestFilterEqualsPlainEvaluation(t *testing.T) {
 	env, err := expr.New()
 	must(t, err)
 	rapid.Check(t, func(r *rapid.T) {
-		f := newFleet(r, t.Context())
+		f := newFleet(t.Context(), r)
 		if rapid.Bool().Draw(r, "follow from the beginning") {
 			must(r, f.view.Load(t.Context(), f.store))
 		}
@@ -237,7 +237,7 @@ func compareFilter(r *rapid.T, ctx context.Context, f *fleet, env *expr.Env) {
 	program, err := env.Compile(filter, nil)
 	must(r, err)
 	var want []string
-	for _, x := range f.all(r, ctx) {
+	for _, x := range f.all(ctx, r) {
 		out, err := program.Eval(&expr.Input{Asset: x.asset, Software: x.software, Now: testNow})
 		must(r, err)
 		if out.Value == expr.True {
@@ -257,7 +257,7 @@ func compareFilter(r *rapid.T, ctx context.Context, f *fleet, env *expr.Env) {
 // Pages in any order hold every asset that was found once, in that order.
 func TestPagesHoldAllInOrder(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		f := newFleet(r, t.Context())
+		f := newFleet(t.Context(), r)
 		for range rapid.IntRange(0, 30).Draw(r, "acts") {
 			f.act(r, t.Context())
 		}
@@ -276,7 +276,7 @@ func TestPagesHoldAllInOrder(t *testing.T) {
 				break
 			}
 		}
-		all := f.all(r, t.Context())
+		all := f.all(t.Context(), r)
 		slices.SortFunc(all, func(a, b answer) int {
 			x, y := sortValue(a.asset, by), sortValue(b.asset, by)
 			d := cmp.Compare(x, y)

@@ -19,7 +19,7 @@ import (
 )
 
 // report files what an agent says about machine n.
-func (f *fleet) report(t failer, ctx context.Context, n int, d *pb.Device) {
+func (f *fleet) report(ctx context.Context, t failer, n int, d *pb.Device) {
 	t.Helper()
 	d.Hardware = &pb.Hardware{Serial: fmt.Sprintf("SER%dX7Q%d", n, n), Manufacturer: "Dell Inc.", AssetTag: d.GetHardware().GetAssetTag()}
 	f.clock = f.clock.Add(time.Minute)
@@ -29,10 +29,10 @@ func (f *fleet) report(t failer, ctx context.Context, n int, d *pb.Device) {
 }
 
 func TestSearch(t *testing.T) {
-	f := newFleet(t, t.Context())
-	f.report(t, t.Context(), 0, &pb.Device{Name: "ANN-MBP", Owner: &pb.Owner{Email: "Ann@example.com"}, Hardware: &pb.Hardware{AssetTag: "IT-0042"},
+	f := newFleet(t.Context(), t)
+	f.report(t.Context(), t, 0, &pb.Device{Name: "ANN-MBP", Owner: &pb.Owner{Email: "Ann@example.com"}, Hardware: &pb.Hardware{AssetTag: "IT-0042"},
 		Software: []*pb.Software{{Kind: "app", Name: "Google Chrome", Version: "1"}}})
-	f.report(t, t.Context(), 1, &pb.Device{Name: "web1", Network: &pb.Network{Interfaces: []*pb.Interface{{Mac: "aa:bb:cc:dd:ee:01", Addresses: []string{"10.1.2.3/16"}}}}})
+	f.report(t.Context(), t, 1, &pb.Device{Name: "web1", Network: &pb.Network{Interfaces: []*pb.Interface{{Mac: "aa:bb:cc:dd:ee:01", Addresses: []string{"10.1.2.3/16"}}}}})
 	for text, want := range map[string][]string{
 		"": {"ANN-MBP", "web1"}, "ann": {"ANN-MBP"}, "ann-mbp ANN@EXAMPLE": {"ANN-MBP"}, "ser1x7q": {"web1"}, "it-0042": {"ANN-MBP"}, "chrome": {"ANN-MBP"}, "chrome web1": nil,
 		"10.1.2.3": {"web1"}, "AA-BB-CC-DD-EE-01": {"web1"}, "aabb.ccdd.ee01": {"web1"}, "aabbccddee01": {"web1"}, "aa:bb:cc": {"web1"}, "nowhere": nil,
@@ -59,7 +59,7 @@ func (f *fleet) names(ids []string) (out []string) {
 // Groups count what plain counting does.
 func TestGroupEqualsPlainCounting(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		f := newFleet(r, t.Context())
+		f := newFleet(t.Context(), r)
 		for range rapid.IntRange(0, 25).Draw(r, "acts") {
 			f.act(r, t.Context())
 		}
@@ -67,7 +67,7 @@ func TestGroupEqualsPlainCounting(t *testing.T) {
 		groups, err := f.view.GroupBy(t.Context(), GroupQuery{By: by, Limit: 1000, Now: testNow})
 		must(r, err)
 		want, got := make(map[string]int), make(map[string]int)
-		for _, x := range f.all(r, t.Context()) {
+		for _, x := range f.all(t.Context(), r) {
 			want[sortValue(x.asset, by)]++
 		}
 		for _, v := range groups.Values {
@@ -90,7 +90,7 @@ func TestGroupEqualsPlainCounting(t *testing.T) {
 // the same text, and no answer may have them differ.
 func TestSnapshotsAreConsistent(t *testing.T) {
 	ctx := t.Context()
-	f := newFleet(t, ctx)
+	f := newFleet(ctx, t)
 	const machines = 40
 	report := func(n, round int) {
 		text := fmt.Sprint("round", round)
@@ -163,8 +163,8 @@ func FuzzFilter(f *testing.F) {
 		f.Add(a, "name desc", "words")
 	}
 	f.Add("!(!(asset.name == \"\") || true ? false : true)", "labels.site", "aa:bb")
-	fleet := newFleet(f, f.Context())
-	fleet.report(f, f.Context(), 0, &pb.Device{Name: "a", Software: []*pb.Software{{Kind: "deb", Name: "bash", Version: "1"}}})
+	fleet := newFleet(f.Context(), f)
+	fleet.report(f.Context(), f, 0, &pb.Device{Name: "a", Software: []*pb.Software{{Kind: "deb", Name: "bash", Version: "1"}}})
 	f.Fuzz(func(t *testing.T, filter, order, search string) {
 		page, err := fleet.view.List(t.Context(), Query{Filter: filter, OrderBy: order, Search: search, Limit: 1, Now: testNow})
 		if err == nil && (page.Total > 1 || len(page.IDs) != page.Total) {
