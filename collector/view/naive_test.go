@@ -141,7 +141,7 @@ func device(t *rapid.T) *pb.Device {
 }
 
 // act does something to the fleet: a report of a device, silence, or an end.
-func (f *fleet) act(t *rapid.T, ctx context.Context) {
+func (f *fleet) act(ctx context.Context, t *rapid.T) {
 	f.clock = f.clock.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "hours")) * time.Hour).Truncate(time.Second)
 	n := rapid.IntRange(0, 7).Draw(t, "device")
 	ref := store.Ref{Source: oneOf("agent", "mdm", "edr")(t, "source"), ID: fmt.Sprint(n)}
@@ -214,7 +214,7 @@ func TestFilterEqualsPlainEvaluation(t *testing.T) {
 			must(r, f.view.Load(t.Context(), f.store))
 		}
 		for range rapid.IntRange(0, 25).Draw(r, "before") {
-			f.act(r, t.Context())
+			f.act(t.Context(), r)
 		}
 		if rapid.Bool().Draw(r, "start anew") {
 			f.catalog = catalog.New(f.store, func() time.Time { return testNow }, slog.New(slog.DiscardHandler))
@@ -225,14 +225,14 @@ func TestFilterEqualsPlainEvaluation(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 4).Draw(r, "rounds") {
 			for range rapid.IntRange(0, 5).Draw(r, "changes") {
-				f.act(r, t.Context())
+				f.act(t.Context(), r)
 			}
-			compareFilter(r, t.Context(), f, env)
+			compareFilter(t.Context(), r, f, env)
 		}
 	})
 }
 
-func compareFilter(r *rapid.T, ctx context.Context, f *fleet, env *expr.Env) {
+func compareFilter(ctx context.Context, r *rapid.T, f *fleet, env *expr.Env) {
 	filter := condition(r, 3)
 	program, err := env.Compile(filter, nil)
 	must(r, err)
@@ -259,7 +259,7 @@ func TestPagesHoldAllInOrder(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		f := newFleet(t.Context(), r)
 		for range rapid.IntRange(0, 30).Draw(r, "acts") {
-			f.act(r, t.Context())
+			f.act(t.Context(), r)
 		}
 		by := oneOf("", "name", "os.version", "hardware.memory_bytes", "last_seen", "first_seen", "labels.site", "mdm.enrolled", "software_count")(r, "by")
 		descending := by != "" && rapid.Bool().Draw(r, "descending")

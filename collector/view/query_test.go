@@ -61,7 +61,7 @@ func TestGroupEqualsPlainCounting(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		f := newFleet(t.Context(), r)
 		for range rapid.IntRange(0, 25).Draw(r, "acts") {
-			f.act(r, t.Context())
+			f.act(t.Context(), r)
 		}
 		by := oneOf("name", "os.version", "labels.site", "hardware.memory_bytes", "mdm.enrolled", "software_count", "last_seen")(r, "by")
 		groups, err := f.view.GroupBy(t.Context(), GroupQuery{By: by, Limit: 1000, Now: testNow})
