@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
+	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 )
@@ -78,6 +79,11 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
 	v.Follow(c.catalog, c.store)
+	support, err := eol.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	c.catalog.Derive(support.Derive)
 	pack, err := rulePack(s.RulesDir)
 	if err != nil {
 		return nil, err
@@ -137,5 +143,11 @@ func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.R
 	if err != nil {
 		return stats, err
 	}
-	return catalog.New(st, time.Now, log).Rebuild(ctx)
+	c := catalog.New(st, time.Now, log)
+	support, err := eol.Builtin()
+	if err != nil {
+		return stats, err
+	}
+	c.Derive(support.Derive)
+	return c.Rebuild(ctx)
 }

@@ -25,6 +25,8 @@ type Catalog struct {
 	onSeen   []func(store.Ref, time.Time)
 	// retention is how long history is kept, 0 for ever.
 	retention time.Duration
+	// derive fills in what follows from an asset and from what the collector knows.
+	derive func(*pb.Asset)
 	// sources remembers the declared sources.
 	sources sync.Map
 }
@@ -63,6 +65,11 @@ func (c Change) Ended() bool { return c.Kind == United || c.Kind == Withdrawn }
 func New(st *store.Store, now func() time.Time, log *slog.Logger) *Catalog {
 	return &Catalog{store: st, now: now, log: log, seen: newSeen(), retention: DefaultRetention}
 }
+
+// Derive lets fn fill in fields of each merged asset that follow from others. It
+// may replace messages of the asset and not modify them. It is to be called
+// before anything is filed.
+func (c *Catalog) Derive(fn func(*pb.Asset)) { c.derive = fn }
 
 // KeepHistory sets how long history is kept, 0 for ever. It is to be called
 // before Run.

@@ -139,6 +139,9 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 	}
 	a := merge.Merge(assetID, redirects, stmts)
 	undate(a)
+	if f.catalog.derive != nil {
+		f.catalog.derive(a)
+	}
 	before, changed, err := f.tx.PutAsset(a)
 	if err != nil || !changed {
 		return err

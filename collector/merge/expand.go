@@ -7,7 +7,7 @@ import (
 )
 
 // derivedLeaves are fields inside a group that no source states.
-var derivedLeaves = map[string]bool{"storage.system_free_pct": true}
+var derivedLeaves = map[string]bool{"storage.system_free_pct": true, "os.cycle": true, "os.eol": true, "os.supported": true}
 
 // Expand gives every field of an asset that Merge made its own entry of
 // provenance, as users see it: an asset is stored with one entry for a whole

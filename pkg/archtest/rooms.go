@@ -81,6 +81,10 @@ var Rooms = []Room{
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
+		Dir: "collector/policy/eol", May: []string{schema},
+		Why: "when products reach their end is data, whoever asks",
+	},
+	{
 		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/expr", "collector/store", "pkg/...", schema},
 		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
 	},
