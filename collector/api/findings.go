@@ -124,7 +124,10 @@ func (s *Service) countFindings(a *pb.Asset) {
 	if s.Compliance == nil {
 		return
 	}
-	open := s.Compliance.Open(a.GetId())
+	open, judged := s.Compliance.Open(a.GetId())
+	if !judged {
+		return // a moment after it came to be: unknown, not none
+	}
 	n := int32(len(open))
 	a.Findings = &pb.FindingCounts{Open: &n, BySeverity: make(map[string]int32)}
 	for _, f := range open {

@@ -87,12 +87,13 @@ func (e *Engine) prune(ctx context.Context) error {
 	return nil
 }
 
-// Open returns the open findings of an asset. They are shared and must not be
-// modified.
-func (e *Engine) Open(assetID string) []*pb.FindingRecord {
+// Open returns the open findings of an asset, and false where it has not been
+// judged yet. They are shared and must not be modified.
+func (e *Engine) Open(assetID string) (findings []*pb.FindingRecord, judged bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.judged[assetID].open
+	j := e.judged[assetID]
+	return j.open, j.results != nil
 }
 
 // Query says which open findings are asked for; empty fields ask for all.

@@ -130,7 +130,11 @@ func TestRebuildGivesTheSameAnswers(t *testing.T) {
 		t.Fatalf("rebuild exits with %d: %s%s", code, out, errs)
 	}
 	c = openCollector(t, c.dir)
-	if diff := cmp.Diff(before, c.assets(t)); diff != "" {
+	after := c.assets(t)
+	for _, a := range slices.Concat(before, after) {
+		delete(a, "findings") // are judged a moment later
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("after rebuild (-before +after):\n%s", diff)
 	}
 }
