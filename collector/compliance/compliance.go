@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -24,6 +25,9 @@ const (
 	// retention is how long resolved findings are kept.
 	retention = 90 * 24 * time.Hour
 	pruneHow  = 1000
+	// settleFor is how long a change waits for others of the same asset, so that one
+	// that changes over and over is judged once.
+	settleFor = time.Second
 	// batch is how many assets one look takes on.
 	batch = 200
 )
@@ -108,6 +112,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-e.wake:
+			timer.Reset(settleFor)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+			}
 		case <-timer.C:
 		case <-day.C:
 			if err := e.prune(ctx); err != nil && ctx.Err() == nil {
@@ -252,13 +262,17 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 		return judgement{}, err
 	}
 	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
-	if in.Software, err = softwareOf(tx, a); err != nil {
-		return judgement{}, err
+	software := softwareOf(tx, a)
+	if software != nil {
+		in.Software = software
 	}
 	if in.Record, err = e.record(tx, a); err != nil {
 		return judgement{}, err
 	}
 	verdicts := e.Pack.Evaluate(in)
+	if software != nil && software.err != nil {
+		return judgement{}, software.err
+	}
 	j := judgement{results: make([]policy.Result, 0, len(verdicts))}
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)
@@ -277,19 +291,39 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	return j, nil
 }
 
+// titles is the software of an asset, read once a rule asks for it: a thousand
+// rows are most of what judging an asset costs.
+type titles struct {
+	tx   *store.Tx
+	ref  store.Ref
+	rows expr.Rows
+	read bool
+	err  error
+}
+
 // softwareOf returns the software of an asset, nil where nobody states any.
-func softwareOf(tx *store.Tx, a *pb.Asset) (expr.Software, error) {
+func softwareOf(tx *store.Tx, a *pb.Asset) *titles {
 	from := a.GetProvenance()["software"]
 	if from == nil {
-		return nil, nil
+		return nil
 	}
-	rows := expr.Rows{}
-	err := tx.Software(store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}, func(s *pb.Software) error {
-		rows = append(rows, s)
+	return &titles{tx: tx, ref: store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}}
+}
+
+func (t *titles) load() expr.Rows {
+	if t.read {
+		return t.rows
+	}
+	t.read = true
+	t.err = t.tx.Software(t.ref, func(s *pb.Software) error {
+		t.rows = append(t.rows, s)
 		return nil
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	return rows, err
+	return t.rows
 }
+
+// Named implements expr.Software.
+func (t *titles) Named(name string) iter.Seq[*pb.Software] { return t.load().Named(name) }
+
+// All implements expr.Software.
+func (t *titles) All() iter.Seq[*pb.Software] { return t.load().All() }
