@@ -47,8 +47,11 @@ type Engine struct {
 	// wake has a token while dirty may hold something new.
 	wake chan struct{}
 
-	mu    sync.Mutex
-	dirty map[string]struct{}
+	mu sync.Mutex
+	// dirty are the assets to judge; those of restocked are to be judged where their
+	// software had a part in what was said of them.
+	dirty     map[string]struct{}
+	restocked map[string]struct{}
 	// judged holds the last judgement of each asset.
 	judged map[string]judgement
 	due    dues
@@ -61,20 +64,30 @@ type judgement struct {
 	open    []*pb.FindingRecord
 	// due is when to look again although nothing changed; zero for never.
 	due time.Time
+	// software tells that a rule looked at the software.
+	software bool
 }
 
 // New returns an engine that knows nothing yet; Run loads it.
 func New(o Options) *Engine {
-	return &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), judged: make(map[string]judgement)}
+	return &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}), judged: make(map[string]judgement)}
 }
 
 // Changed hears of a change of the catalog.
-func (e *Engine) Changed(c catalog.Change) { e.look(c.AssetID) }
+func (e *Engine) Changed(c catalog.Change) {
+	if c.Kind == catalog.Software {
+		e.note(e.restocked, c.AssetID)
+		return
+	}
+	e.look(c.AssetID)
+}
 
 // look has an asset judged soon.
-func (e *Engine) look(id string) {
+func (e *Engine) look(id string) { e.note(e.dirty, id) }
+
+func (e *Engine) note(in map[string]struct{}, id string) {
 	e.mu.Lock()
-	e.dirty[id] = struct{}{}
+	in[id] = struct{}{}
 	e.mu.Unlock()
 	select {
 	case e.wake <- struct{}{}:
@@ -176,6 +189,14 @@ func (e *Engine) take() []string {
 			e.dirty[id] = struct{}{}
 		}
 	}
+	// No judgement is under way here, so each asset that is not dirty was judged as
+	// it is: rules that did not look at its software then would not do so now.
+	for id := range e.restocked {
+		if j := e.judged[id]; j.software || j.results == nil {
+			e.dirty[id] = struct{}{}
+		}
+	}
+	clear(e.restocked)
 	ids := make([]string, 0, min(len(e.dirty), batch))
 	for id := range e.dirty {
 		if len(ids) == batch {
@@ -273,7 +294,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts))}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read}
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)
 		if !v.Due.IsZero() && (j.due.IsZero() || v.Due.Before(j.due)) {

@@ -270,3 +270,71 @@ func TestFindingsOutliveARestart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A change of software alone is judged by rules that look at software, and by
+// nobody else.
+func TestSoftwareAloneChanges(t *testing.T) {
+	f := setup(t)
+	env, err := expr.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const banned = `
+rules:
+  - id: no-telnet
+    version: 1
+    title: No telnet server
+    description: Servers run no telnet server.
+    severity: high
+    applies: asset.class == "server"
+    needs: [software]
+    require: "!has_software('telnetd')"
+    remediation: Remove it.
+    references: {}
+    examples:
+      - {name: clean, want: pass, asset: {class: server}, software: []}
+      - {name: found, want: fail, asset: {class: server}, software: [{name: telnetd, version: "1"}]}
+      - {name: other, want: not_applicable, asset: {class: laptop}, software: [{name: telnetd, version: "1"}]}
+`
+	pack, problems := policy.Build(env, policy.Read("test.yaml", []byte(banned)))
+	if len(problems) > 0 {
+		t.Fatalf("rules: %v", problems)
+	}
+	f.e.Pack = pack
+	report := func(id, class, title string) {
+		t.Helper()
+		_, err := f.c.Accept(t.Context(), &pb.Observation{Source: "agent", SourceId: id, ObservedAt: timestamppb.New(f.clock()),
+			Subject: &pb.Observation_Device{Device: &pb.Device{Class: class, Hardware: &pb.Hardware{Manufacturer: "Dell", Serial: "SER-" + id},
+				Software: []*pb.Software{{Kind: "deb", Name: title, Version: "1"}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	report("1", "server", "openssh")
+	report("2", "laptop", "openssh")
+	f.settle()
+	if got := f.open(); got != "[]" {
+		t.Fatalf("open: %s", got)
+	}
+	report("2", "laptop", "telnetd")
+	if ids := f.e.take(); len(ids) != 0 {
+		t.Errorf("%d assets are judged anew though no rule looked at their software", len(ids))
+	}
+	report("1", "server", "telnetd")
+	f.settle()
+	if got := f.open(); got != "[no-telnet high]" {
+		t.Errorf("open with telnetd: %s", got)
+	}
+	// As of now a rule looks at this one's software, too.
+	report("2", "server", "telnetd")
+	f.settle()
+	if got := f.open(); got != "[no-telnet high no-telnet high]" {
+		t.Errorf("open with two servers: %s", got)
+	}
+	report("1", "server", "openssh")
+	report("2", "server", "openssh")
+	f.settle()
+	if got := f.open(); got != "[]" {
+		t.Errorf("open after telnetd is gone: %s", got)
+	}
+}

@@ -122,25 +122,70 @@ func titleKey(id titleID) []byte {
 // times, within one store.
 type TitleID = titleID
 
+// SoftwareMark names a state of an observation's software, so that only what
+// changed since need be read. The zero mark is before any.
+type SoftwareMark int
+
 // SoftwareTitles returns the titles of an observation's software rows, one for
-// each row, and ErrNotFound where it states none.
-func (t *Tx) SoftwareTitles(ref Ref) ([]TitleID, error) {
+// each row, with the mark of that state, and ErrNotFound where it states none.
+func (t *Tx) SoftwareTitles(ref Ref) ([]TitleID, SoftwareMark, error) {
 	c, err := t.counts(ref)
 	if err == nil && c.unstated == 1 {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	rows, err := t.rows(ref, c)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	return titlesOf(rows), c.mark(), nil
+}
+
+// TitleChange is one change of an observation's software, without times.
+type TitleChange struct{ Removed, Added []TitleID }
+
+// maxTitleChanges is how many changes are read one by one; reading all titles
+// takes about as long as reading this many.
+const maxTitleChanges = 8
+
+// TitlesSince returns how the software of an observation came from a state to
+// what it is now, in order, with the mark of that. It returns false where the way
+// is long or not known, and where no software is stated: SoftwareTitles is to be
+// asked then.
+func (t *Tx) TitlesSince(ref Ref, since SoftwareMark) ([]TitleChange, SoftwareMark, bool, error) {
+	c, err := t.counts(ref)
+	if errors.Is(err, ErrNotFound) {
+		return nil, 0, false, nil
+	}
+	if err != nil {
+		return nil, 0, false, err
+	}
+	first := int(since) - 1
+	if c.unstated == 1 || first < c.first || first > c.changes || c.changes-first > maxTitleChanges {
+		return nil, 0, false, nil
+	}
+	changes := make([]TitleChange, 0, c.changes-first)
+	for n := first; n < c.changes; n++ {
+		d, _, err := t.change(ref, n)
+		if err != nil {
+			return nil, 0, false, err
+		}
+		changes = append(changes, TitleChange{Removed: titlesOf(d.removed), Added: titlesOf(d.added)})
+	}
+	return changes, c.mark(), true, nil
+}
+
+// mark names the state after all changes.
+func (c counts) mark() SoftwareMark { return SoftwareMark(c.changes + 1) }
+
+func titlesOf(rows []entry) []TitleID {
 	ids := make([]TitleID, len(rows))
 	for i, r := range rows {
 		ids[i] = r.title
 	}
-	return ids, nil
+	return ids
 }
 
 // Title returns a title as a software row without times.

@@ -152,10 +152,10 @@ func (v *View) follow(at *place, a *pb.Asset) {
 	if p := a.GetProvenance()["software"]; p != nil {
 		software = store.Ref{Source: p.GetSource(), ID: p.GetSourceId()}
 	}
-	if software == at.software {
+	if software == at.held.ref {
 		return
 	}
-	if at.software = software; software == (store.Ref{}) {
+	if at.held = (held{ref: software}); software == (store.Ref{}) {
 		delete(v.stale, at.row)
 		v.setTitles(at.row, "")
 		return

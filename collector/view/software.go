@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -31,18 +32,9 @@ func (v *View) setTitles(row uint32, packed string) {
 	}
 	v.change()
 	v.software.set(row, packed, v.epoch)
-	gone := make(map[uint32]bool)
-	eachTitle(before, func(t uint32) { gone[t] = true })
-	eachTitle(packed, func(t uint32) {
-		if gone[t] {
-			delete(gone, t)
-			return
-		}
-		v.posting(t).Add(row)
-	})
-	for t := range gone {
-		v.posting(t).Remove(row)
-	}
+	compareTitles(before, packed,
+		func(gone uint32) { v.posting(gone).Remove(row) },
+		func(come uint32) { v.posting(come).Add(row) })
 }
 
 // posting returns the rows of a title, to be changed.
@@ -106,15 +98,13 @@ func (v *View) refreshSome(ctx context.Context, limit int) (more bool, err error
 	}
 	v.refreshing.Lock() // so that nothing older is written over what is newer
 	defer v.refreshing.Unlock()
-	refs := v.takeStale(limit)
-	if len(refs) == 0 {
+	rows := v.takeStale(limit)
+	if len(rows) == 0 {
 		return false, nil
 	}
-	packed := make(map[uint32]string, len(refs))
 	err = v.store.View(ctx, func(tx *store.Tx) error {
-		for row, ref := range refs {
-			var err error
-			if packed[row], err = v.readTitles(tx, ref); err != nil {
+		for i := range rows {
+			if err := v.readTitles(tx, &rows[i]); err != nil {
 				return err
 			}
 		}
@@ -122,13 +112,16 @@ func (v *View) refreshSome(ctx context.Context, limit int) (more bool, err error
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for row, ref := range refs {
-		switch at := v.assets[v.ids.get(row)]; {
-		case !at.here || at.row != row || at.software != ref:
-		case err != nil:
-			v.staleSoftware(row)
+	for _, r := range rows {
+		id := v.ids.get(r.row)
+		switch at := v.assets[id]; {
+		case !at.here || at.row != r.row:
+		case err != nil, at.held != r.before:
+			v.staleSoftware(r.row)
 		default:
-			v.setTitles(row, packed[row])
+			at.held = r.after
+			v.assets[id] = at
+			v.setTitles(r.row, r.packed)
 		}
 	}
 	if err != nil {
@@ -137,36 +130,89 @@ func (v *View) refreshSome(ctx context.Context, limit int) (more bool, err error
 	return len(v.stale) > 0, nil
 }
 
-func (v *View) takeStale(limit int) map[uint32]store.Ref {
+// held says which software the titles of a row are: whose, and in which state.
+type held struct {
+	ref  store.Ref
+	mark store.SoftwareMark
+}
+
+// staleRow is a row whose software is read again.
+type staleRow struct {
+	row           uint32
+	before, after held
+	packed        string
+}
+
+func (v *View) takeStale(limit int) []staleRow {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	out := make(map[uint32]store.Ref, min(limit, len(v.stale)))
+	out := make([]staleRow, 0, min(limit, len(v.stale)))
 	for row := range v.stale {
 		if len(out) == limit {
 			break
 		}
 		delete(v.stale, row)
-		out[row] = v.assets[v.ids.get(row)].software
+		out = append(out, staleRow{row: row, before: v.assets[v.ids.get(row)].held, packed: v.software.get(row)})
 	}
 	return out
 }
 
-// readTitles returns the packed titles of an observation's software.
-func (v *View) readTitles(tx *store.Tx, ref store.Ref) (string, error) {
-	ids, err := tx.SoftwareTitles(ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	numbers := make([]uint32, len(ids))
-	for i, id := range ids {
-		if numbers[i], err = v.titles.number(tx, id); err != nil {
-			return "", err
+// readTitles reads what became of the software of a row.
+func (v *View) readTitles(tx *store.Tx, r *staleRow) error {
+	if r.before.mark != 0 {
+		changes, mark, known, err := tx.TitlesSince(r.before.ref, r.before.mark)
+		if err != nil {
+			return err
+		}
+		if known {
+			packed, all, err := v.changeTitles(tx, r.packed, changes)
+			if err != nil || all {
+				r.packed, r.after = packed, held{r.before.ref, mark}
+				return err
+			}
 		}
 	}
-	return packTitles(numbers), nil
+	ids, mark, err := tx.SoftwareTitles(r.before.ref)
+	r.packed, r.after = "", held{r.before.ref, mark}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	numbers, err := v.titles.numbered(tx, ids)
+	r.packed = packTitles(numbers)
+	return err
+}
+
+// changeTitles returns packed titles after changes, and false where they do not
+// have all that was removed.
+func (v *View) changeTitles(tx *store.Tx, packed string, changes []store.TitleChange) (string, bool, error) {
+	numbers := unpackTitles(packed)
+	for _, c := range changes {
+		removed, err := v.titles.numbered(tx, c.Removed)
+		if err != nil {
+			return "", false, err
+		}
+		added, err := v.titles.numbered(tx, c.Added)
+		if err != nil {
+			return "", false, err
+		}
+		slices.Sort(removed)
+		numbers = slices.DeleteFunc(numbers, func(n uint32) bool {
+			found := len(removed) > 0 && removed[0] == n
+			if found {
+				removed = removed[1:]
+			}
+			return found
+		})
+		if len(removed) > 0 {
+			return "", false, nil
+		}
+		numbers = append(numbers, added...)
+		slices.Sort(numbers)
+	}
+	return packTitles(numbers), true, nil
 }
 
 // softwareOf returns whose software rows count for an asset; none for one that
@@ -174,7 +220,7 @@ func (v *View) readTitles(tx *store.Tx, ref store.Ref) (string, error) {
 func (v *View) softwareOf(id string) store.Ref {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.assets[id].software
+	return v.assets[id].held.ref
 }
 
 // readSoftware returns the software rows of an observation with their times,

@@ -94,6 +94,18 @@ func (t *titles) number(tx *store.Tx, id store.TitleID) (uint32, error) {
 	return t.add(id, row), nil
 }
 
+// numbered returns the numbers of titles.
+func (t *titles) numbered(tx *store.Tx, ids []store.TitleID) ([]uint32, error) {
+	numbers := make([]uint32, len(ids))
+	for i, id := range ids {
+		var err error
+		if numbers[i], err = t.number(tx, id); err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
+}
+
 // named returns the titles below a bound that have the name.
 func (t *titles) named(text string, below int) []uint32 {
 	t.mu.RLock()
@@ -141,21 +153,74 @@ func packTitles(numbers []uint32) string {
 
 // eachTitle calls fn with the titles of a row, in order.
 func eachTitle(packed string, fn func(title uint32)) {
-	if packed == "" {
-		return
+	for c := startTitles(packed); c.next(); {
+		fn(c.title)
 	}
-	var n uint32
-	for i := 1; i < len(packed); {
-		var step uint32
-		for shift := 0; ; shift += 7 {
-			c := packed[i]
-			i++
-			step |= uint32(c&0x7f) << shift
-			if c < 0x80 {
-				break
-			}
+}
+
+// unpackTitles returns the titles of a row, in order.
+func unpackTitles(packed string) []uint32 {
+	out := make([]uint32, 0, len(packed))
+	eachTitle(packed, func(title uint32) { out = append(out, title) })
+	return out
+}
+
+// compareTitles calls gone and come with the titles that only one of two rows
+// has. A title that a row has several times is the same as one that it has once.
+func compareTitles(before, after string, gone, come func(title uint32)) {
+	a, b := startTitles(before), startTitles(after)
+	inA, inB := a.next(), b.next()
+	for inA || inB {
+		switch {
+		case !inB || inA && a.title < b.title:
+			gone(a.title)
+			inA = a.skip()
+		case !inA || b.title < a.title:
+			come(b.title)
+			inB = b.skip()
+		default:
+			inA, inB = a.skip(), b.skip()
 		}
-		n += step
-		fn(n)
 	}
+}
+
+// titleCursor walks over packed titles.
+type titleCursor struct {
+	rest  string
+	title uint32
+}
+
+func startTitles(packed string) titleCursor {
+	if packed == "" {
+		return titleCursor{}
+	}
+	return titleCursor{rest: packed[len(statedMark):]}
+}
+
+// next goes to the next title, and tells whether there is one.
+func (c *titleCursor) next() bool {
+	if c.rest == "" {
+		return false
+	}
+	var step uint32
+	for i := 0; ; i++ {
+		b := c.rest[i]
+		step |= uint32(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			c.rest = c.rest[i+1:]
+			break
+		}
+	}
+	c.title += step
+	return true
+}
+
+// skip goes to the next other title, and tells whether there is one.
+func (c *titleCursor) skip() bool {
+	for at := c.title; c.next(); {
+		if c.title != at {
+			return true
+		}
+	}
+	return false
 }

@@ -72,9 +72,9 @@ type place struct {
 	// here is false for an asset that is no more: a change that was overtaken by
 	// its end must not bring it back.
 	here bool
-	// software names whose rows count.
-	software store.Ref
-	sources  []store.Ref
+	// held says whose software rows count, and which of them the row has.
+	held    held
+	sources []store.Ref
 }
 
 // sourceAt is one source of a row.
@@ -128,7 +128,7 @@ func (v *View) Apply(c catalog.Change) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c.Kind == catalog.Software {
-		if at, ok := v.refs[c.Ref]; ok && v.assets[v.ids.get(at.row)].software == c.Ref {
+		if at, ok := v.refs[c.Ref]; ok && v.assets[v.ids.get(at.row)].held.ref == c.Ref {
 			v.staleSoftware(at.row)
 		}
 		return
