@@ -169,8 +169,16 @@ func (c feedsTryCommand) Run(world outside) error {
 	}
 	defer client.CloseIdleConnections()
 	log := slog.New(slog.NewTextHandler(world.stderr, nil))
-	tried, err := feed.Try(context.Background(), feed.Config{Name: m.Name, Manifest: m, Settings: c.Set, Client: client},
-		feed.Options{Logger: log, Now: time.Now, Wait: wait, Getenv: world.getenv}, max(c.Limit, 1))
+	conf := feed.Config{Name: m.Name, Manifest: m, Settings: c.Set, Client: client}
+	o := feed.Options{Logger: log, Now: time.Now, Wait: wait, Getenv: world.getenv}
+	layout, err := feed.Layout(context.Background(), conf, o)
+	if err != nil {
+		return err
+	}
+	for _, l := range layout {
+		fmt.Fprintln(world.stdout, "#", l)
+	}
+	tried, err := feed.Try(context.Background(), conf, o, max(c.Limit, 1))
 	if shown := showTried(world.stdout, tried); shown != nil {
 		return shown
 	}

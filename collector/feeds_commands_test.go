@@ -71,7 +71,8 @@ func TestFeedsTryShowsRecordsAndWhatComesOfThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, errs := feeds(t, "try", "csv_assets", "--set", "file="+file, "--limit", "1")
-	if code != 0 || strings.Count(out, "---") != 1 || !strings.Contains(out, `"1299.00"`) || !strings.Contains(out, `"row/C02X"`) {
+	if code != 0 || strings.Count(out, "---") != 1 || !strings.Contains(out, `"1299.00"`) || !strings.Contains(out, `"row/C02X"`) ||
+		!strings.Contains(out, `# column "Preis" is price, decimal mark ','`) {
 		t.Error(code, out, errs)
 	}
 	if code, _, errs := feeds(t, "try", "okta"); code == 0 || !strings.Contains(errs, `setting "token": is missing: Security > API > Tokens`) {

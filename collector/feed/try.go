@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
@@ -37,6 +38,25 @@ func Try(ctx context.Context, c Config, o Options, limit int) ([]Tried, error) {
 		}
 	}
 	return all, nil
+}
+
+// Layout says, a line each, how the file of a feed will be read: what was
+// guessed of it, what its columns are taken for, and what it leaves open. Of a
+// feed that reads no file there is nothing to say.
+func Layout(ctx context.Context, c Config, o Options) ([]string, error) {
+	s, err := open(c, o, nil)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := s.reader.(rows)
+	if !ok {
+		return nil, nil
+	}
+	plan, err := t.Plan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: %w", c.Name, err)
+	}
+	return plan.Describe(), nil
 }
 
 // try reads records of one stream.

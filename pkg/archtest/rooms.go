@@ -156,9 +156,10 @@ var Rooms = []Room{
 		Why: "asking a system for records knows nothing of what they mean",
 	},
 	{
-		Dir: "collector/feed/table", May: []string{"collector/feed/manifest"},
+		Dir: "collector/feed/table", May: []string{"collector/feed/manifest", "collector/feed/table/workbook"},
 		Why: "a file of rows is read the same whatever its columns mean",
 	},
+	{Dir: "collector/feed/table/workbook", May: []string{}, Why: decoder},
 	{Dir: "collector/feed/replay", May: []string{}, Why: "a recording answers whoever asks"},
 	{
 		Dir: "collector/feed/vendors", May: []string{"collector/feed/manifest"},

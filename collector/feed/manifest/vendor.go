@@ -124,7 +124,8 @@ type Table struct {
 	File      Template            `yaml:"file" doc:"Path of the file."`
 	Delimiter string              `yaml:"delimiter" doc:"Guessed unless set."`
 	Encoding  string              `yaml:"encoding" doc:"Guessed unless set." enum:"utf-8,utf-16le,utf-16be,windows-1252"`
-	Skip      int                 `yaml:"skip_rows" doc:"Rows before the one with the headings."`
+	Sheet     Template            `yaml:"sheet" doc:"Sheet of a workbook; unless set, the first with the most of the columns."`
+	Skip      int                 `yaml:"skip_rows" doc:"Rows before the one with the headings; found unless set."`
 	Columns   map[string][]string `yaml:"columns" doc:"Our name of a column, and headings that it may have in the file."`
 	Dates     []string            `yaml:"dates" doc:"Columns with days: the order of day, month and year is learnt from the whole column."`
 	DayOrder  string              `yaml:"day_order" doc:"Order where a column leaves it open." enum:"ymd,dmy,mdy"`

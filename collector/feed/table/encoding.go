@@ -24,8 +24,8 @@ func (t *Table) decode(r io.Reader, p *Plan) (io.Reader, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read: %w", err)
 	}
-	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-		return nil, errors.New("is a workbook, not a table of text: save it as CSV (UTF-8)")
+	if bytes.HasPrefix(head, []byte{0xd0, 0xcf, 0x11, 0xe0}) {
+		return nil, errors.New("is a workbook of the old form (.xls), or one with a password: save it as .xlsx without one, or as CSV (UTF-8)")
 	}
 	if p.Encoding = t.m.Encoding; p.Encoding == "" {
 		p.Encoding = guessEncoding(head)
@@ -101,14 +101,21 @@ func guessEncoding(b []byte) string {
 	return "windows-1252"
 }
 
-// guessDelimiter takes the character that parts the headings most often.
+// guessDelimiter takes the character that parts the headings most often. A
+// title above them has none.
 func guessDelimiter(s string, skip int) rune {
-	lines := strings.SplitAfter(s, "\n")
-	heading := strings.Join(lines[min(skip, len(lines)-1):min(skip+1, len(lines))], "")
 	best, most := ',', 0
-	for _, d := range ",;\t|" {
-		if n := unquoted(heading, d); n > most {
-			best, most = d, n
+	for i, line := range strings.SplitAfterN(s, "\n", skip+lookAhead) {
+		if i < skip {
+			continue
+		}
+		for _, d := range ",;\t|" {
+			if n := unquoted(line, d); n > most {
+				best, most = d, n
+			}
+		}
+		if most > 0 {
+			break
 		}
 	}
 	return best

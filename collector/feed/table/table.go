@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
+	"github.com/rollcall-itam/rollcall/collector/feed/table/workbook"
 )
 
 const (
@@ -31,30 +32,52 @@ const RowKey = "#"
 type Table struct {
 	m    *manifest.Table
 	file string
+	// sheetName names the sheet of a workbook, if somebody chose one.
+	sheetName string
+	// names are the columns' names by what their headings may be.
+	names map[string]string
 }
 
 // New returns a table; the file is not read yet.
 func New(m *manifest.Table, settings map[string]string) (*Table, error) {
-	file, err := m.File.Fill(func(name string) (string, error) {
+	value := func(name string) (string, error) {
 		v, ok := settings[name]
 		if !ok {
 			return "", fmt.Errorf("there is no value for ${%s}", name)
 		}
 		return v, nil
-	}, nil)
+	}
+	file, err := m.File.Fill(value, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &Table{m, file}, nil
+	sheet, err := m.Sheet.Fill(value, nil)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{m: m, file: file, sheetName: strings.TrimSpace(sheet), names: make(map[string]string)}
+	for name, aliases := range m.Columns {
+		for _, a := range append([]string{name}, aliases...) {
+			t.names[squeeze(a)] = name
+		}
+	}
+	return t, nil
 }
 
 // Plan is how a file will be read: what was learnt by reading it once.
 type Plan struct {
+	// Encoding and Delimiter are those of a text, Sheet is that of a workbook.
 	Encoding  string
 	Delimiter rune
+	Sheet     string
+	// Head is the number of the row with the headings, the last where there are
+	// several.
+	Head int
 	// Columns are the names of the columns, in order; a heading that no name is
 	// given for keeps its own.
 	Columns []string
+	// Headings are the columns' headings as they stand in the file.
+	Headings []string
 	// Missing are named columns that the file does not have.
 	Missing []string
 	Rows    int
@@ -68,11 +91,11 @@ type Plan struct {
 func (t *Table) Plan(ctx context.Context) (*Plan, error) {
 	p := &Plan{forms: make(map[int]form)}
 	learning := make(map[int]*column)
-	err := t.scan(ctx, p, func(_ int, cells []string) error {
+	err := t.scan(ctx, p, func(_ int, cells []workbook.Cell) error {
 		p.Rows++
 		for i, c := range learning {
-			if i < len(cells) {
-				c.learn(cells[i])
+			if i < len(cells) && !cells[i].Typed {
+				c.learn(cells[i].Text)
 			}
 		}
 		return nil
@@ -113,7 +136,7 @@ func (t *Table) Read(ctx context.Context, yield func(rows []any, total int) erro
 		page = nil
 		return yield(full, p.Rows)
 	}
-	err = t.scan(ctx, &Plan{}, func(row int, cells []string) error {
+	err = t.scan(ctx, &Plan{}, func(row int, cells []workbook.Cell) error {
 		page = append(page, p.record(row, cells))
 		if len(page) < pageRows {
 			return nil
@@ -127,14 +150,14 @@ func (t *Table) Read(ctx context.Context, yield func(rows []any, total int) erro
 }
 
 // record makes a record of a row. Cells without a heading are left out.
-func (p *Plan) record(row int, cells []string) map[string]any {
+func (p *Plan) record(row int, cells []workbook.Cell) map[string]any {
 	r := map[string]any{RowKey: int64(row)}
 	for i, name := range p.Columns {
 		if i >= len(cells) || name == "" {
 			continue
 		}
-		cell := strings.TrimSpace(cells[i])
-		if f, ok := p.forms[i]; ok {
+		cell := strings.TrimSpace(cells[i].Text)
+		if f, ok := p.forms[i]; ok && !cells[i].Typed {
 			cell = f.plain(cell)
 		}
 		if cell == "" {
@@ -148,7 +171,7 @@ func (p *Plan) record(row int, cells []string) map[string]any {
 
 // scan reads the file: headed is called after the headings, each for every row
 // below that holds something.
-func (t *Table) scan(ctx context.Context, p *Plan, each func(row int, cells []string) error, headed func()) (err error) {
+func (t *Table) scan(ctx context.Context, p *Plan, each func(row int, cells []workbook.Cell) error, headed func()) (err error) {
 	f, err := os.Open(t.file)
 	if err != nil {
 		return fmt.Errorf("open the table: %w", err)
@@ -161,90 +184,67 @@ func (t *Table) scan(ctx context.Context, p *Plan, each func(row int, cells []st
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return fmt.Errorf("%s is no file of at most %d bytes", t.file, maxFile)
 	}
+	h := &heading{t: t, p: p, each: each, headed: headed}
+	rows := func(row func(n int, cells []workbook.Cell) error) error { return t.text(ctx, f, p, row) }
+	if isWorkbook(f) {
+		rows = func(row func(n int, cells []workbook.Cell) error) error {
+			return t.workbook(ctx, f, info.Size(), h, row)
+		}
+	}
+	if err = rows(h.row); err == nil {
+		err = h.end()
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("table %s: %w", t.file, err)
+	}
+	return err
+}
+
+// text reads the rows of a text of values.
+func (t *Table) text(ctx context.Context, f io.Reader, p *Plan, row func(n int, cells []workbook.Cell) error) error {
 	text, err := t.decode(f, p)
 	if err != nil {
-		return fmt.Errorf("table %s: %w", t.file, err)
+		return err
 	}
 	rows := csv.NewReader(text)
 	rows.Comma, rows.FieldsPerRecord, rows.LazyQuotes, rows.ReuseRecord = p.Delimiter, -1, true, true
+	var line []workbook.Cell
 	for n := 1; ; n++ {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		cells, err := rows.Read()
 		if errors.Is(err, io.EOF) {
-			if p.Columns == nil {
-				return fmt.Errorf("table %s has no headings", t.file)
-			}
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("table %s: %w", t.file, err)
+			return err
 		}
-		switch line, _ := rows.FieldPos(0); {
-		case n <= t.m.Skip:
-		case p.Columns == nil:
-			if err := t.headings(p, cells); err != nil {
-				return fmt.Errorf("table %s: %w", t.file, err)
+		if n <= t.m.Skip {
+			continue
+		}
+		at, _ := rows.FieldPos(0)
+		line = line[:0]
+		for _, c := range cells {
+			if len(c) > maxCell {
+				return fmt.Errorf("row %d: a cell has more than %d bytes: is a quote not closed?", at, maxCell)
 			}
-			headed()
-		case blank(cells):
-		default:
-			if i := slices.IndexFunc(cells, func(c string) bool { return len(c) > maxCell }); i >= 0 {
-				return fmt.Errorf("table %s: row %d: a cell has more than %d bytes: is a quote not closed?", t.file, line, maxCell)
-			}
-			if err := each(line, cells); err != nil {
-				return err
-			}
+			line = append(line, workbook.Cell{Text: c})
+		}
+		if err := row(at, line); err != nil {
+			return err
 		}
 	}
 }
 
-func blank(cells []string) bool {
-	return !slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) != "" })
-}
-
-// headings names the columns. Of several columns with one heading the first
-// has it; the others keep it with a number.
-func (t *Table) headings(p *Plan, cells []string) error {
-	if len(cells) > maxColumns {
-		return fmt.Errorf("%d columns, at most %d are read", len(cells), maxColumns)
-	}
-	known := make(map[string]string)
-	for name, aliases := range t.m.Columns {
-		known[squeeze(name)] = name
-		for _, a := range aliases {
-			known[squeeze(a)] = name
-		}
-	}
-	p.Columns = make([]string, len(cells))
-	used := make(map[string]int)
-	for i, c := range cells {
-		name := strings.TrimSpace(c)
-		if ours, ok := known[squeeze(name)]; ok {
-			name = ours
-		}
-		if used[name]++; used[name] > 1 && name != "" {
-			name = fmt.Sprintf("%s %d", name, used[name])
-		}
-		p.Columns[i] = name
-	}
-	for name := range t.m.Columns {
-		if used[name] == 0 {
-			p.Missing = append(p.Missing, name)
-		}
-	}
-	slices.Sort(p.Missing)
-	if len(t.m.Columns) > 0 && len(p.Missing) == len(t.m.Columns) {
-		return fmt.Errorf("none of the columns is there: it has %s; name them under columns", strings.Join(p.Columns, ", "))
-	}
-	return nil
+func blank(cells []workbook.Cell) bool {
+	return !slices.ContainsFunc(cells, func(c workbook.Cell) bool { return strings.TrimSpace(c.Text) != "" })
 }
 
 // squeeze makes headings alike that differ in case, spaces and punctuation.
 func squeeze(s string) string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" _-./#:\t\ufeff\u00a0", r) {
+		if strings.ContainsRune(" _-./#:\t\n\r\ufeff\u00a0", r) {
 			return -1
 		}
 		return r

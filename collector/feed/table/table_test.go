@@ -110,7 +110,8 @@ func TestColumnsTellHowTheyAreWritten(t *testing.T) {
 
 func TestWhatIsNoTableIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ content, want string }{
-		"workbook":      {"PK\x03\x04rest", "save it as CSV"},
+		"broken":        {"PK\x03\x04rest", "no Excel workbook"},
+		"old workbook":  {"\xd0\xcf\x11\xe0rest", "save it as .xlsx"},
 		"empty":         {"", "no headings"},
 		"other columns": {"a,b\n1,2\n", "none of the columns is there: it has a, b"},
 		"open quote":    {"serial\n\"" + strings.Repeat("x\n", 40000), "is a quote not closed?"},
@@ -142,4 +143,15 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d rows of %d", len(got), plan.Rows)
 		}
 	})
+}
+
+func TestTitlesAboveTheHeadings(t *testing.T) {
+	got, plan, err := read(t, manifest.Table{Columns: map[string][]string{"serial": {"Serial Number"}, "price": {"Cost"}}},
+		[]byte("Purchases of 2026\n\nSerial Number;Cost;Notes\nC02X;12;\"a, b\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]any{map[string]any{"#": int64(4), "serial": "C02X", "price": "12", "Notes": "a, b"}}, got); diff != "" || plan.Head != 3 {
+		t.Error(plan.Head, diff)
+	}
 }
