@@ -84,6 +84,8 @@ type parts struct {
 	gate    *api.Gate
 	web     *http.Server
 	ready   func(listeners)
+	// stopping ends the calls that last.
+	stopping func()
 }
 
 // serveCore opens the collector's core, opens the gate to it, and takes all
@@ -130,6 +132,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if p.ready != nil {
 		p.ready(p.listeners)
 	}
+	p.stopping = people.Drain
 	return run(ctx, c, server, log, p)
 }
 
@@ -153,6 +156,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 		log.Info("collector is stopping")
 	}
 	p.gate.Drain("stopping")
+	p.stopping()
 	drain(server, p.web, log)
 	stopFlush()
 	return errors.Join(err, work.Wait())
@@ -193,7 +197,7 @@ func newGRPCServer(c *core, s settings, agents *ingest.Service, people *api.Serv
 	}
 	trusted := c.device.Pool()
 	conf := tlsconf.Server(cert.Get, func() *x509.CertPool { return trusted })
-	server := agents.NewServer(conf, grpc.ChainUnaryInterceptor(people.UnaryInterceptor))
+	server := agents.NewServer(conf, grpc.ChainUnaryInterceptor(people.UnaryInterceptor), grpc.ChainStreamInterceptor(people.StreamInterceptor))
 	people.Register(server)
 	return server, nil
 }

@@ -74,6 +74,7 @@ var grants = map[string]grant{
 	pb.AdminService_ListFeeds_FullMethodName:            {least: viewer},
 	pb.AdminService_RunFeed_FullMethodName:              {least: operator},
 	pb.AdminService_PauseFeed_FullMethodName:            {least: operator},
+	pb.AdminService_WatchChanges_FullMethodName:         {least: viewer, also: serviceDesk},
 	pb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
 	pb.AdminService_ListAgents_FullMethodName:           {least: viewer},
 	pb.AdminService_RevokeAgent_FullMethodName:          {least: operator},
@@ -90,13 +91,26 @@ const adminService = "/" + "rollcall.v1.AdminService" + "/"
 // callTimeout bounds one call.
 const callTimeout = 30 * time.Second
 
-type actorKey struct{}
+// caller is who asks.
+type caller struct {
+	// token is the id of the token.
+	token string
+	// again tells whether the token may still be used, for calls that last.
+	again func(context.Context) error
+}
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	if c == nil {
+		c = new(caller)
+	}
+	return c
+}
 
 // actor names who calls, for the audit log.
-func actor(ctx context.Context) string {
-	id, _ := ctx.Value(actorKey{}).(string)
-	return "token:" + id
-}
+func actor(ctx context.Context) string { return "token:" + callerOf(ctx).token }
 
 // UnaryInterceptor authenticates the calls of AdminService on a listener that
 // callers reach directly. Calls of other services pass.
@@ -104,11 +118,22 @@ func (s *Service) UnaryInterceptor(ctx context.Context, req any, info *grpc.Unar
 	if !strings.HasPrefix(info.FullMethod, adminService) {
 		return handler(ctx, req)
 	}
-	address := ""
-	if p, ok := peer.FromContext(ctx); ok {
-		address = host(p.Addr.String())
+	return s.serve(ctx, peerAddress(ctx), req, info, handler)
+}
+
+// StreamInterceptor does so for calls whose answers are streams.
+func (s *Service) StreamInterceptor(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if !strings.HasPrefix(info.FullMethod, adminService) {
+		return handler(srv, stream)
 	}
-	return s.serve(ctx, address, req, info, handler)
+	return s.serveStream(srv, &callerStream{ServerStream: stream, address: peerAddress(stream.Context())}, info, handler)
+}
+
+func peerAddress(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return host(p.Addr.String())
+	}
+	return ""
 }
 
 // serve lets a call through if its token allows it, bounds its time, counts it,
@@ -116,54 +141,96 @@ func (s *Service) UnaryInterceptor(ctx context.Context, req any, info *grpc.Unar
 func (s *Service) serve(ctx context.Context, address string, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	began := s.Now()
 	defer func() { s.calls.answered(strings.TrimPrefix(info.FullMethod, adminService), err, s.Now().Sub(began)) }()
-	defer func() {
-		if r := recover(); r != nil {
-			s.Logger.Error("call panicked", "method", info.FullMethod, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = status.Error(codes.Internal, "internal error; the collector's log has the details")
-		}
-	}()
+	defer s.recovered(info.FullMethod, &err)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	g, known := grants[info.FullMethod]
+	if ctx, err = s.admit(ctx, info.FullMethod, address); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+// callerStream is a stream whose caller is known.
+type callerStream struct {
+	grpc.ServerStream
+	address string
+	ctx     context.Context
+}
+
+// Context returns the stream's context with its caller.
+func (c *callerStream) Context() context.Context { return c.ctx }
+
+// serveStream is serve for a stream, which may last.
+func (s *Service) serveStream(srv any, stream *callerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	began := s.Now()
+	defer func() { s.calls.answered(strings.TrimPrefix(info.FullMethod, adminService), err, s.Now().Sub(began)) }()
+	defer s.recovered(info.FullMethod, &err)
+	if stream.ctx, err = s.admit(stream.ServerStream.Context(), info.FullMethod, stream.address); err != nil {
+		return err
+	}
+	return handler(srv, stream)
+}
+
+// recovered turns a panic into an error. It is to be deferred.
+func (s *Service) recovered(method string, err *error) {
+	if r := recover(); r != nil {
+		s.Logger.Error("call panicked", "method", method, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		*err = status.Error(codes.Internal, "internal error; the collector's log has the details")
+	}
+}
+
+// admit returns the context of a call that its token allows.
+func (s *Service) admit(ctx context.Context, method, address string) (context.Context, error) {
+	g, known := grants[method]
 	if !known {
-		return nil, status.Errorf(codes.PermissionDenied, "%s may not be called by anybody", info.FullMethod)
+		return nil, status.Errorf(codes.PermissionDenied, "%s may not be called by anybody", method)
 	}
 	var header string
 	if md, _ := metadata.FromIncomingContext(ctx); len(md.Get("authorization")) > 0 {
 		header = md.Get("authorization")[0]
 	}
-	id, err := s.authorise(ctx, header, address, g)
+	return s.enter(ctx, header, address, g)
+}
+
+// enter returns a context with the caller whose token an Authorization header
+// has, if it may be used for what g guards.
+func (s *Service) enter(ctx context.Context, header, address string, g grant) (context.Context, error) {
+	r, err := s.authorise(ctx, header, address, g)
 	if err != nil {
 		return nil, err
 	}
-	return handler(context.WithValue(ctx, actorKey{}, id), req)
+	c := &caller{token: r.GetId(), again: func(ctx context.Context) error {
+		_, err := s.authorise(ctx, header, address, g)
+		return err
+	}}
+	return context.WithValue(ctx, callerKey{}, c), nil
 }
 
-// authorise returns the id of the token in an Authorization header if it may
-// be used for what g guards.
-func (s *Service) authorise(ctx context.Context, header, address string, g grant) (string, error) {
+// authorise returns the token in an Authorization header if it may be used for
+// what g guards.
+func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*pb.TokenRecord, error) {
 	scheme, secret, _ := strings.Cut(header, " ")
 	if secret = strings.TrimSpace(secret); !strings.EqualFold(scheme, "Bearer") || secret == "" {
-		return "", status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")
+		return nil, status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")
 	}
 	if !s.failures.allow(address, secret) {
-		return "", later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
+		return nil, later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
 	}
 	r, err := s.Tokens.Verify(ctx, secret)
 	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken} {
 		if errors.Is(err, reason) {
 			s.failures.failed(address, secret)
-			return "", status.Error(codes.Unauthenticated, err.Error())
+			return nil, status.Error(codes.Unauthenticated, err.Error())
 		}
 	}
 	if err != nil {
-		return "", s.answer("check the token", err)
+		return nil, s.answer("check the token", err)
 	}
 	s.failures.passed(secret)
 	if !g.allows(r.GetRole()) {
-		return "", status.Errorf(codes.PermissionDenied, "this token's role is %s; this needs %s: ask an administrator for such a token", r.GetRole(), g)
+		return nil, status.Errorf(codes.PermissionDenied, "this token's role is %s; this needs %s: ask an administrator for such a token", r.GetRole(), g)
 	}
-	return r.GetId(), nil
+	return r, nil
 }
 
 // host is the part of an address that stands for one caller.

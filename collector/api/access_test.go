@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -28,6 +29,7 @@ var allowed = map[string]string{
 	"GetAsset":             "viewer operator admin servicedesk",
 	"ListAssetSoftware":    "viewer operator admin servicedesk",
 	"GetAssetSourceStates": "viewer operator admin servicedesk",
+	"WatchChanges":         "viewer operator admin servicedesk",
 	"GetServerInfo":        "viewer operator admin servicedesk",
 	"ExplainAsset":         "viewer operator admin servicedesk",
 	"GetAssetHistory":      "viewer operator admin servicedesk",
@@ -56,7 +58,7 @@ func dial(t *testing.T, s *Service) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.UnaryInterceptor(s.UnaryInterceptor))
+	server := grpc.NewServer(grpc.UnaryInterceptor(s.UnaryInterceptor), grpc.StreamInterceptor(s.StreamInterceptor))
 	s.Register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
@@ -96,8 +98,13 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 			if token != "" {
 				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 			}
-			// The empty request of any method is wrong or finds nothing.
-			got := status.Code(conn.Invoke(ctx, "/rollcall.v1.AdminService/"+name, &pb.GetServerInfoRequest{}, &pb.RevokeTokenResponse{}))
+			// The empty request of any method is wrong or finds nothing; that of a
+			// stream is made wrong.
+			var request proto.Message = &pb.GetServerInfoRequest{}
+			if methods.Get(i).IsStreamingServer() {
+				request = &pb.WatchChangesRequest{Cursor: "wrong"}
+			}
+			got := status.Code(conn.Invoke(ctx, "/rollcall.v1.AdminService/"+name, request, &pb.RevokeTokenResponse{}))
 			want := codes.PermissionDenied
 			if role == "nobody" || role == "enrolment" {
 				want = codes.Unauthenticated

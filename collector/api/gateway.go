@@ -45,7 +45,7 @@ type gateway struct {
 func (s *Service) newGateway() (*gateway, error) {
 	pipe := bufconn.Listen(pipeSize)
 	g := &gateway{served: make(chan error, 1)}
-	g.server = grpc.NewServer(grpc.UnaryInterceptor(s.gatewayInterceptor), grpc.MaxSendMsgSize(maxMessage), grpc.MaxRecvMsgSize(maxBody))
+	g.server = grpc.NewServer(grpc.UnaryInterceptor(s.gatewayInterceptor), grpc.StreamInterceptor(s.gatewayStreamInterceptor), grpc.MaxSendMsgSize(maxMessage), grpc.MaxRecvMsgSize(maxBody))
 	s.Register(g.server)
 	go func() { g.served <- g.server.Serve(pipe) }()
 	conn, err := grpc.NewClient("passthrough:///rollcall", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
@@ -82,11 +82,18 @@ func (g *gateway) close() error {
 const addressKey = "rollcall-address"
 
 func (s *Service) gatewayInterceptor(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	var address string
+	return s.serve(ctx, gatewayAddress(ctx), req, info, handler)
+}
+
+func (s *Service) gatewayStreamInterceptor(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return s.serveStream(srv, &callerStream{ServerStream: stream, address: gatewayAddress(stream.Context())}, info, handler)
+}
+
+func gatewayAddress(ctx context.Context) string {
 	if md, _ := metadata.FromIncomingContext(ctx); len(md.Get(addressKey)) > 0 {
-		address = md.Get(addressKey)[0]
+		return md.Get(addressKey)[0]
 	}
-	return s.serve(ctx, address, req, info, handler)
+	return ""
 }
 
 func newMux() *runtime.ServeMux {
@@ -112,6 +119,9 @@ func newMux() *runtime.ServeMux {
 // strictQuery refuses parameters that the call does not have: one that is
 // misspelt would otherwise ask for everything.
 type strictQuery struct{}
+
+// noFilter lets every field of a message be a parameter.
+var noFilter = utilities.NewDoubleArray(nil)
 
 // Parse reads the parameters of a request into msg.
 func (strictQuery) Parse(msg proto.Message, values url.Values, filter *utilities.DoubleArray) error {

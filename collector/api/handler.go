@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // maxBody bounds the body of a request, in bytes.
@@ -40,6 +42,7 @@ func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", g)
 	mux.Handle("POST "+pushPath, s.guarded(pushGrant, http.HandlerFunc(s.push)))
+	mux.Handle("GET "+changesPath, s.guarded(grants[pb.AdminService_WatchChanges_FullMethodName], http.HandlerFunc(s.serveChanges)))
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /openapi.json", static("application/json", openAPI))
 	mux.Handle("GET /{$}", static("text/html; charset=utf-8", index))
@@ -58,11 +61,12 @@ func (h *Handler) Close() error { return h.gateway.close() }
 
 func (s *Service) guarded(g grant, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := s.authorise(r.Context(), r.Header.Get("Authorization"), host(r.RemoteAddr), g); err != nil {
+		ctx, err := s.enter(r.Context(), r.Header.Get("Authorization"), host(r.RemoteAddr), g)
+		if err != nil {
 			writeError(w, err)
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/history"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/watch"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -108,7 +109,7 @@ func tell(tx *store.Tx, e catalog.Event) (*pb.AssetEvent, error) {
 		out.Software = pair(removed, added)
 		return out, nil
 	}
-	out.Kind, out.Source, out.SourceId, out.Into = e.Record.GetKind(), e.Record.GetSource(), e.Record.GetSourceId(), e.Record.GetInto()
+	out.Kind, out.Source, out.SourceId, out.Into, out.From = watch.KindOf(e.Record), e.Record.GetSource(), e.Record.GetSourceId(), e.Record.GetInto(), e.Record.GetFrom()
 	// What an asset held when it ended is not what changed about it.
 	if out.Kind != catalog.Changed {
 		return out, nil

@@ -22,6 +22,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	"github.com/rollcall-itam/rollcall/collector/watch"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -52,16 +53,23 @@ type Service struct {
 	started  time.Time
 	failures *failures
 	calls    calls
+	changes  *watch.Log
+	watchers watchers
 }
 
-// New returns the service.
+// New returns the service. It is to be called before the catalog files anything.
 func New(o Options) (*Service, error) {
 	f, err := newFailures(o.Now)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics)}, nil
+	s := &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)}}
+	s.changes.Follow(o.Catalog)
+	return s, nil
 }
+
+// Drain ends the calls that last; they say that the collector is stopping.
+func (s *Service) Drain() { s.changes.Close() }
 
 // Register adds the service to a gRPC server, which must be made with one of
 // its interceptors.

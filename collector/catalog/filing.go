@@ -147,13 +147,24 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		return err
 	}
 	if before == nil {
-		return f.happened(assetID, a, &pb.EventRecord{Kind: Created})
+		return f.happened(assetID, a, &pb.EventRecord{Kind: Created, From: origin(assetID, parts)})
 	}
 	e := &pb.EventRecord{Kind: Changed}
 	if e.Changes, err = history.Diff(before, a); err != nil {
 		return err
 	}
 	return f.happened(assetID, a, e)
+}
+
+// origin returns the asset that the records of a new one were part of before,
+// empty where they are new.
+func origin(assetID string, parts []part) string {
+	for _, p := range parts {
+		if was := p.member.GetAssetId(); was != "" && was != assetID {
+			return was
+		}
+	}
+	return ""
 }
 
 // end removes an asset that is no more: it became part of another, or nothing

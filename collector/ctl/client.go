@@ -79,12 +79,10 @@ func (c *client) call(ctx context.Context, method, path string, body any) ([]byt
 		}
 		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.to.URL+path, content)
+	req, err := c.request(ctx, method, path, content)
 	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", err)
+		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.to.Token)
-	req.Header.Set("User-Agent", "rollcall/"+buildinfo.Version())
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -101,6 +99,17 @@ func (c *client) call(ctx context.Context, method, path string, body any) ([]byt
 		return nil, fmt.Errorf("%s answers with more than %d MiB, which no collector does: check the URL", c.to.URL, maxAnswer>>20)
 	}
 	return answer, c.check(resp, answer)
+}
+
+// request returns a request with the token of the caller.
+func (c *client) request(ctx context.Context, method, path string, content io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.to.URL+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.to.Token)
+	req.Header.Set("User-Agent", "rollcall/"+buildinfo.Version())
+	return req, nil
 }
 
 // check turns an answer that is an error, or none of a collector, into an

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,6 +29,7 @@ type command struct {
 	Group    groupCommand     `cmd:"" help:"Count assets by the values of a field."`
 	Software softwareCommands `cmd:"" help:"List the software of an asset, or of all."`
 	History  historyCommand   `cmd:"" help:"Tell what happened to an asset."`
+	Watch    watchCommand     `cmd:"" help:"Tell what happens to assets, as it happens."`
 	Explain  explainCommand   `cmd:"" help:"Say why the records of an asset are one thing."`
 	Set      setCommand       `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
 	Findings findingsCommand  `cmd:"" help:"List the rules that assets fail."`
@@ -92,6 +94,11 @@ func execute(ctx context.Context, args []string, world outside) int {
 		fmt.Fprintln(world.stderr, "rollcall:", clean(err.Error()))
 	}
 	return exitCode(err)
+}
+
+// examples is the part of a command's help that shows how it is used.
+func examples(lines ...string) string {
+	return "Examples:\n\n  " + strings.Join(lines, "\n  ")
 }
 
 // session is one run of a command.

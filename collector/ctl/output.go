@@ -31,6 +31,20 @@ func (s *session) printObject(raw []byte) error {
 	return writeYAML(s.out, node)
 }
 
+// printLine prints an object of a stream: a line of JSON, or a YAML document.
+func (s *session) printLine(raw []byte) error {
+	if s.format == formatJSON {
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			return fmt.Errorf("read the collector's answer: %w", err)
+		}
+		fmt.Fprintln(s.out, b.String())
+		return nil
+	}
+	fmt.Fprintln(s.out, "---")
+	return s.printObject(raw)
+}
+
 // printList prints a list as the API has it, under its key, page by page, so
 // that a large fleet needs no memory.
 func (s *session) printList(key string, pages iter.Seq2[page, error]) error {

@@ -89,7 +89,7 @@ func (cmd historyCommand) Run(s *session) error {
 			t.add(when, p.GetKind()+" "+p.GetName(), p.GetOldVersion(), p.GetVersion(), by)
 		}
 		if len(e.GetChanges())+len(e.GetSoftware()) == 0 {
-			t.add(when, phrase(e.GetKind(), e.GetInto()), "", "", by)
+			t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
 		}
 	})
 	if err != nil {

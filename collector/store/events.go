@@ -60,6 +60,16 @@ func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) err
 	return t.put(key, e)
 }
 
+// Event returns the event of an asset that stands under a number of the change
+// log.
+func (t *Tx) Event(assetID string, at time.Time, sequence uint64) (*pb.EventRecord, error) {
+	prefix, err := eventPrefix(assetID)
+	if err != nil {
+		return nil, err
+	}
+	return read[pb.EventRecord](t, eventKey(prefix, at, sequence))
+}
+
 // ScanEvents calls fn with each encoded EventRecord of an asset later than
 // after, oldest first. The bytes are valid only during the call.
 func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, event []byte) error) error {
@@ -135,9 +145,26 @@ func (t *Tx) ScanChanges(after uint64, fn func(sequence uint64, c *pb.ChangeReco
 	})
 }
 
-// LastChange returns the sequence of the change log's last entry, 0 for none.
+// PrunedChanges returns the sequence of the last entry that was deleted from the
+// change log, 0 for none.
+func (t *Tx) PrunedChanges() (uint64, error) {
+	v, err := t.value([]byte(keyPruned))
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	if err == nil && len(v) != 8 {
+		err = fmt.Errorf("the record of what was pruned has %d bytes, want 8: the database is damaged; restore a backup", len(v))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+// LastChange returns the sequence of the change log's last entry, also of one
+// that was pruned since; 0 for none.
 func (t *Tx) LastChange() (uint64, error) {
-	var failed error
+	pruned, failed := t.PrunedChanges()
 	// There is no way to scan backwards: halve the space of keys.
 	after := func(sequence uint64) bool {
 		found := false
@@ -152,20 +179,30 @@ func (t *Tx) LastChange() (uint64, error) {
 	if failed != nil {
 		return 0, fmt.Errorf("find the end of the change log: %w", failed)
 	}
-	return uint64(max(n-1, 0)), nil
+	return max(uint64(max(n-1, 0)), pruned), nil
 }
 
 // PruneChanges deletes the entries of the change log before a time, at most
 // limit of them, and returns how many.
 func (t *Tx) PruneChanges(before time.Time, limit int) (int, error) {
-	return t.prune(prefixChange, limit, func(_, v []byte) (bool, error) {
+	var last []byte
+	looked := 0
+	n, err := t.prune(prefixChange, limit, func(k, v []byte) (bool, error) {
 		c := new(pb.ChangeRecord)
 		if err := proto.Unmarshal(v, c); err != nil {
 			return false, fmt.Errorf("entry of the change log is damaged: %w", err)
 		}
 		// Entries stand in the order of time, but for a clock that was set back.
-		return c.GetAt().AsTime().Before(before), nil
+		old := c.GetAt().AsTime().Before(before)
+		if looked++; old && looked <= limit {
+			last = append(last[:0], k[len(prefixChange):]...)
+		}
+		return old, nil
 	}, nil)
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return n, t.setValue([]byte(keyPruned), last)
 }
 
 // prune deletes the records under prefix from start on that old holds of, at

@@ -17,7 +17,7 @@ const SchemaVersion = 2
 //
 // Truth: what was said, and what cannot be computed again.
 const (
-	prefixMeta        = "!/" // !/schema, !/install           schema version, secret id of this installation
+	prefixMeta        = "!/" // !/schema, !/install, !/pruned schema version, secret id of this installation, end of what was pruned of the change log
 	prefixObservation = "o/" // o/<source>\0<source_id>       Observation without software rows and what its head has
 	prefixHead        = "h/" // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
 	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
@@ -48,6 +48,7 @@ const (
 const (
 	keySchema  = prefixMeta + "schema"
 	keyInstall = prefixMeta + "install"
+	keyPruned  = prefixMeta + "pruned"
 )
 
 // Ref names an observation: a source and its own name of the thing.

@@ -2153,7 +2153,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xe8\x10\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xb6\x11\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2371,7 +2371,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListAgents\x12\x1e.rollcall.v1.ListAgentsRequest\x1a\x1f.rollcall.v1.ListAgentsResponse\x12P\n" +
 	"\vRevokeAgent\x12\x1f.rollcall.v1.RevokeAgentRequest\x1a .rollcall.v1.RevokeAgentResponse\x12V\n" +
-	"\rGetServerInfo\x12!.rollcall.v1.GetServerInfoRequest\x1a\".rollcall.v1.GetServerInfoResponseB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\rGetServerInfo\x12!.rollcall.v1.GetServerInfoRequest\x1a\".rollcall.v1.GetServerInfoResponse\x12L\n" +
+	"\fWatchChanges\x12 .rollcall.v1.WatchChangesRequest\x1a\x18.rollcall.v1.ChangeEvent0\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2440,17 +2441,19 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*RunFeedRequest)(nil),               // 50: rollcall.v1.RunFeedRequest
 	(*PauseFeedRequest)(nil),             // 51: rollcall.v1.PauseFeedRequest
 	(*DeleteObservationRequest)(nil),     // 52: rollcall.v1.DeleteObservationRequest
-	(*AssetExplanation)(nil),             // 53: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 54: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 55: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 56: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 57: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 58: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 59: rollcall.v1.ListFindingsResponse
-	(*ListRulesResponse)(nil),            // 60: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 61: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 62: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 63: rollcall.v1.DeleteObservationResponse
+	(*WatchChangesRequest)(nil),          // 53: rollcall.v1.WatchChangesRequest
+	(*AssetExplanation)(nil),             // 54: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 55: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 56: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 57: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 58: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 59: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 60: rollcall.v1.ListFindingsResponse
+	(*ListRulesResponse)(nil),            // 61: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 62: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 63: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 64: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 65: rollcall.v1.ChangeEvent
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2508,34 +2511,36 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	26, // 52: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
 	28, // 53: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
 	30, // 54: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	1,  // 55: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 56: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 57: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 58: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 59: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 60: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 61: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	53, // 62: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	54, // 63: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 64: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	55, // 65: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	56, // 66: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	57, // 67: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	58, // 68: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	59, // 69: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	60, // 70: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	61, // 71: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	62, // 72: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	62, // 73: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	63, // 74: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 75: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 76: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 77: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 78: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 79: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 80: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	55, // [55:81] is the sub-list for method output_type
-	29, // [29:55] is the sub-list for method input_type
+	53, // 55: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	1,  // 56: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 57: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 58: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 59: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 60: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 61: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 62: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	54, // 63: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	55, // 64: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 65: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	56, // 66: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	57, // 67: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	58, // 68: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	59, // 69: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	60, // 70: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	61, // 71: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	62, // 72: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	63, // 73: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	63, // 74: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	64, // 75: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 76: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 77: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 78: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 79: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 80: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 81: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	65, // 82: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	56, // [56:83] is the sub-list for method output_type
+	29, // [29:56] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -2546,6 +2551,7 @@ func file_rollcall_v1_admin_proto_init() {
 	if File_rollcall_v1_admin_proto != nil {
 		return
 	}
+	file_rollcall_v1_asking_proto_init()
 	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}

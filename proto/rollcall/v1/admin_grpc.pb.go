@@ -45,6 +45,7 @@ const (
 	AdminService_ListAgents_FullMethodName           = "/rollcall.v1.AdminService/ListAgents"
 	AdminService_RevokeAgent_FullMethodName          = "/rollcall.v1.AdminService/RevokeAgent"
 	AdminService_GetServerInfo_FullMethodName        = "/rollcall.v1.AdminService/GetServerInfo"
+	AdminService_WatchChanges_FullMethodName         = "/rollcall.v1.AdminService/WatchChanges"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -99,6 +100,9 @@ type AdminServiceClient interface {
 	// the agent said is kept.
 	RevokeAgent(ctx context.Context, in *RevokeAgentRequest, opts ...grpc.CallOption) (*RevokeAgentResponse, error)
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
+	// WatchChanges tells what happens to assets, as it happens or from a cursor on.
+	// Over HTTP these are server-sent events, whose ids are the cursors.
+	WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangeEvent], error)
 }
 
 type adminServiceClient struct {
@@ -369,6 +373,25 @@ func (c *adminServiceClient) GetServerInfo(ctx context.Context, in *GetServerInf
 	return out, nil
 }
 
+func (c *adminServiceClient) WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangeEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_WatchChanges_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchChangesRequest, ChangeEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_WatchChangesClient = grpc.ServerStreamingClient[ChangeEvent]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -421,6 +444,9 @@ type AdminServiceServer interface {
 	// the agent said is kept.
 	RevokeAgent(context.Context, *RevokeAgentRequest) (*RevokeAgentResponse, error)
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
+	// WatchChanges tells what happens to assets, as it happens or from a cursor on.
+	// Over HTTP these are server-sent events, whose ids are the cursors.
+	WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeEvent]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -508,6 +534,9 @@ func (UnimplementedAdminServiceServer) RevokeAgent(context.Context, *RevokeAgent
 }
 func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
+}
+func (UnimplementedAdminServiceServer) WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeEvent]) error {
+	return status.Error(codes.Unimplemented, "method WatchChanges not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -998,6 +1027,17 @@ func _AdminService_GetServerInfo_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_WatchChanges_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchChangesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).WatchChanges(m, &grpc.GenericServerStream[WatchChangesRequest, ChangeEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_WatchChangesServer = grpc.ServerStreamingServer[ChangeEvent]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1110,6 +1150,12 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_GetServerInfo_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchChanges",
+			Handler:       _AdminService_WatchChanges_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "rollcall/v1/admin.proto",
 }

@@ -760,15 +760,17 @@ func (x *GetAssetHistoryResponse) GetNextPageToken() string {
 type AssetEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// created, changed, software, united or withdrawn
+	// created, split, changed, software, united or withdrawn
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Whose statement brought it about; for source operator, who said it.
 	Source   string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	SourceId string `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
 	// The asset that it was united into.
-	Into          string           `protobuf:"bytes,5,opt,name=into,proto3" json:"into,omitempty"`
-	Changes       []*AssetChange   `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
-	Software      []*SoftwareEvent `protobuf:"bytes,7,rep,name=software,proto3" json:"software,omitempty"`
+	Into     string           `protobuf:"bytes,5,opt,name=into,proto3" json:"into,omitempty"`
+	Changes  []*AssetChange   `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
+	Software []*SoftwareEvent `protobuf:"bytes,7,rep,name=software,proto3" json:"software,omitempty"`
+	// The asset that it was split off.
+	From          string `protobuf:"bytes,8,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -850,6 +852,13 @@ func (x *AssetEvent) GetSoftware() []*SoftwareEvent {
 		return x.Software
 	}
 	return nil
+}
+
+func (x *AssetEvent) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
 }
 
 type AssetChange struct {
@@ -2706,7 +2715,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x05field\x18\x06 \x01(\tR\x05field\"r\n" +
 	"\x17GetAssetHistoryResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.rollcall.v1.AssetEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x95\x02\n" +
 	"\n" +
 	"AssetEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2715,7 +2724,8 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x12\n" +
 	"\x04into\x18\x05 \x01(\tR\x04into\x122\n" +
 	"\achanges\x18\x06 \x03(\v2\x18.rollcall.v1.AssetChangeR\achanges\x126\n" +
-	"\bsoftware\x18\a \x03(\v2\x1a.rollcall.v1.SoftwareEventR\bsoftware\"w\n" +
+	"\bsoftware\x18\a \x03(\v2\x1a.rollcall.v1.SoftwareEventR\bsoftware\x12\x12\n" +
+	"\x04from\x18\b \x01(\tR\x04from\"w\n" +
 	"\vAssetChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12(\n" +
 	"\x03old\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x03old\x12(\n" +
