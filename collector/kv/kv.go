@@ -61,6 +61,24 @@ type DB interface {
 	Close() error
 }
 
+// Mark names a state of a database by the commit that made it.
+type Mark struct {
+	// Store identifies the database; one that was made anew, such as from a
+	// backup, has another.
+	Store string `json:"store"`
+	// Commit counts the database's commits from 1; 0 is a database without any.
+	Commit uint64 `json:"commit"`
+	// Digest depends on all commits up to this one.
+	Digest string `json:"digest"`
+}
+
+// Marked is a database that can name the states that it goes through.
+type Marked interface {
+	// ViewMarked is View, and tells fn which state it sees: that after every
+	// update up to the mark, and without any after it.
+	ViewMarked(ctx context.Context, fn func(Tx, Mark) error) error
+}
+
 // Tx is a transaction; it is valid only inside the function it was given to
 // and not for use by several goroutines.
 type Tx interface {

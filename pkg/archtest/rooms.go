@@ -60,7 +60,7 @@ var Rooms = []Room{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr",
-			"collector/store", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
+			"collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
 	},
@@ -127,6 +127,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema},
 		Why: "the store knows our records and the engine's contract, not an engine and not who asks",
+	},
+	{
+		Dir: "collector/backup", May: []string{"collector/kv"},
+		Why: "a backup is of bytes under keys, whatever they mean and whichever engine holds them",
 	},
 	{
 		Dir: "collector/kv", May: []string{},

@@ -116,6 +116,8 @@ type DB struct {
 	committed chan struct{}
 	// head is the newest commit; it belongs to the committer.
 	head head
+	// store is the store's identity.
+	store [16]byte
 
 	failed  atomic.Pointer[error]
 	mu      sync.Mutex
@@ -193,26 +195,17 @@ func loadMark(dir string) (head, error) {
 // loadHead reads the newest commit as Badger sees it, which must be one that
 // the verification would have let pass.
 func (d *DB) loadHead(marked head) error {
-	d.head = head{store: marked.store}
-	err := d.badger.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(headKey)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the newest commit: %w", err)
-		}
-		value, err := itemValue(item)
-		if err != nil {
-			return err
-		}
-		d.head, err = decodeHead(value)
-		return err
-	})
+	txn := d.badger.NewTransaction(false)
+	defer txn.Discard()
+	h, err := headAt(txn)
 	if err != nil {
 		return err
 	}
-	return compareMark(d.head, marked)
+	if h.seq == 0 {
+		h.store = marked.store
+	}
+	d.head, d.store = h, marked.store
+	return compareMark(h, marked)
 }
 
 // View runs fn on a snapshot of what is committed.
@@ -224,6 +217,22 @@ func (d *DB) View(ctx context.Context, fn func(kv.Tx) error) error {
 	txn := d.badger.NewTransaction(false)
 	defer txn.Discard()
 	return fn(&tx{snap: txn})
+}
+
+// ViewMarked runs fn on a snapshot of what is committed, and names it.
+func (d *DB) ViewMarked(ctx context.Context, fn func(kv.Tx, kv.Mark) error) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	defer d.running.Done()
+	txn := d.badger.NewTransaction(false)
+	defer txn.Discard()
+	h, err := headAt(txn)
+	if err != nil {
+		return err
+	}
+	h.store = d.store
+	return fn(&tx{snap: txn}, h.mark())
 }
 
 // begin admits a transaction, unless ctx is done or the store is closed.

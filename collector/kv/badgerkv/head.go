@@ -3,7 +3,13 @@ package badgerkv
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/rollcall-itam/rollcall/collector/kv"
 )
 
 // head describes one commit. Every commit writes it under the same key, so the
@@ -42,4 +48,26 @@ func decodeHead(b []byte) (head, error) {
 	copy(h.prevDigest[:], b[32:])
 	copy(h.digest[:], b[32+sha256.Size:])
 	return h, nil
+}
+
+// headAt returns the newest commit that a transaction sees; it is zero where
+// there is none. Every commit writes its head along with the rest, so it tells
+// exactly what the transaction sees.
+func headAt(txn *badger.Txn) (head, error) {
+	item, err := txn.Get(headKey)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return head{}, nil
+	}
+	if err != nil {
+		return head{}, fmt.Errorf("read the newest commit: %w", err)
+	}
+	value, err := itemValue(item)
+	if err != nil {
+		return head{}, err
+	}
+	return decodeHead(value)
+}
+
+func (h *head) mark() kv.Mark {
+	return kv.Mark{Store: hex.EncodeToString(h.store[:]), Commit: h.seq, Digest: hex.EncodeToString(h.digest[:])}
 }
