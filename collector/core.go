@@ -54,7 +54,13 @@ func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error
 	if s.Store == "memory" {
 		return memkv.New(), nil
 	}
+	if err := checkRestored(s.DataDir); err != nil {
+		return nil, err
+	}
 	db, err := badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree, Verifier: badgerkv.VerifyInChild})
+	if errors.Is(err, badgerkv.ErrDamaged) {
+		return nil, damaged(fmt.Errorf("the store cannot be used: %w", err), s)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store (--store %s; it lies in --data-dir unless set): %w", s.Store, err)
 	}

@@ -20,6 +20,8 @@ import (
 // command is the command line.
 type command struct {
 	Serve   serveCommand   `cmd:"" help:"Run the collector until stopped."`
+	Backup  backupCommands `cmd:"" help:"Make and check backups."`
+	Restore restoreCommand `cmd:"" help:"Put a backup in the place of a data folder; the collector must be stopped."`
 	Rebuild rebuildCommand `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
 	Config  configCommands `cmd:"" help:"Look at the configuration."`
 	Feeds   feedsCommands  `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`

@@ -125,6 +125,11 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if err != nil {
 		return err
 	}
+	control, err := openControl(c, s, log)
+	if err != nil {
+		log.Warn("backup and check need the collector to be stopped", "error", err)
+	}
+	defer func() { err = errors.Join(err, control.close()) }()
 	p.gate.Open(handler)
 	log.Info("collector is ready", "version", buildinfo.Version(), "http_addr", p.http.Addr().String(), "grpc_addr", p.grpc.Addr().String(),
 		"store", s.Store, "assets", c.view.Len(), "ca_file", filepath.Join(s.DataDir, "ca.pem"), "ca_pin", c.server.Pin().String(),

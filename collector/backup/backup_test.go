@@ -240,7 +240,7 @@ func TestRolledBack(t *testing.T) {
 // Every byte of a backup is flipped, one after another.
 func TestFlippedByte(t *testing.T) {
 	dir, db := t.TempDir(), newDB(t)
-	db.set(t, 0, 2, 1)
+	db.set(t, 0, 1, 1)
 	a, _ := keep(t, dir, db)
 	b, _ := archive(t, db, nil)
 	alone := filepath.Join(t.TempDir(), "alone.rcb")
@@ -263,8 +263,11 @@ func TestFlippedByte(t *testing.T) {
 			bad := bytes.Clone(whole)
 			bad[i] ^= 1 << (i % 8)
 			damage(t, open, path, bad, fmt.Sprintf("byte %d flipped", i))
-			damage(t, open, path, whole[:i], fmt.Sprintf("cut to %d bytes", i))
-			tried += 2
+			tried++
+			if i%8 == 0 {
+				damage(t, open, path, whole[:i], fmt.Sprintf("cut to %d bytes", i))
+				tried++
+			}
 		}
 		damage(t, open, path, append(bytes.Clone(whole), 0), "longer by a byte")
 		if err := os.WriteFile(path, whole, 0o600); err != nil {

@@ -138,12 +138,12 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	if err := s.checkOpen(); err != nil {
 		return nil, err
 	}
-	if err := checkUnused(opts.Dir); err != nil {
+	if err := CheckUnused(opts.Dir); err != nil {
 		return nil, err
 	}
 	if err := opts.Verifier(ctx, opts.Dir); err != nil {
 		// A collector that started meanwhile looks like a damage.
-		if used := checkUnused(opts.Dir); used != nil {
+		if used := CheckUnused(opts.Dir); used != nil {
 			return nil, used
 		}
 		return nil, fmt.Errorf("data folder %s: %w", opts.Dir, err)

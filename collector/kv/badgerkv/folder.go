@@ -39,10 +39,10 @@ func prepareFolder(dir string) error {
 // otherMagic is a version of the manifest that no store of ours has.
 const otherMagic = 0xFFFF
 
-// checkUnused returns an error if another process has the store open. Badger
+// CheckUnused returns an error if another process has the store in dir open. Badger
 // takes its lock before it looks at anything, so an open that must fail at the
 // manifest tries the lock and changes nothing.
-func checkUnused(dir string) error {
+func CheckUnused(dir string) error {
 	files := badgerDir(dir)
 	if _, err := os.Stat(filepath.Join(files, badger.ManifestFilename)); errors.Is(err, fs.ErrNotExist) {
 		return nil
