@@ -2153,7 +2153,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xb6\x11\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\x9c\x13\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2372,7 +2372,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"ListAgents\x12\x1e.rollcall.v1.ListAgentsRequest\x1a\x1f.rollcall.v1.ListAgentsResponse\x12P\n" +
 	"\vRevokeAgent\x12\x1f.rollcall.v1.RevokeAgentRequest\x1a .rollcall.v1.RevokeAgentResponse\x12V\n" +
 	"\rGetServerInfo\x12!.rollcall.v1.GetServerInfoRequest\x1a\".rollcall.v1.GetServerInfoResponse\x12L\n" +
-	"\fWatchChanges\x12 .rollcall.v1.WatchChangesRequest\x1a\x18.rollcall.v1.ChangeEvent0\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\fWatchChanges\x12 .rollcall.v1.WatchChangesRequest\x1a\x18.rollcall.v1.ChangeEvent0\x01\x12M\n" +
+	"\n" +
+	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
+	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
+	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContextB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2442,18 +2446,24 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*PauseFeedRequest)(nil),             // 51: rollcall.v1.PauseFeedRequest
 	(*DeleteObservationRequest)(nil),     // 52: rollcall.v1.DeleteObservationRequest
 	(*WatchChangesRequest)(nil),          // 53: rollcall.v1.WatchChangesRequest
-	(*AssetExplanation)(nil),             // 54: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 55: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 56: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 57: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 58: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 59: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 60: rollcall.v1.ListFindingsResponse
-	(*ListRulesResponse)(nil),            // 61: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 62: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 63: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 64: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 65: rollcall.v1.ChangeEvent
+	(*ListPeopleRequest)(nil),            // 54: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 55: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 56: rollcall.v1.GetPersonContextRequest
+	(*AssetExplanation)(nil),             // 57: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 58: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 59: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 60: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 61: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 62: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 63: rollcall.v1.ListFindingsResponse
+	(*ListRulesResponse)(nil),            // 64: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 65: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 66: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 67: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 68: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 69: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 70: rollcall.v1.Person
+	(*PersonContext)(nil),                // 71: rollcall.v1.PersonContext
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2512,35 +2522,41 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	28, // 53: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
 	30, // 54: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
 	53, // 55: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	1,  // 56: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 57: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 58: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 59: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 60: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 61: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 62: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	54, // 63: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	55, // 64: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 65: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	56, // 66: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	57, // 67: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	58, // 68: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	59, // 69: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	60, // 70: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	61, // 71: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	62, // 72: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	63, // 73: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	63, // 74: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	64, // 75: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 76: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 77: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 78: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 79: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 80: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 81: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	65, // 82: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	56, // [56:83] is the sub-list for method output_type
-	29, // [29:56] is the sub-list for method input_type
+	54, // 56: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	55, // 57: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	56, // 58: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	1,  // 59: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 60: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 61: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 62: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 63: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 64: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 65: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	57, // 66: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	58, // 67: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 68: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	59, // 69: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	60, // 70: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	61, // 71: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	62, // 72: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	63, // 73: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	64, // 74: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	65, // 75: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	66, // 76: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	66, // 77: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	67, // 78: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 79: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 80: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 81: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 82: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 83: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 84: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	68, // 85: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	69, // 86: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	70, // 87: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	71, // 88: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	59, // [59:89] is the sub-list for method output_type
+	29, // [29:59] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -2553,6 +2569,7 @@ func file_rollcall_v1_admin_proto_init() {
 	}
 	file_rollcall_v1_asking_proto_init()
 	file_rollcall_v1_asset_proto_init()
+	file_rollcall_v1_person_proto_init()
 	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}

@@ -46,6 +46,9 @@ const (
 	AdminService_RevokeAgent_FullMethodName          = "/rollcall.v1.AdminService/RevokeAgent"
 	AdminService_GetServerInfo_FullMethodName        = "/rollcall.v1.AdminService/GetServerInfo"
 	AdminService_WatchChanges_FullMethodName         = "/rollcall.v1.AdminService/WatchChanges"
+	AdminService_ListPeople_FullMethodName           = "/rollcall.v1.AdminService/ListPeople"
+	AdminService_GetPerson_FullMethodName            = "/rollcall.v1.AdminService/GetPerson"
+	AdminService_GetPersonContext_FullMethodName     = "/rollcall.v1.AdminService/GetPersonContext"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -103,6 +106,12 @@ type AdminServiceClient interface {
 	// WatchChanges tells what happens to assets, as it happens or from a cursor on.
 	// Over HTTP these are server-sent events, whose ids are the cursors.
 	WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ChangeEvent], error)
+	ListPeople(ctx context.Context, in *ListPeopleRequest, opts ...grpc.CallOption) (*ListPeopleResponse, error)
+	// GetPerson answers for redirected ids too, with the person that they became.
+	GetPerson(ctx context.Context, in *GetPersonRequest, opts ...grpc.CallOption) (*Person, error)
+	// GetPersonContext tells all that a service desk needs of a person at once:
+	// devices with their state and findings, software access, location.
+	GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error)
 }
 
 type adminServiceClient struct {
@@ -392,6 +401,36 @@ func (c *adminServiceClient) WatchChanges(ctx context.Context, in *WatchChangesR
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_WatchChangesClient = grpc.ServerStreamingClient[ChangeEvent]
 
+func (c *adminServiceClient) ListPeople(ctx context.Context, in *ListPeopleRequest, opts ...grpc.CallOption) (*ListPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPeopleResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetPerson(ctx context.Context, in *GetPersonRequest, opts ...grpc.CallOption) (*Person, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Person)
+	err := c.cc.Invoke(ctx, AdminService_GetPerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PersonContext)
+	err := c.cc.Invoke(ctx, AdminService_GetPersonContext_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -447,6 +486,12 @@ type AdminServiceServer interface {
 	// WatchChanges tells what happens to assets, as it happens or from a cursor on.
 	// Over HTTP these are server-sent events, whose ids are the cursors.
 	WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeEvent]) error
+	ListPeople(context.Context, *ListPeopleRequest) (*ListPeopleResponse, error)
+	// GetPerson answers for redirected ids too, with the person that they became.
+	GetPerson(context.Context, *GetPersonRequest) (*Person, error)
+	// GetPersonContext tells all that a service desk needs of a person at once:
+	// devices with their state and findings, software access, location.
+	GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -537,6 +582,15 @@ func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServer
 }
 func (UnimplementedAdminServiceServer) WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[ChangeEvent]) error {
 	return status.Error(codes.Unimplemented, "method WatchChanges not implemented")
+}
+func (UnimplementedAdminServiceServer) ListPeople(context.Context, *ListPeopleRequest) (*ListPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPeople not implemented")
+}
+func (UnimplementedAdminServiceServer) GetPerson(context.Context, *GetPersonRequest) (*Person, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPerson not implemented")
+}
+func (UnimplementedAdminServiceServer) GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPersonContext not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -1038,6 +1092,60 @@ func _AdminService_WatchChanges_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_WatchChangesServer = grpc.ServerStreamingServer[ChangeEvent]
 
+func _AdminService_ListPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListPeople(ctx, req.(*ListPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetPerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetPerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetPerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetPerson(ctx, req.(*GetPersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetPersonContext_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPersonContextRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetPersonContext(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetPersonContext_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetPersonContext(ctx, req.(*GetPersonContextRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1148,6 +1256,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetServerInfo",
 			Handler:    _AdminService_GetServerInfo_Handler,
+		},
+		{
+			MethodName: "ListPeople",
+			Handler:    _AdminService_ListPeople_Handler,
+		},
+		{
+			MethodName: "GetPerson",
+			Handler:    _AdminService_GetPerson_Handler,
+		},
+		{
+			MethodName: "GetPersonContext",
+			Handler:    _AdminService_GetPersonContext_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -42,6 +42,7 @@ type Observation struct {
 	// Types that are valid to be assigned to Subject:
 	//
 	//	*Observation_Device
+	//	*Observation_Person
 	Subject       isObservation_Subject `protobuf_oneof:"subject"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -142,6 +143,15 @@ func (x *Observation) GetDevice() *Device {
 	return nil
 }
 
+func (x *Observation) GetPerson() *Profile {
+	if x != nil {
+		if x, ok := x.Subject.(*Observation_Person); ok {
+			return x.Person
+		}
+	}
+	return nil
+}
+
 type isObservation_Subject interface {
 	isObservation_Subject()
 }
@@ -150,7 +160,13 @@ type Observation_Device struct {
 	Device *Device `protobuf:"bytes,10,opt,name=device,proto3,oneof"`
 }
 
+type Observation_Person struct {
+	Person *Profile `protobuf:"bytes,11,opt,name=person,proto3,oneof"`
+}
+
 func (*Observation_Device) isObservation_Subject() {}
+
+func (*Observation_Person) isObservation_Subject() {}
 
 // Problem is a fact that could not be learnt, and why.
 type Problem struct {
@@ -302,7 +318,7 @@ var File_rollcall_v1_observation_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_observation_proto_rawDesc = "" +
 	"\n" +
-	"\x1drollcall/v1/observation.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\"\xf2\x02\n" +
+	"\x1drollcall/v1/observation.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\"\xa2\x03\n" +
 	"\vObservation\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12;\n" +
@@ -313,7 +329,8 @@ const file_rollcall_v1_observation_proto_rawDesc = "" +
 	"\x04gone\x18\x06 \x01(\bR\x04gone\x126\n" +
 	"\bsections\x18\a \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x12-\n" +
 	"\x06device\x18\n" +
-	" \x01(\v2\x13.rollcall.v1.DeviceH\x00R\x06deviceB\t\n" +
+	" \x01(\v2\x13.rollcall.v1.DeviceH\x00R\x06device\x12.\n" +
+	"\x06person\x18\v \x01(\v2\x14.rollcall.v1.ProfileH\x00R\x06personB\t\n" +
 	"\asubject\"|\n" +
 	"\aProblem\x12\x18\n" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
@@ -347,7 +364,8 @@ var file_rollcall_v1_observation_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 	(*Identifier)(nil),            // 4: rollcall.v1.Identifier
 	(*Device)(nil),                // 5: rollcall.v1.Device
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*Profile)(nil),               // 6: rollcall.v1.Profile
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_rollcall_v1_observation_proto_depIdxs = []int32{
 	3, // 0: rollcall.v1.Observation.observed_at:type_name -> google.protobuf.Timestamp
@@ -355,13 +373,14 @@ var file_rollcall_v1_observation_proto_depIdxs = []int32{
 	1, // 2: rollcall.v1.Observation.problems:type_name -> rollcall.v1.Problem
 	2, // 3: rollcall.v1.Observation.sections:type_name -> rollcall.v1.SectionStatus
 	5, // 4: rollcall.v1.Observation.device:type_name -> rollcall.v1.Device
-	6, // 5: rollcall.v1.Problem.took:type_name -> google.protobuf.Duration
-	3, // 6: rollcall.v1.SectionStatus.complete_at:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	6, // 5: rollcall.v1.Observation.person:type_name -> rollcall.v1.Profile
+	7, // 6: rollcall.v1.Problem.took:type_name -> google.protobuf.Duration
+	3, // 7: rollcall.v1.SectionStatus.complete_at:type_name -> google.protobuf.Timestamp
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_observation_proto_init() }
@@ -370,8 +389,10 @@ func file_rollcall_v1_observation_proto_init() {
 		return
 	}
 	file_rollcall_v1_asset_proto_init()
+	file_rollcall_v1_person_proto_init()
 	file_rollcall_v1_observation_proto_msgTypes[0].OneofWrappers = []any{
 		(*Observation_Device)(nil),
+		(*Observation_Person)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

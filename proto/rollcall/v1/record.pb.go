@@ -1598,10 +1598,12 @@ func (*DeleteObservationResponse) Descriptor() ([]byte, []int) {
 
 // PushedObservation is the answer to one line of POST /v1/observations.
 type PushedObservation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Line          int64                  `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
-	AssetId       string                 `protobuf:"bytes,2,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
-	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Line    int64                  `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	AssetId string                 `protobuf:"bytes,2,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	Error   string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Of an observation about a person.
+	PersonId      string `protobuf:"bytes,4,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1653,6 +1655,13 @@ func (x *PushedObservation) GetAssetId() string {
 func (x *PushedObservation) GetError() string {
 	if x != nil {
 		return x.Error
+	}
+	return ""
+}
+
+func (x *PushedObservation) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
 	}
 	return ""
 }
@@ -2776,11 +2785,12 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x18DeleteObservationRequest\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\"\x1b\n" +
-	"\x19DeleteObservationResponse\"X\n" +
+	"\x19DeleteObservationResponse\"u\n" +
 	"\x11PushedObservation\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"\xbe\x02\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1b\n" +
+	"\tperson_id\x18\x04 \x01(\tR\bpersonId\"\xbe\x02\n" +
 	"\x04Feed\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +

@@ -477,10 +477,11 @@ func (x *TokenRecord) GetRevokedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// MemberRecord ties an observation to its asset.
+// MemberRecord ties an observation to its asset, or to its person.
 type MemberRecord struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	AssetId string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of an observation about a person, the person's id.
+	AssetId string `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
 	// Something beside this observation bears on its asset: other members,
 	// former ids, others that carry one of its identifiers, or an operator's word.
 	Shared        bool `protobuf:"varint,2,opt,name=shared,proto3" json:"shared,omitempty"`
@@ -905,8 +906,10 @@ type ChangeRecord struct {
 	// created, changed, software, united or withdrawn
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Of kind software: whose rows changed, and which of its changes it was.
-	Source        string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
-	SourceId      string `protobuf:"bytes,5,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Source   string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string `protobuf:"bytes,5,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// The person that it is about; asset_id is empty then.
+	PersonId      string `protobuf:"bytes,6,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -972,6 +975,13 @@ func (x *ChangeRecord) GetSource() string {
 func (x *ChangeRecord) GetSourceId() string {
 	if x != nil {
 		return x.SourceId
+	}
+	return ""
+}
+
+func (x *ChangeRecord) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
 	}
 	return ""
 }
@@ -1321,13 +1331,14 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\topened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x12;\n" +
 	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x12\x16\n" +
-	"\x06detail\x18\a \x03(\tR\x06detail\"\x9e\x01\n" +
+	"\x06detail\x18\a \x03(\tR\x06detail\"\xbb\x01\n" +
 	"\fChangeRecord\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12\x1b\n" +
-	"\tsource_id\x18\x05 \x01(\tR\bsourceId\"`\n" +
+	"\tsource_id\x18\x05 \x01(\tR\bsourceId\x12\x1b\n" +
+	"\tperson_id\x18\x06 \x01(\tR\bpersonId\"`\n" +
 	"\fSourceRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
