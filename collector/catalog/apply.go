@@ -38,6 +38,9 @@ func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error)
 	if o.GetGone() {
 		return "", c.withdraw(ctx, ref, o.GetObservedAt().AsTime())
 	}
+	if o.GetPerson() != nil {
+		return c.acceptPerson(ctx, ref, o)
+	}
 	o, software, err := c.apart(ctx, o)
 	if err != nil {
 		return "", err
@@ -73,6 +76,9 @@ func (c *Catalog) weigh(held *Held, o *pb.Observation, software SoftwareChange) 
 	before, err := held.Observation()
 	if err != nil || before == nil {
 		return s, err
+	}
+	if (before.GetPerson() == nil) != (o.GetPerson() == nil) {
+		return nil, fmt.Errorf("%w: what %s stated under this source_id was of another sort, a person or a device: withdraw that first, or use another source_id", ErrInvalid, o.GetSource())
 	}
 	same, newer, err := compare(before, o)
 	if err != nil {
@@ -152,6 +158,11 @@ func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) er
 	}
 	for _, change := range f.changes {
 		for _, notify := range c.onChange {
+			notify(change)
+		}
+	}
+	for _, change := range f.people {
+		for _, notify := range c.onPerson {
 			notify(change)
 		}
 	}

@@ -23,6 +23,7 @@ type Catalog struct {
 	sequence atomic.Uint64
 	onChange []func(Change)
 	onSeen   []func(store.Ref, time.Time)
+	onPerson []func(PersonChange)
 	// retention is how long history is kept, 0 for ever.
 	retention time.Duration
 	// derive fills in what follows from an asset and from what the collector knows.
@@ -85,6 +86,9 @@ func (c *Catalog) Load(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("load the catalog: %w", err)
+	}
+	if err := c.indexOwners(ctx); err != nil {
+		return err
 	}
 	return c.loadSeen(ctx)
 }

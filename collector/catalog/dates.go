@@ -45,6 +45,10 @@ func (c *Catalog) Date(tx *store.Tx, a *pb.Asset) error {
 		}
 		a.LastSeen = newer(a.GetLastSeen(), s.LastSeen.AsTime())
 	}
+	// What is known of the owner is stated by sources of the person.
+	if err := headsOf(tx, a.GetProvenance(), observed); err != nil {
+		return fmt.Errorf("sources of the owner of asset %s: %w", a.GetId(), err)
+	}
 	for _, p := range a.GetProvenance() {
 		p.ObservedAt = observed[store.Ref{Source: p.GetSource(), ID: p.GetSourceId()}]
 	}

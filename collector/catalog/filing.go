@@ -31,6 +31,10 @@ type filing struct {
 	// quiet is set where nothing happens to the assets: they are made anew.
 	quiet   bool
 	changes []Change
+	// people are the changes of people; owners is set where their assets may have
+	// to say something else of their owner.
+	people []PersonChange
+	owners bool
 }
 
 func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
@@ -138,12 +142,18 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim)})
 	}
 	a := merge.Merge(assetID, redirects, stmts)
+	if err := f.own(a); err != nil {
+		return err
+	}
 	undate(a)
 	if f.catalog.derive != nil {
 		f.catalog.derive(a)
 	}
 	before, changed, err := f.tx.PutAsset(a)
 	if err != nil || !changed {
+		return err
+	}
+	if err := f.noteOwner(assetID, before, a); err != nil {
 		return err
 	}
 	if before == nil {
@@ -177,7 +187,7 @@ func (f *filing) end(assetID string, e *pb.EventRecord) error {
 	if e.Changes, err = history.Diff(before, nil); err != nil {
 		return err
 	}
-	if err := f.tx.DeleteAsset(assetID); err != nil {
+	if err := errors.Join(f.tx.DeleteAsset(assetID), f.noteOwner(assetID, before, nil)); err != nil {
 		return err
 	}
 	return f.happened(assetID, nil, e)

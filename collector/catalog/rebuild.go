@@ -15,7 +15,7 @@ import (
 
 // RebuildStats tells what a rebuild found.
 type RebuildStats struct {
-	Observations, Assets int
+	Observations, Assets, People int
 }
 
 // rebuildBatch bounds the deletions of one transaction, and rebuildWriters is
@@ -55,6 +55,12 @@ func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 	if err != nil {
 		return stats, fmt.Errorf("rebuild: read what is true: %w", err)
 	}
+	// People come first: assets tell of their owners what is known of them.
+	n, err := c.rebuildPeople(ctx, redirects, &stats)
+	if err != nil {
+		return stats, fmt.Errorf("rebuild: %w", err)
+	}
+	stats.People = n
 	stats.Assets = len(members)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(rebuildWriters, runtime.GOMAXPROCS(0)))

@@ -36,6 +36,9 @@ func (c *Catalog) withdraw(ctx context.Context, ref store.Ref, at time.Time) err
 			return nil
 		}
 		taken = true
+		if p.o.GetPerson() != nil {
+			return f.withdrawPerson(p)
+		}
 		return f.withdraw(p)
 	})
 	if err != nil {

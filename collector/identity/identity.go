@@ -32,6 +32,8 @@ const (
 const (
 	Email   = "email"
 	Account = "account"
+	// EmployeeID is a number of personnel.
+	EmployeeID = "employee_id"
 )
 
 // Kinds of weak identifiers. Docks, images and people give two machines the
@@ -78,7 +80,7 @@ func compareKeys(a, b Key) int {
 // rank orders the strong kinds by how firmly they hold to the chassis: where
 // two contradict each other, the first decides.
 func rank(kind string) int {
-	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Parts, Email, Account}, kind)
+	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Parts, Email, Account, EmployeeID}, kind)
 }
 
 func sortKeys(keys []Key) []Key {

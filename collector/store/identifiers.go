@@ -48,7 +48,7 @@ func (t *Tx) Claimants(id *pb.Identifier, limit int) ([]Ref, error) {
 // it returns true once nothing is left.
 func (t *Tx) DropDerived(limit int) (done bool, err error) {
 	var keys [][]byte
-	for _, prefix := range []string{prefixAsset, prefixIdentifier, prefixPart + prefixAsset} {
+	for _, prefix := range []string{prefixAsset, prefixIdentifier, prefixPerson, prefixPersonKey, prefixOwned, prefixPart + prefixAsset, prefixPart + prefixPerson} {
 		err := t.kv.Scan([]byte(prefix), nil, func(k, _ []byte) error {
 			keys = append(keys, slices.Clone(k))
 			if len(keys) >= limit {

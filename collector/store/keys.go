@@ -23,6 +23,7 @@ const (
 	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
 	prefixTitle       = "t/" // t/<id, 8 bytes>               one interned software row
 	prefixMember      = "m/" // m/<source>\0<source_id>       MemberRecord: which asset
+	prefixPersonOf    = "j/" // j/<source>\0<source_id>       MemberRecord: which person
 	prefixStatement   = "q/" // q/<statement id>              StatementRecord
 	prefixSpoken      = "n/" // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
 	prefixEvent       = "v/" // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
@@ -43,6 +44,9 @@ const (
 const (
 	prefixAsset      = "a/" // a/<asset id>                  Asset, whose sources are its members
 	prefixIdentifier = "i/" // i/<kind>\0<scope>\0<value>\0<source>\0<source_id>
+	prefixPerson     = "b/" // b/<person id>                 Person, whose sources are its members
+	prefixPersonKey  = "d/" // d/<kind>\0<scope>\0<value>\0<source>\0<source_id>  as i/, of people
+	prefixOwned      = "g/" // g/<e-mail address>\0<asset id>  who an asset is assigned to
 )
 
 const (
