@@ -88,13 +88,15 @@ func (f *filing) filePerson(o *pb.Observation) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if s.SameContent && member != nil && proto.Equal(head.GetFirstObserved(), held.Head.GetFirstObserved()) {
+	// Of several who tell of one person, the newer word counts.
+	if s.SameContent && member != nil && !member.GetShared() && proto.Equal(head.GetFirstObserved(), held.Head.GetFirstObserved()) {
 		f.asset = member.GetAssetId()
 		return nil
 	}
 	now := o
 	if s.SameContent {
-		now = before
+		now = &pb.Observation{Source: o.GetSource(), SourceId: o.GetSourceId(), ObservedAt: s.Observation.GetObservedAt(),
+			Identifiers: before.GetIdentifiers(), Subject: before.GetSubject()}
 	} else if err := f.tx.PutContent(o); err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (f *filing) placePerson(before *pb.Observation, self part) error {
 	if err := f.claimPerson(was, p.says); err != nil {
 		return err
 	}
-	f.owners = !slices.Equal(was.Keys, p.says.Keys)
+	f.owners = !slices.Equal(was.Keys, p.says.Keys) || was.Departed != p.says.Departed
 	c := newCrowd(f)
 	c.add(p)
 	if err := c.visitKeys(was.Keys); err != nil {
@@ -149,6 +151,7 @@ func (f *filing) withdrawPerson(self part) error {
 	if err := errors.Join(f.tx.DeleteObservation(f.ref), f.tx.DeletePersonMember(f.ref), f.tx.DeleteLastSeen(f.ref)); err != nil {
 		return err
 	}
+	f.owners = true
 	c := newCrowd(f)
 	if err := errors.Join(c.visitKeys(p.says.Keys), c.visitPerson(member.GetAssetId())); err != nil {
 		return err

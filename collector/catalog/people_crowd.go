@@ -201,7 +201,7 @@ func (f *filing) assignPeople(c *crowd) error {
 		}
 	}
 	for g, group := range groups {
-		if err := f.movePerson(ids[g], c.people, into, group); err != nil {
+		if err := f.movePerson(ids[g], c, into, group); err != nil {
 			return err
 		}
 	}
@@ -209,27 +209,28 @@ func (f *filing) assignPeople(c *crowd) error {
 }
 
 // movePerson puts a group under the id of a person.
-func (f *filing) movePerson(id string, touched map[string][]string, into map[string]string, group []part) error {
-	redirects := slices.Clone(touched[id])
+func (f *filing) movePerson(id string, c *crowd, into map[string]string, group []part) error {
+	redirects := slices.Clone(c.people[id])
 	for was, now := range into {
 		if now != id {
 			continue
 		}
-		redirects = append(append(redirects, was), touched[was]...)
+		redirects = append(append(redirects, was), c.people[was]...)
 		if err := errors.Join(f.tx.PutRedirect(was, id), f.endPerson(was, United)); err != nil {
 			return err
 		}
 	}
 	slices.Sort(redirects)
 	redirects = slices.Compact(redirects)
+	shared := len(c.parts) > 1 || len(redirects) > 0
 	for _, p := range group {
 		if p.ref == f.ref {
 			f.asset = id
 		}
-		if p.member.GetAssetId() == id {
+		if p.member.GetAssetId() == id && p.member.GetShared() == shared {
 			continue
 		}
-		if err := f.tx.PutPersonMember(p.ref, &pb.MemberRecord{AssetId: id}); err != nil {
+		if err := f.tx.PutPersonMember(p.ref, &pb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
 			return err
 		}
 	}

@@ -176,7 +176,7 @@ func peopled() *rapid.Generator[[]*pb.Observation] {
 			o.ObservedAt, o.GetDevice().Owner = at, &pb.Owner{Email: email.Draw(t, "owner"), Name: rapid.SampledFrom([]string{"", "Ann"}).Draw(t, "named")}
 			return o
 		}
-		p := &pb.Profile{Name: rapid.SampledFrom([]string{"Ann", "Bob"}).Draw(t, "name"), Status: rapid.SampledFrom([]string{"", "active", "departed"}).Draw(t, "status")}
+		p := &pb.Profile{Name: rapid.SampledFrom([]string{"Ann", "Bob"}).Draw(t, "name"), Status: rapid.SampledFrom([]string{"", "active", "suspended", "departed"}).Draw(t, "status")}
 		for range rapid.IntRange(0, 2).Draw(t, "addresses") {
 			p.Emails = append(p.Emails, email.Draw(t, "email"))
 		}
