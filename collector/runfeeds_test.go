@@ -12,6 +12,29 @@ import (
 
 func (r *running) ask(t *testing.T, method, path, body string, into any) {
 	t.Helper()
+	code, b := r.answer(t, method, path, body)
+	if code != http.StatusOK {
+		t.Fatalf("%s %s answers %d: %s", method, path, code, b)
+	}
+	if into != nil {
+		if err := json.Unmarshal(b, into); err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+	}
+}
+
+// refused asks for what must not be done, and returns what is said of it.
+func (r *running) refused(t *testing.T, method, path, body string) string {
+	t.Helper()
+	code, b := r.answer(t, method, path, body)
+	if code == http.StatusOK {
+		t.Errorf("%s %s with %s is done: %s", method, path, body, b)
+	}
+	return string(b)
+}
+
+func (r *running) answer(t *testing.T, method, path, body string) (int, []byte) {
+	t.Helper()
 	token, err := os.ReadFile(filepath.Join(r.dir, "admin-token"))
 	if err != nil {
 		t.Fatal(err)
@@ -27,14 +50,10 @@ func (r *running) ask(t *testing.T, method, path, body string, into any) {
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s answers %d: %s %v", method, path, resp.StatusCode, b, err)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	if into != nil {
-		if err := json.Unmarshal(b, into); err != nil {
-			t.Fatalf("%s %s: %v", method, path, err)
-		}
-	}
+	return resp.StatusCode, b
 }
 
 // linesWith hears of each pass over a feed from the log.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -27,31 +28,24 @@ func (s *Service) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (
 	if err != nil {
 		return nil, err
 	}
-	list := strings.Join([]string{"findings", r.GetAsset(), r.GetRule(), r.GetSeverity()}, " ")
+	list := fmt.Sprintf("findings %q", []string{r.GetAsset(), r.GetRule(), r.GetSeverity(), r.GetState(), r.GetOwner(), r.GetDepartment()})
 	after, err := pageAfter(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	if severity := policy.Severity(r.GetSeverity()); severity != "" && !slices.Contains(policy.Severities, severity) {
-		return nil, status.Errorf(codes.InvalidArgument, "severity %.50q is none of: critical, high, medium, low, info", r.GetSeverity())
+	q, err := s.findingQuery(r.GetRule(), r.GetSeverity(), r.GetState())
+	if err != nil {
+		return nil, err
 	}
 	out := new(pb.ListFindingsResponse)
 	if s.Compliance == nil {
 		return out, nil
 	}
-	if r.GetRule() != "" && s.Compliance.Pack.Rule(r.GetRule()) == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no rule %.100q: list them with GET /v1/rules", r.GetRule())
+	all, err := s.findings(ctx, q, r)
+	if err != nil {
+		return nil, err
 	}
-	q := compliance.Query{Rule: r.GetRule(), Severity: policy.Severity(r.GetSeverity())}
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
-		if r.GetAsset() != "" {
-			a, err := resolve(tx, r.GetAsset())
-			if err != nil {
-				return err
-			}
-			q.AssetID = a.GetId()
-		}
-		all := s.Compliance.Find(q)
 		out.TotalSize = int32(len(all))
 		for _, f := range all {
 			key := f.GetAssetId() + "\x00" + f.GetRule()
@@ -77,8 +71,66 @@ func (s *Service) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (
 	return out, nil
 }
 
+// findingQuery checks what findings are asked for.
+func (s *Service) findingQuery(rule, severity, state string) (q compliance.Query, err error) {
+	q = compliance.Query{Rule: rule, Severity: policy.Severity(severity), State: compliance.State(state)}
+	switch {
+	case severity != "" && !slices.Contains(policy.Severities, q.Severity):
+		return q, status.Errorf(codes.InvalidArgument, "severity %.50q is none of: critical, high, medium, low, info", severity)
+	case state != "" && !slices.Contains(compliance.States, q.State):
+		return q, status.Errorf(codes.InvalidArgument, "state %.50q is none of: open, acknowledged, waived, resolved", state)
+	case rule != "" && s.Compliance != nil && s.Compliance.Pack.Rule(rule) == nil:
+		return q, status.Errorf(codes.NotFound, "there is no rule %.100q: list them with GET /v1/rules", rule)
+	}
+	return q, nil
+}
+
+// findings returns those that are asked for.
+func (s *Service) findings(ctx context.Context, q compliance.Query, r *pb.ListFindingsRequest) (all []*pb.FindingRecord, err error) {
+	if r.GetAsset() != "" {
+		err := s.Store.View(ctx, func(tx *store.Tx) error {
+			a, err := resolve(tx, r.GetAsset())
+			q.AssetID = a.GetId()
+			return err
+		})
+		if err != nil {
+			return nil, s.answer("read the asset", err)
+		}
+	}
+	if q.State == compliance.Resolved {
+		if all, err = s.Compliance.Resolved(ctx, q); err != nil {
+			return nil, s.answer("list the findings", err)
+		}
+	} else {
+		all = s.Compliance.Find(q)
+	}
+	for path, want := range map[string]string{"owner.email": r.GetOwner(), "owner.department": r.GetDepartment()} {
+		if want == "" {
+			continue
+		}
+		values, err := s.valuesOf(all, path)
+		if err != nil {
+			return nil, s.answerQuery("list the findings", err)
+		}
+		var some []*pb.FindingRecord
+		for i, f := range all {
+			if strings.EqualFold(values[i], want) {
+				some = append(some, f)
+			}
+		}
+		all = some
+	}
+	return all, nil
+}
+
 func (s *Service) findingOf(tx *store.Tx, f *pb.FindingRecord) (*pb.Finding, error) {
-	out := &pb.Finding{AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail()}
+	d := f.GetDecision()
+	out := &pb.Finding{Id: findingID(f), AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail(),
+		State: string(compliance.StateOf(f)), DecidedBy: d.GetBy(), DecidedAt: d.GetAt(), Reason: d.GetReason(), WaivedUntil: d.GetUntil(),
+		ResolvedAt: f.GetResolvedAt(), LastSeen: f.GetResolvedAt()}
+	if f.GetResolvedAt() == nil {
+		out.LastSeen = s.Compliance.JudgedAt(f.GetAssetId())
+	}
 	if r := s.Compliance.Pack.Rule(f.GetRule()); r != nil {
 		out.Title, out.Remediation = r.Title, r.Remediation
 	}
@@ -96,18 +148,15 @@ func (s *Service) ListRules(context.Context, *pb.ListRulesRequest) (*pb.ListRule
 	if s.Compliance == nil {
 		return out, nil
 	}
-	counts := make(map[string]map[policy.Result]int)
+	counts := make(map[string]map[policy.Result]compliance.Ages)
 	for _, c := range s.Compliance.Counts() {
-		if counts[c.Rule.ID] == nil {
-			counts[c.Rule.ID] = make(map[policy.Result]int)
-		}
-		counts[c.Rule.ID][c.Result] = c.Assets
+		counts[c.Rule.ID] = c.Results
 	}
 	for _, r := range s.Compliance.Pack.Rules() {
 		n := counts[r.ID]
 		told := &pb.Rule{Id: r.ID, Version: int32(r.Version), Title: r.Title, Description: r.Description, Severity: string(r.Severity), Applies: r.Applies,
-			Require: r.Require, Remediation: r.Remediation, Enabled: r.Enabled, Pass: int64(n[policy.Pass]), Fail: int64(n[policy.Fail]),
-			Unknown: int64(n[policy.Unknown]), NotApplicable: int64(n[policy.NotApplicable])}
+			Require: r.Require, Remediation: r.Remediation, Enabled: r.Enabled, Pass: int64(n[policy.Pass].Sum()), Fail: int64(n[policy.Fail].Sum()),
+			Unknown: int64(n[policy.Unknown].Sum()), NotApplicable: int64(n[policy.NotApplicable].Sum())}
 		for framework, controls := range r.References {
 			for _, c := range controls {
 				told.References = append(told.References, framework+" "+c)
@@ -119,7 +168,8 @@ func (s *Service) ListRules(context.Context, *pb.ListRulesRequest) (*pb.ListRule
 	return out, nil
 }
 
-// countFindings says on an asset how many rules it fails.
+// countFindings says on an asset how many rules it fails, those apart on which
+// that is waived.
 func (s *Service) countFindings(a *pb.Asset) {
 	if s.Compliance == nil {
 		return
@@ -128,9 +178,14 @@ func (s *Service) countFindings(a *pb.Asset) {
 	if !judged {
 		return // a moment after it came to be: unknown, not none
 	}
-	n := int32(len(open))
-	a.Findings = &pb.FindingCounts{Open: &n, BySeverity: make(map[string]int32)}
+	counts := &pb.FindingCounts{Open: new(int32), BySeverity: make(map[string]int32)}
 	for _, f := range open {
-		a.Findings.BySeverity[f.GetSeverity()]++
+		if compliance.StateOf(f) == compliance.Waived {
+			counts.Waived++
+			continue
+		}
+		*counts.Open++
+		counts.BySeverity[f.GetSeverity()]++
 	}
+	a.Findings = counts
 }

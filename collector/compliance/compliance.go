@@ -53,8 +53,14 @@ type Engine struct {
 	dirty     map[string]struct{}
 	restocked map[string]struct{}
 	// judged holds the last judgement of each asset.
-	judged map[string]judgement
-	due    dues
+	judged  map[string]judgement
+	due     dues
+	decided decisions
+	tally   tally
+
+	// filing is held while what became of findings is stored, so that a decision
+	// and a judgement follow each other.
+	filing sync.Mutex
 }
 
 // judgement is what the rules say of one asset.
@@ -66,11 +72,18 @@ type judgement struct {
 	due time.Time
 	// software tells that a rule looked at the software.
 	software bool
+	// at is when it was made or its age was last looked at, and seen when the
+	// asset was last heard of by the sources that show it alive.
+	at, seen time.Time
+	alive    []store.Ref
 }
 
 // New returns an engine that knows nothing yet; Run loads it.
 func New(o Options) *Engine {
-	return &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}), judged: make(map[string]judgement)}
+	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}),
+		judged: make(map[string]judgement), decided: make(decisions)}
+	e.tally = newTally(e.enabled())
+	return e
 }
 
 // Changed hears of a change of the catalog.
@@ -103,8 +116,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	day := time.NewTicker(24 * time.Hour)
+	day, minute := time.NewTicker(24*time.Hour), time.NewTicker(ageEvery)
 	defer day.Stop()
+	defer minute.Stop()
 	for {
 		for {
 			ids := e.take()
@@ -132,6 +146,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			case <-timer.C:
 			}
 		case <-timer.C:
+		case <-minute.C:
+			e.age()
 		case <-day.C:
 			if err := e.prune(ctx); err != nil && ctx.Err() == nil {
 				e.Logger.Warn("prune resolved findings", "error", err)
@@ -150,8 +166,12 @@ func stopped(ctx context.Context, err error) error {
 // load reads the findings that are open and has every asset judged.
 func (e *Engine) load(ctx context.Context) error {
 	open := make(map[string][]*pb.FindingRecord)
-	err := e.Store.View(ctx, func(tx *store.Tx) error {
-		err := tx.ScanFindings("", func(f *pb.FindingRecord) error {
+	var decided decisions
+	err := e.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if decided, err = loadDecisions(tx); err != nil {
+			return err
+		}
+		err = tx.ScanFindings("", func(f *pb.FindingRecord) error {
 			if f.GetResolvedAt() == nil {
 				open[f.GetAssetId()] = append(open[f.GetAssetId()], f)
 			}
@@ -170,6 +190,7 @@ func (e *Engine) load(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.decided = decided
 	for id, findings := range open {
 		e.judged[id] = judgement{open: findings}
 		e.dirty[id] = struct{}{} // it may have ended since
@@ -294,7 +315,8 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read, at: in.Now, alive: liveSources(a)}
+	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)
 		if !v.Due.IsZero() && (j.due.IsZero() || v.Due.Before(j.due)) {

@@ -176,8 +176,10 @@ func TestFindingsFollowChangesAndTime(t *testing.T) {
 		t.Errorf("open after a week of silence: %s", got)
 	}
 	for _, c := range f.e.Counts() {
-		if want := map[string]int{"os-is-new pass": 1, "seen-lately fail": 1}[c.Rule.ID+" "+string(c.Result)]; c.Assets != want {
-			t.Errorf("%d assets %s %s, want %d", c.Assets, c.Result, c.Rule.ID, want)
+		for result, ages := range c.Results {
+			if want := map[string]int{"os-is-new pass": 1, "seen-lately fail": 1}[c.Rule.ID+" "+string(result)]; ages.Sum() != want {
+				t.Errorf("%d assets %s %s, want %d", ages.Sum(), result, c.Rule.ID, want)
+			}
 		}
 	}
 	// An asset that is no more has nothing open.

@@ -13,39 +13,93 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+// outcome is what is to be stored of some judgements.
+type outcome struct {
+	findings []*pb.FindingRecord
+	// over are decisions that hold no longer, and ended the assets that are no
+	// more and on which something was decided.
+	over  []*pb.DecisionRecord
+	ended []string
+}
+
 // file stores what became of the findings of some assets, and takes note of it.
 func (e *Engine) file(ctx context.Context, found map[string]judgement) error {
-	var records []*pb.FindingRecord
-	now := timestamppb.New(e.Now())
-	e.mu.Lock()
-	for id, j := range found {
-		records = append(records, settle(e.judged[id].open, j.open, now)...)
-	}
-	e.mu.Unlock()
-	if len(records) > 0 {
-		err := e.Store.Update(ctx, func(tx *store.Tx) error {
-			for _, f := range records {
-				if err := tx.PutFinding(f); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("store findings: %w", err)
-		}
+	e.filing.Lock()
+	defer e.filing.Unlock()
+	out := e.outcome(found)
+	moved, err := e.store(ctx, out)
+	if err != nil {
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for _, d := range out.over {
+		e.decided.drop(d)
+	}
+	for _, id := range out.ended {
+		delete(e.decided, id)
+	}
+	for _, d := range moved {
+		e.decided.put(d)
+		e.dirty[d.GetAssetId()] = struct{}{}
+	}
 	for id, j := range found {
-		if j.results == nil {
-			delete(e.judged, id)
-			continue
-		}
-		e.judged[id] = j
+		e.replace(id, e.judged[id], j)
 		e.due.add(id, j.due)
 	}
 	return nil
+}
+
+// outcome compares judgements with those before, and marks them with what was
+// decided.
+func (e *Engine) outcome(found map[string]judgement) (out outcome) {
+	now := e.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, j := range found {
+		j.due = sooner(j.due, e.decided.apply(id, j.open, now))
+		found[id] = j
+		out.findings = append(out.findings, settle(e.judged[id].open, j.open, timestamppb.New(now))...)
+		if len(e.decided[id]) > 0 && j.results == nil {
+			out.ended = append(out.ended, id)
+		} else {
+			out.over = append(out.over, e.decided.over(id, j.open, now)...)
+		}
+	}
+	return out
+}
+
+// store stores an outcome, and returns the decisions that it moved from one
+// asset to another. The caller holds e.filing.
+func (e *Engine) store(ctx context.Context, out outcome) (moved []*pb.DecisionRecord, err error) {
+	if len(out.findings)+len(out.over)+len(out.ended) == 0 {
+		return nil, nil
+	}
+	err = e.Store.Update(ctx, func(tx *store.Tx) error {
+		moved = nil
+		for _, f := range out.findings {
+			if err := tx.PutFinding(f); err != nil {
+				return err
+			}
+		}
+		for _, d := range out.over {
+			if err := tx.DeleteDecision(d.GetAssetId(), d.GetRule()); err != nil {
+				return err
+			}
+		}
+		for _, id := range out.ended {
+			handed, err := hand(tx, e.decided[id], e.decided)
+			if err != nil {
+				return err
+			}
+			moved = append(moved, handed...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store findings: %w", err)
+	}
+	return moved, nil
 }
 
 // settle compares the findings of an asset before and now: those that go on keep
@@ -87,8 +141,8 @@ func (e *Engine) prune(ctx context.Context) error {
 	return nil
 }
 
-// Open returns the open findings of an asset, and false where it has not been
-// judged yet. They are shared and must not be modified.
+// Open returns the findings of an asset that are not resolved, and false where it
+// has not been judged yet. They are shared and must not be modified.
 func (e *Engine) Open(assetID string) (findings []*pb.FindingRecord, judged bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -96,14 +150,19 @@ func (e *Engine) Open(assetID string) (findings []*pb.FindingRecord, judged bool
 	return j.open, j.results != nil
 }
 
-// Query says which open findings are asked for; empty fields ask for all.
+// Query says which findings are asked for; empty fields ask for all.
 type Query struct {
 	AssetID, Rule string
 	Severity      policy.Severity
+	State         State
 }
 
-// Find returns the open findings that are asked for, by asset and rule. They are
-// shared and must not be modified.
+func (q Query) matches(f *pb.FindingRecord) bool {
+	return (q.Rule == "" || f.GetRule() == q.Rule) && (q.Severity == "" || f.GetSeverity() == string(q.Severity)) && (q.State == "" || StateOf(f) == q.State)
+}
+
+// Find returns the findings that are asked for and not resolved, by asset and
+// rule. They are shared and must not be modified.
 func (e *Engine) Find(q Query) []*pb.FindingRecord {
 	e.mu.Lock()
 	var out []*pb.FindingRecord
@@ -112,13 +171,13 @@ func (e *Engine) Find(q Query) []*pb.FindingRecord {
 			continue
 		}
 		for _, f := range j.open {
-			if (q.Rule == "" || f.GetRule() == q.Rule) && (q.Severity == "" || f.GetSeverity() == string(q.Severity)) {
+			if q.matches(f) {
 				out = append(out, f)
 			}
 		}
 	}
 	e.mu.Unlock()
-	slices.SortFunc(out, func(a, b *pb.FindingRecord) int { return compareFindings(a, b) })
+	slices.SortFunc(out, compareFindings)
 	return out
 }
 
@@ -132,36 +191,40 @@ func compareFindings(a, b *pb.FindingRecord) int {
 	return 0
 }
 
-// Count is how many assets a rule says something of.
-type Count struct {
-	Rule   *policy.Rule
-	Result policy.Result
-	Assets int
+// RuleCount is what one rule says of how many assets.
+type RuleCount struct {
+	Rule *policy.Rule
+	// Results are by the age of what is known of the asset.
+	Results map[policy.Result]Ages
+	// Findings are by how long they are open.
+	Findings map[State]Ages
 }
 
-// Counts returns how many assets each rule that is turned on says what of.
-func (e *Engine) Counts() []Count {
+// Counts returns what each rule that is turned on says of how many assets. It
+// costs the same however many assets there are.
+func (e *Engine) Counts() []RuleCount {
 	rules := e.enabled()
-	counts := make([]map[policy.Result]int, len(rules))
-	for i := range counts {
-		counts[i] = make(map[policy.Result]int)
-	}
+	out := make([]RuleCount, len(rules))
 	e.mu.Lock()
-	for _, j := range e.judged {
-		for i, r := range j.results {
-			if i < len(counts) {
-				counts[i][r]++
-			}
-		}
-	}
-	e.mu.Unlock()
-	var out []Count
+	defer e.mu.Unlock()
 	for i, r := range rules {
-		for _, result := range []policy.Result{policy.Pass, policy.Fail, policy.Unknown, policy.NotApplicable} {
-			out = append(out, Count{Rule: r, Result: result, Assets: counts[i][result]})
+		out[i] = RuleCount{Rule: r, Results: make(map[policy.Result]Ages, len(results)), Findings: make(map[State]Ages, len(states))}
+		for n, result := range results {
+			out[i].Results[result] = e.tally.rules[i].results[n]
+		}
+		for n, state := range states {
+			out[i].Findings[state] = e.tally.rules[i].findings[n]
 		}
 	}
 	return out
+}
+
+// Fleet returns how many assets were judged, by the age of what is known of
+// them, and how many of those fail a rule that is not waived.
+func (e *Engine) Fleet() (assets, failing Ages) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.tally.assets, e.tally.failing
 }
 
 // enabled returns the rules in the order in which they are evaluated.

@@ -2,15 +2,30 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+type findingsCommands struct {
+	List        findingsCommand            `cmd:"" default:"withargs" help:"List the rules that assets fail."`
+	Count       findingsCountCommand       `cmd:"" help:"Count findings by rule, severity, state, or a field of the asset."`
+	Waive       findingsWaiveCommand       `cmd:"" help:"Accept that an asset fails a rule, until a day and for a reason."`
+	Acknowledge findingsAcknowledgeCommand `cmd:"" help:"Say that somebody looks after a finding."`
+	Reopen      findingsReopenCommand      `cmd:"" help:"Take back that a finding was waived or acknowledged."`
+}
+
 type findingsCommand struct {
-	Asset    string `arg:"" optional:"" help:"Only of this asset: id, name or serial number."`
-	Rule     string `placeholder:"ID" help:"Only of this rule."`
-	Severity string `placeholder:"high" help:"Only of this severity: critical, high, medium, low or info."`
+	Asset      string `arg:"" optional:"" help:"Only of this asset: id, name or serial number."`
+	Rule       string `placeholder:"ID" help:"Only of this rule."`
+	Severity   string `placeholder:"high" help:"Only of this severity: critical, high, medium, low or info."`
+	State      string `placeholder:"waived" help:"Only of this state: open, acknowledged, waived or resolved. Without it, all but resolved."`
+	Owner      string `placeholder:"E-MAIL" help:"Only of assets of this owner."`
+	Department string `placeholder:"NAME" help:"Only of assets of this department."`
 }
 
 // Run lists the rules that assets fail.
@@ -27,7 +42,7 @@ func (cmd findingsCommand) Run(s *session) error {
 		}
 		query.Set("asset", id)
 	}
-	for name, value := range map[string]string{"rule": cmd.Rule, "severity": cmd.Severity} {
+	for name, value := range map[string]string{"rule": cmd.Rule, "severity": cmd.Severity, "state": cmd.State, "owner": cmd.Owner, "department": cmd.Department} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -36,9 +51,9 @@ func (cmd findingsCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printList("findings", pages)
 	}
-	t := &table{columns: []column{{"ASSET", 12, 0}, {"SEVERITY", 0, 1}, {"RULE", 12, 0}, {"TITLE", 20, 3}, {"SINCE", 0, 1}, {"DETAIL", 16, 2}}}
+	t := &table{columns: []column{{"ASSET", 12, 0}, {"SEVERITY", 0, 1}, {"RULE", 12, 0}, {"TITLE", 20, 3}, {"SINCE", 0, 1}, {"STATE", 0, 1}, {"DETAIL", 16, 2}}}
 	err = each(pages, func() *pb.Finding { return new(pb.Finding) }, func(f *pb.Finding) {
-		t.add(f.GetAssetName(), f.GetSeverity(), f.GetRule(), f.GetTitle(), s.ago(f.GetOpenedAt()), strings.Join(f.GetDetail(), ", "))
+		t.add(f.GetAssetName(), f.GetSeverity(), f.GetRule(), f.GetTitle(), s.ago(f.GetOpenedAt()), findingState(f), strings.Join(f.GetDetail(), ", "))
 	})
 	if err != nil {
 		return err
@@ -49,6 +64,127 @@ func (cmd findingsCommand) Run(s *session) error {
 	}
 	t.write(s.out, s.world.columns)
 	return nil
+}
+
+func findingState(f *pb.Finding) string {
+	if until := f.GetWaivedUntil(); until != nil {
+		return "waived until " + until.AsTime().Format(time.DateOnly)
+	}
+	return f.GetState()
+}
+
+type findingsCountCommand struct {
+	By       string `arg:"" help:"rule, severity, state, or a field of the asset such as owner.department or labels.site."`
+	Rule     string `placeholder:"ID" help:"Only of this rule."`
+	Severity string `placeholder:"high" help:"Only of this severity."`
+	State    string `placeholder:"open" help:"Only of this state: open, acknowledged or waived."`
+	Limit    int    `default:"100" help:"The most groups to show."`
+}
+
+// Run counts findings.
+func (cmd findingsCountCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	query := url.Values{"by": {cmd.By}, "rule": {cmd.Rule}, "severity": {cmd.Severity}, "state": {cmd.State}, "limit": {strconv.Itoa(cmd.Limit)}}
+	raw, err := c.get(s.ctx, "/v1/findings:group", query)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	all := new(pb.GroupFindingsResponse)
+	if err := decode(raw, all); err != nil {
+		return err
+	}
+	t := &table{columns: []column{{strings.ToUpper(cmd.By), 12, 0}, {"FINDINGS", 0, 0}, {"WAIVED", 0, 0}, {"ASSETS", 0, 0}}}
+	for _, g := range all.GetGroups() {
+		t.add(g.GetValue(), fmt.Sprint(g.GetCount()), fmt.Sprint(g.GetWaived()), fmt.Sprint(g.GetAssets()))
+	}
+	t.write(s.out, s.world.columns)
+	if all.GetOtherSize() > 0 {
+		s.note("%d findings more are in %d groups that are not shown: see --limit", all.GetOtherSize(), int(all.GetTotalGroups())-len(all.GetGroups()))
+	}
+	return nil
+}
+
+// oneFinding names a finding.
+type oneFinding struct {
+	Asset string `arg:"" help:"Id, name or serial number."`
+	Rule  string `arg:"" help:"Id of the rule, as the list has it."`
+}
+
+// decide has something hold on a finding.
+func (f oneFinding) decide(s *session, verb string, body any) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	id, err := s.find(c, f.Asset)
+	if err != nil {
+		return err
+	}
+	raw, err := c.call(s.ctx, http.MethodPost, "/v1/findings/"+url.PathEscape(id+"."+f.Rule)+":"+verb, body)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	told := new(pb.Finding)
+	if err := decode(raw, told); err != nil {
+		return err
+	}
+	s.note("%s of %s is %s", told.GetRule(), told.GetAssetName(), findingState(told))
+	return nil
+}
+
+type findingsWaiveCommand struct {
+	oneFinding
+	Until  string `required:"" placeholder:"2027-03-31" help:"The first day on which it counts again, or a time with its zone; 90d is in ninety days."`
+	Reason string `required:"" help:"Why it is accepted."`
+}
+
+// Run waives a finding.
+func (cmd findingsWaiveCommand) Run(s *session) error {
+	until, err := moment(cmd.Until, s.world.now())
+	if err != nil {
+		return err
+	}
+	return cmd.decide(s, "waive", map[string]string{"until": until.Format(time.RFC3339), "reason": cmd.Reason})
+}
+
+// moment reads a day, a time, or a time from now.
+func moment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	var l lifetime
+	if err := l.UnmarshalText([]byte(text)); err == nil {
+		return now.Add(time.Duration(l)).UTC(), nil
+	}
+	return time.Time{}, fail(exitUsage, "%q is no time: write it like 2027-03-31, 2027-03-31T17:00:00Z or 90d", text)
+}
+
+type findingsAcknowledgeCommand struct {
+	oneFinding
+	Reason string `help:"Who looks after it, a ticket."`
+}
+
+// Run acknowledges a finding.
+func (cmd findingsAcknowledgeCommand) Run(s *session) error {
+	return cmd.decide(s, "acknowledge", map[string]string{"reason": cmd.Reason})
+}
+
+type findingsReopenCommand struct{ oneFinding }
+
+// Run takes a decision back.
+func (cmd findingsReopenCommand) Run(s *session) error {
+	return cmd.decide(s, "reopen", map[string]string{})
 }
 
 type rulesCommand struct{}

@@ -35,6 +35,7 @@ type world struct {
 	store   *store.Store
 	catalog *catalog.Catalog
 	tokens  *enroll.Tokens
+	service *api.Service
 	env     map[string]string
 	config  string
 	columns int
@@ -61,6 +62,7 @@ func newWorld(t *testing.T) *world {
 	s, err := api.New(api.Options{Store: st, Catalog: w.catalog, View: v, Tokens: w.tokens, Logger: log, Now: now, Engine: "memory",
 		Enroller: enroll.New(st, w.tokens, device, server, 0)})
 	must(t, err)
+	w.service = s
 	h, err := api.NewHandler(s, http.NotFoundHandler(), false)
 	must(t, err)
 	gate := api.NewGate("starting")

@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\x9c\x13\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xda\x15\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2358,7 +2358,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x0fDeleteStatement\x12#.rollcall.v1.DeleteStatementRequest\x1a$.rollcall.v1.DeleteStatementResponse\x12?\n" +
 	"\tPutSource\x12\x1d.rollcall.v1.PutSourceRequest\x1a\x13.rollcall.v1.Source\x12P\n" +
 	"\vListSources\x12\x1f.rollcall.v1.ListSourcesRequest\x1a .rollcall.v1.ListSourcesResponse\x12S\n" +
-	"\fListFindings\x12 .rollcall.v1.ListFindingsRequest\x1a!.rollcall.v1.ListFindingsResponse\x12J\n" +
+	"\fListFindings\x12 .rollcall.v1.ListFindingsRequest\x1a!.rollcall.v1.ListFindingsResponse\x12V\n" +
+	"\rGroupFindings\x12!.rollcall.v1.GroupFindingsRequest\x1a\".rollcall.v1.GroupFindingsResponse\x12F\n" +
+	"\fWaiveFinding\x12 .rollcall.v1.WaiveFindingRequest\x1a\x14.rollcall.v1.Finding\x12R\n" +
+	"\x12AcknowledgeFinding\x12&.rollcall.v1.AcknowledgeFindingRequest\x1a\x14.rollcall.v1.Finding\x12H\n" +
+	"\rReopenFinding\x12!.rollcall.v1.ReopenFindingRequest\x1a\x14.rollcall.v1.Finding\x12J\n" +
 	"\tListRules\x12\x1d.rollcall.v1.ListRulesRequest\x1a\x1e.rollcall.v1.ListRulesResponse\x12J\n" +
 	"\tListFeeds\x12\x1d.rollcall.v1.ListFeedsRequest\x1a\x1e.rollcall.v1.ListFeedsResponse\x129\n" +
 	"\aRunFeed\x12\x1b.rollcall.v1.RunFeedRequest\x1a\x11.rollcall.v1.Feed\x12=\n" +
@@ -2440,30 +2444,36 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*PutSourceRequest)(nil),             // 45: rollcall.v1.PutSourceRequest
 	(*ListSourcesRequest)(nil),           // 46: rollcall.v1.ListSourcesRequest
 	(*ListFindingsRequest)(nil),          // 47: rollcall.v1.ListFindingsRequest
-	(*ListRulesRequest)(nil),             // 48: rollcall.v1.ListRulesRequest
-	(*ListFeedsRequest)(nil),             // 49: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 50: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 51: rollcall.v1.PauseFeedRequest
-	(*DeleteObservationRequest)(nil),     // 52: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 53: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 54: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 55: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 56: rollcall.v1.GetPersonContextRequest
-	(*AssetExplanation)(nil),             // 57: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 58: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 59: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 60: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 61: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 62: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 63: rollcall.v1.ListFindingsResponse
-	(*ListRulesResponse)(nil),            // 64: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 65: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 66: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 67: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 68: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 69: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 70: rollcall.v1.Person
-	(*PersonContext)(nil),                // 71: rollcall.v1.PersonContext
+	(*GroupFindingsRequest)(nil),         // 48: rollcall.v1.GroupFindingsRequest
+	(*WaiveFindingRequest)(nil),          // 49: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil),    // 50: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),         // 51: rollcall.v1.ReopenFindingRequest
+	(*ListRulesRequest)(nil),             // 52: rollcall.v1.ListRulesRequest
+	(*ListFeedsRequest)(nil),             // 53: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 54: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 55: rollcall.v1.PauseFeedRequest
+	(*DeleteObservationRequest)(nil),     // 56: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),          // 57: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),            // 58: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 59: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 60: rollcall.v1.GetPersonContextRequest
+	(*AssetExplanation)(nil),             // 61: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 62: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 63: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 64: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 65: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 66: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 67: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 68: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 69: rollcall.v1.Finding
+	(*ListRulesResponse)(nil),            // 70: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 71: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 72: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 73: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 74: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 75: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 76: rollcall.v1.Person
+	(*PersonContext)(nil),                // 77: rollcall.v1.PersonContext
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2510,53 +2520,61 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	45, // 41: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
 	46, // 42: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
 	47, // 43: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
-	48, // 44: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	49, // 45: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	50, // 46: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	51, // 47: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	52, // 48: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19, // 49: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21, // 50: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23, // 51: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26, // 52: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28, // 53: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30, // 54: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	53, // 55: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	54, // 56: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	55, // 57: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	56, // 58: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	1,  // 59: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 60: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 61: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 62: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 63: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 64: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 65: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	57, // 66: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	58, // 67: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 68: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	59, // 69: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	60, // 70: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	61, // 71: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	62, // 72: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	63, // 73: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	64, // 74: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	65, // 75: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	66, // 76: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	66, // 77: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	67, // 78: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 79: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 80: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 81: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 82: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 83: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 84: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	68, // 85: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	69, // 86: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	70, // 87: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	71, // 88: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	59, // [59:89] is the sub-list for method output_type
-	29, // [29:59] is the sub-list for method input_type
+	48, // 44: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
+	49, // 45: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
+	50, // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
+	51, // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
+	52, // 48: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	53, // 49: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	54, // 50: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	55, // 51: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	56, // 52: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19, // 53: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21, // 54: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23, // 55: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26, // 56: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28, // 57: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30, // 58: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	57, // 59: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	58, // 60: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	59, // 61: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	60, // 62: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	1,  // 63: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 64: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 65: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 66: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 67: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 68: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 69: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	61, // 70: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	62, // 71: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 72: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	63, // 73: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	64, // 74: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	65, // 75: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	66, // 76: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	67, // 77: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	68, // 78: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	69, // 79: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	69, // 80: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	69, // 81: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	70, // 82: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	71, // 83: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	72, // 84: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	72, // 85: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	73, // 86: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 87: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 88: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 89: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 90: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 91: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 92: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	74, // 93: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	75, // 94: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	76, // 95: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	77, // 96: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	63, // [63:97] is the sub-list for method output_type
+	29, // [29:63] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name

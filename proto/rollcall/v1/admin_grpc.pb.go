@@ -34,6 +34,10 @@ const (
 	AdminService_PutSource_FullMethodName            = "/rollcall.v1.AdminService/PutSource"
 	AdminService_ListSources_FullMethodName          = "/rollcall.v1.AdminService/ListSources"
 	AdminService_ListFindings_FullMethodName         = "/rollcall.v1.AdminService/ListFindings"
+	AdminService_GroupFindings_FullMethodName        = "/rollcall.v1.AdminService/GroupFindings"
+	AdminService_WaiveFinding_FullMethodName         = "/rollcall.v1.AdminService/WaiveFinding"
+	AdminService_AcknowledgeFinding_FullMethodName   = "/rollcall.v1.AdminService/AcknowledgeFinding"
+	AdminService_ReopenFinding_FullMethodName        = "/rollcall.v1.AdminService/ReopenFinding"
 	AdminService_ListRules_FullMethodName            = "/rollcall.v1.AdminService/ListRules"
 	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
 	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
@@ -87,6 +91,14 @@ type AdminServiceClient interface {
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
 	// ListFindings lists the rules that assets fail.
 	ListFindings(ctx context.Context, in *ListFindingsRequest, opts ...grpc.CallOption) (*ListFindingsResponse, error)
+	// GroupFindings counts findings that are not resolved.
+	GroupFindings(ctx context.Context, in *GroupFindingsRequest, opts ...grpc.CallOption) (*GroupFindingsResponse, error)
+	// WaiveFinding accepts that an asset fails a rule, until a time and for a reason.
+	WaiveFinding(ctx context.Context, in *WaiveFindingRequest, opts ...grpc.CallOption) (*Finding, error)
+	// AcknowledgeFinding says that somebody looks after it.
+	AcknowledgeFinding(ctx context.Context, in *AcknowledgeFindingRequest, opts ...grpc.CallOption) (*Finding, error)
+	// ReopenFinding takes back that a finding was waived or acknowledged.
+	ReopenFinding(ctx context.Context, in *ReopenFindingRequest, opts ...grpc.CallOption) (*Finding, error)
 	ListRules(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
 	ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
@@ -266,6 +278,46 @@ func (c *adminServiceClient) ListFindings(ctx context.Context, in *ListFindingsR
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFindingsResponse)
 	err := c.cc.Invoke(ctx, AdminService_ListFindings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GroupFindings(ctx context.Context, in *GroupFindingsRequest, opts ...grpc.CallOption) (*GroupFindingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupFindingsResponse)
+	err := c.cc.Invoke(ctx, AdminService_GroupFindings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) WaiveFinding(ctx context.Context, in *WaiveFindingRequest, opts ...grpc.CallOption) (*Finding, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Finding)
+	err := c.cc.Invoke(ctx, AdminService_WaiveFinding_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) AcknowledgeFinding(ctx context.Context, in *AcknowledgeFindingRequest, opts ...grpc.CallOption) (*Finding, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Finding)
+	err := c.cc.Invoke(ctx, AdminService_AcknowledgeFinding_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ReopenFinding(ctx context.Context, in *ReopenFindingRequest, opts ...grpc.CallOption) (*Finding, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Finding)
+	err := c.cc.Invoke(ctx, AdminService_ReopenFinding_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -467,6 +519,14 @@ type AdminServiceServer interface {
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
 	// ListFindings lists the rules that assets fail.
 	ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error)
+	// GroupFindings counts findings that are not resolved.
+	GroupFindings(context.Context, *GroupFindingsRequest) (*GroupFindingsResponse, error)
+	// WaiveFinding accepts that an asset fails a rule, until a time and for a reason.
+	WaiveFinding(context.Context, *WaiveFindingRequest) (*Finding, error)
+	// AcknowledgeFinding says that somebody looks after it.
+	AcknowledgeFinding(context.Context, *AcknowledgeFindingRequest) (*Finding, error)
+	// ReopenFinding takes back that a finding was waived or acknowledged.
+	ReopenFinding(context.Context, *ReopenFindingRequest) (*Finding, error)
 	ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
 	ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
@@ -546,6 +606,18 @@ func (UnimplementedAdminServiceServer) ListSources(context.Context, *ListSources
 }
 func (UnimplementedAdminServiceServer) ListFindings(context.Context, *ListFindingsRequest) (*ListFindingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFindings not implemented")
+}
+func (UnimplementedAdminServiceServer) GroupFindings(context.Context, *GroupFindingsRequest) (*GroupFindingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GroupFindings not implemented")
+}
+func (UnimplementedAdminServiceServer) WaiveFinding(context.Context, *WaiveFindingRequest) (*Finding, error) {
+	return nil, status.Error(codes.Unimplemented, "method WaiveFinding not implemented")
+}
+func (UnimplementedAdminServiceServer) AcknowledgeFinding(context.Context, *AcknowledgeFindingRequest) (*Finding, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeFinding not implemented")
+}
+func (UnimplementedAdminServiceServer) ReopenFinding(context.Context, *ReopenFindingRequest) (*Finding, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReopenFinding not implemented")
 }
 func (UnimplementedAdminServiceServer) ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRules not implemented")
@@ -883,6 +955,78 @@ func _AdminService_ListFindings_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_GroupFindings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GroupFindingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GroupFindings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GroupFindings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GroupFindings(ctx, req.(*GroupFindingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_WaiveFinding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaiveFindingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).WaiveFinding(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_WaiveFinding_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).WaiveFinding(ctx, req.(*WaiveFindingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_AcknowledgeFinding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeFindingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AcknowledgeFinding(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AcknowledgeFinding_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AcknowledgeFinding(ctx, req.(*AcknowledgeFindingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ReopenFinding_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReopenFindingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ReopenFinding(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ReopenFinding_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ReopenFinding(ctx, req.(*ReopenFindingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ListRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListRulesRequest)
 	if err := dec(in); err != nil {
@@ -1212,6 +1356,22 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFindings",
 			Handler:    _AdminService_ListFindings_Handler,
+		},
+		{
+			MethodName: "GroupFindings",
+			Handler:    _AdminService_GroupFindings_Handler,
+		},
+		{
+			MethodName: "WaiveFinding",
+			Handler:    _AdminService_WaiveFinding_Handler,
+		},
+		{
+			MethodName: "AcknowledgeFinding",
+			Handler:    _AdminService_AcknowledgeFinding_Handler,
+		},
+		{
+			MethodName: "ReopenFinding",
+			Handler:    _AdminService_ReopenFinding_Handler,
 		},
 		{
 			MethodName: "ListRules",

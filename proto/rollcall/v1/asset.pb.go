@@ -569,9 +569,11 @@ func (x *ConflictValue) GetObservedAt() *timestamppb.Timestamp {
 
 // FindingCounts counts the open findings of an asset.
 type FindingCounts struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Open          *int32                 `protobuf:"varint,1,opt,name=open,proto3,oneof" json:"open,omitempty"`
-	BySeverity    map[string]int32       `protobuf:"bytes,2,rep,name=by_severity,json=bySeverity,proto3" json:"by_severity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Open       *int32                 `protobuf:"varint,1,opt,name=open,proto3,oneof" json:"open,omitempty"`
+	BySeverity map[string]int32       `protobuf:"bytes,2,rep,name=by_severity,json=bySeverity,proto3" json:"by_severity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Those that are waived, which are not among the open ones.
+	Waived        int32 `protobuf:"varint,3,opt,name=waived,proto3" json:"waived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +620,13 @@ func (x *FindingCounts) GetBySeverity() map[string]int32 {
 		return x.BySeverity
 	}
 	return nil
+}
+
+func (x *FindingCounts) GetWaived() int32 {
+	if x != nil {
+		return x.Waived
+	}
+	return 0
 }
 
 // Device is what one source says about a device: the same groups as Asset
@@ -4018,11 +4027,12 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x03 \x01(\tR\bsourceId\x12;\n" +
 	"\vobserved_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"observedAt\"\xbd\x01\n" +
+	"observedAt\"\xd5\x01\n" +
 	"\rFindingCounts\x12\x17\n" +
 	"\x04open\x18\x01 \x01(\x05H\x00R\x04open\x88\x01\x01\x12K\n" +
 	"\vby_severity\x18\x02 \x03(\v2*.rollcall.v1.FindingCounts.BySeverityEntryR\n" +
-	"bySeverity\x1a=\n" +
+	"bySeverity\x12\x16\n" +
+	"\x06waived\x18\x03 \x01(\x05R\x06waived\x1a=\n" +
 	"\x0fBySeverityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\a\n" +

@@ -2191,9 +2191,14 @@ type ListFindingsRequest struct {
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only of this asset, this rule, this severity; empty means all.
-	Asset         string `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
-	Rule          string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
-	Severity      string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	Asset    string `protobuf:"bytes,3,opt,name=asset,proto3" json:"asset,omitempty"`
+	Rule     string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	Severity string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	// open, acknowledged, waived or resolved; empty means all but resolved.
+	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
+	// Only of assets of this owner (e-mail) or this department.
+	Owner         string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Department    string `protobuf:"bytes,8,opt,name=department,proto3" json:"department,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2263,6 +2268,406 @@ func (x *ListFindingsRequest) GetSeverity() string {
 	return ""
 }
 
+func (x *ListFindingsRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+type GroupFindingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// rule, severity, state, or a field of the asset with one value: owner.email,
+	// owner.department, labels.site.
+	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// Only of this rule, severity or state; empty means all.
+	Rule     string `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	Severity string `protobuf:"bytes,3,opt,name=severity,proto3" json:"severity,omitempty"`
+	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// The most groups to answer with, 1 to 10000; 0 means 100.
+	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupFindingsRequest) Reset() {
+	*x = GroupFindingsRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupFindingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupFindingsRequest) ProtoMessage() {}
+
+func (x *GroupFindingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupFindingsRequest.ProtoReflect.Descriptor instead.
+func (*GroupFindingsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *GroupFindingsRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *GroupFindingsRequest) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *GroupFindingsRequest) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *GroupFindingsRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *GroupFindingsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type GroupFindingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The largest first.
+	Groups []*FindingGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Findings that were counted, groups that there are, and findings in those
+	// that limit cuts off.
+	TotalSize     int32 `protobuf:"varint,2,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
+	TotalGroups   int32 `protobuf:"varint,3,opt,name=total_groups,json=totalGroups,proto3" json:"total_groups,omitempty"`
+	OtherSize     int32 `protobuf:"varint,4,opt,name=other_size,json=otherSize,proto3" json:"other_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupFindingsResponse) Reset() {
+	*x = GroupFindingsResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupFindingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupFindingsResponse) ProtoMessage() {}
+
+func (x *GroupFindingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupFindingsResponse.ProtoReflect.Descriptor instead.
+func (*GroupFindingsResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GroupFindingsResponse) GetGroups() []*FindingGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupFindingsResponse) GetTotalSize() int32 {
+	if x != nil {
+		return x.TotalSize
+	}
+	return 0
+}
+
+func (x *GroupFindingsResponse) GetTotalGroups() int32 {
+	if x != nil {
+		return x.TotalGroups
+	}
+	return 0
+}
+
+func (x *GroupFindingsResponse) GetOtherSize() int32 {
+	if x != nil {
+		return x.OtherSize
+	}
+	return 0
+}
+
+type FindingGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for the assets that do not state the field.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// All of them, and how many of those are waived.
+	Count  int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Waived int32 `protobuf:"varint,3,opt,name=waived,proto3" json:"waived,omitempty"`
+	// Assets that have one.
+	Assets        int32 `protobuf:"varint,4,opt,name=assets,proto3" json:"assets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindingGroup) Reset() {
+	*x = FindingGroup{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindingGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindingGroup) ProtoMessage() {}
+
+func (x *FindingGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindingGroup.ProtoReflect.Descriptor instead.
+func (*FindingGroup) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *FindingGroup) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *FindingGroup) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *FindingGroup) GetWaived() int32 {
+	if x != nil {
+		return x.Waived
+	}
+	return 0
+}
+
+func (x *FindingGroup) GetAssets() int32 {
+	if x != nil {
+		return x.Assets
+	}
+	return 0
+}
+
+type WaiveFindingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// When the waiver lapses, three years ahead at most.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaiveFindingRequest) Reset() {
+	*x = WaiveFindingRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaiveFindingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaiveFindingRequest) ProtoMessage() {}
+
+func (x *WaiveFindingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaiveFindingRequest.ProtoReflect.Descriptor instead.
+func (*WaiveFindingRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WaiveFindingRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WaiveFindingRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WaiveFindingRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type AcknowledgeFindingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeFindingRequest) Reset() {
+	*x = AcknowledgeFindingRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeFindingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeFindingRequest) ProtoMessage() {}
+
+func (x *AcknowledgeFindingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeFindingRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeFindingRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *AcknowledgeFindingRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AcknowledgeFindingRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReopenFindingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReopenFindingRequest) Reset() {
+	*x = ReopenFindingRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReopenFindingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReopenFindingRequest) ProtoMessage() {}
+
+func (x *ReopenFindingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReopenFindingRequest.ProtoReflect.Descriptor instead.
+func (*ReopenFindingRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ReopenFindingRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 type ListFindingsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Findings      []*Finding             `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
@@ -2274,7 +2679,7 @@ type ListFindingsResponse struct {
 
 func (x *ListFindingsResponse) Reset() {
 	*x = ListFindingsResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	mi := &file_rollcall_v1_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2691,7 @@ func (x *ListFindingsResponse) String() string {
 func (*ListFindingsResponse) ProtoMessage() {}
 
 func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	mi := &file_rollcall_v1_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2704,7 @@ func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFindingsResponse.ProtoReflect.Descriptor instead.
 func (*ListFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListFindingsResponse) GetFindings() []*Finding {
@@ -2334,15 +2739,27 @@ type Finding struct {
 	Severity string                 `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
 	OpenedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
 	// What makes the asset fail.
-	Detail        []string `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
-	Remediation   string   `protobuf:"bytes,8,opt,name=remediation,proto3" json:"remediation,omitempty"`
+	Detail      []string `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
+	Remediation string   `protobuf:"bytes,8,opt,name=remediation,proto3" json:"remediation,omitempty"`
+	// The asset's id and the rule's, with a point between them.
+	Id string `protobuf:"bytes,9,opt,name=id,proto3" json:"id,omitempty"`
+	// open, acknowledged, waived or resolved
+	State string `protobuf:"bytes,10,opt,name=state,proto3" json:"state,omitempty"`
+	// Who acknowledged or waived it, when, why, and until when it is waived.
+	DecidedBy   string                 `protobuf:"bytes,11,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	DecidedAt   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=decided_at,json=decidedAt,proto3" json:"decided_at,omitempty"`
+	Reason      string                 `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
+	WaivedUntil *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=waived_until,json=waivedUntil,proto3" json:"waived_until,omitempty"`
+	ResolvedAt  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
+	// When the asset was last seen to fail.
+	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	mi := &file_rollcall_v1_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2354,7 +2771,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	mi := &file_rollcall_v1_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2367,7 +2784,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Finding) GetAssetId() string {
@@ -2426,6 +2843,62 @@ func (x *Finding) GetRemediation() string {
 	return ""
 }
 
+func (x *Finding) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Finding) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Finding) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *Finding) GetDecidedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecidedAt
+	}
+	return nil
+}
+
+func (x *Finding) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Finding) GetWaivedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WaivedUntil
+	}
+	return nil
+}
+
+func (x *Finding) GetResolvedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResolvedAt
+	}
+	return nil
+}
+
+func (x *Finding) GetLastSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeen
+	}
+	return nil
+}
+
 type ListRulesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2434,7 +2907,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	mi := &file_rollcall_v1_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2919,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	mi := &file_rollcall_v1_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2932,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{41}
 }
 
 type ListRulesResponse struct {
@@ -2471,7 +2944,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2956,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2969,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -2530,7 +3003,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +3015,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +3028,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{37}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Rule) GetId() string {
@@ -2831,19 +3304,51 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x0faccept_absences\x18\x03 \x01(\bR\x0eacceptAbsences\":\n" +
 	"\x10PauseFeedRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06paused\x18\x02 \x01(\bR\x06paused\"\x97\x01\n" +
+	"\x06paused\x18\x02 \x01(\bR\x06paused\"\xe3\x01\n" +
 	"\x13ListFindingsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x14\n" +
 	"\x05asset\x18\x03 \x01(\tR\x05asset\x12\x12\n" +
 	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
-	"\bseverity\x18\x05 \x01(\tR\bseverity\"\x8f\x01\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\tR\x05state\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\x12\x1e\n" +
+	"\n" +
+	"department\x18\b \x01(\tR\n" +
+	"department\"\x82\x01\n" +
+	"\x14GroupFindingsRequest\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x1a\n" +
+	"\bseverity\x18\x03 \x01(\tR\bseverity\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xab\x01\n" +
+	"\x15GroupFindingsResponse\x121\n" +
+	"\x06groups\x18\x01 \x03(\v2\x19.rollcall.v1.FindingGroupR\x06groups\x12\x1d\n" +
+	"\n" +
+	"total_size\x18\x02 \x01(\x05R\ttotalSize\x12!\n" +
+	"\ftotal_groups\x18\x03 \x01(\x05R\vtotalGroups\x12\x1d\n" +
+	"\n" +
+	"other_size\x18\x04 \x01(\x05R\totherSize\"j\n" +
+	"\fFindingGroup\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x16\n" +
+	"\x06waived\x18\x03 \x01(\x05R\x06waived\x12\x16\n" +
+	"\x06assets\x18\x04 \x01(\x05R\x06assets\"o\n" +
+	"\x13WaiveFindingRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"C\n" +
+	"\x19AcknowledgeFindingRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"&\n" +
+	"\x14ReopenFindingRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x8f\x01\n" +
 	"\x14ListFindingsResponse\x120\n" +
 	"\bfindings\x18\x01 \x03(\v2\x14.rollcall.v1.FindingR\bfindings\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xfc\x01\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"\xc9\x04\n" +
 	"\aFinding\x12\x19\n" +
 	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x1d\n" +
 	"\n" +
@@ -2853,7 +3358,19 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\bseverity\x18\x05 \x01(\tR\bseverity\x127\n" +
 	"\topened_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x12\x16\n" +
 	"\x06detail\x18\a \x03(\tR\x06detail\x12 \n" +
-	"\vremediation\x18\b \x01(\tR\vremediation\"\x12\n" +
+	"\vremediation\x18\b \x01(\tR\vremediation\x12\x0e\n" +
+	"\x02id\x18\t \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\n" +
+	" \x01(\tR\x05state\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\v \x01(\tR\tdecidedBy\x129\n" +
+	"\n" +
+	"decided_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x16\n" +
+	"\x06reason\x18\r \x01(\tR\x06reason\x12=\n" +
+	"\fwaived_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vwaivedUntil\x12;\n" +
+	"\vresolved_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"resolvedAt\x127\n" +
+	"\tlast_seen\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x12\n" +
 	"\x10ListRulesRequest\"<\n" +
 	"\x11ListRulesResponse\x12'\n" +
 	"\x05rules\x18\x01 \x03(\v2\x11.rollcall.v1.RuleR\x05rules\"\xfd\x02\n" +
@@ -2888,7 +3405,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -2923,15 +3440,21 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*RunFeedRequest)(nil),            // 30: rollcall.v1.RunFeedRequest
 	(*PauseFeedRequest)(nil),          // 31: rollcall.v1.PauseFeedRequest
 	(*ListFindingsRequest)(nil),       // 32: rollcall.v1.ListFindingsRequest
-	(*ListFindingsResponse)(nil),      // 33: rollcall.v1.ListFindingsResponse
-	(*Finding)(nil),                   // 34: rollcall.v1.Finding
-	(*ListRulesRequest)(nil),          // 35: rollcall.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),         // 36: rollcall.v1.ListRulesResponse
-	(*Rule)(nil),                      // 37: rollcall.v1.Rule
-	(*Conflict)(nil),                  // 38: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 40: google.protobuf.Value
-	(*Device)(nil),                    // 41: rollcall.v1.Device
+	(*GroupFindingsRequest)(nil),      // 33: rollcall.v1.GroupFindingsRequest
+	(*GroupFindingsResponse)(nil),     // 34: rollcall.v1.GroupFindingsResponse
+	(*FindingGroup)(nil),              // 35: rollcall.v1.FindingGroup
+	(*WaiveFindingRequest)(nil),       // 36: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil), // 37: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),      // 38: rollcall.v1.ReopenFindingRequest
+	(*ListFindingsResponse)(nil),      // 39: rollcall.v1.ListFindingsResponse
+	(*Finding)(nil),                   // 40: rollcall.v1.Finding
+	(*ListRulesRequest)(nil),          // 41: rollcall.v1.ListRulesRequest
+	(*ListRulesResponse)(nil),         // 42: rollcall.v1.ListRulesResponse
+	(*Rule)(nil),                      // 43: rollcall.v1.Rule
+	(*Conflict)(nil),                  // 44: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 45: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 46: google.protobuf.Value
+	(*Device)(nil),                    // 47: rollcall.v1.Device
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -2939,39 +3462,45 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	38, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	39, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	39, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	44, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	45, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	45, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	39, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	39, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	45, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	45, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	45, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	39, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	45, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	40, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	40, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	41, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	46, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	46, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	47, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	39, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	45, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	39, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
-	39, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	45, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	45, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
 	26, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
-	39, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	39, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	39, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	45, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	45, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	45, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
 	27, // 28: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
 	25, // 29: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
-	34, // 30: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
-	39, // 31: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
-	37, // 32: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	35, // 30: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
+	45, // 31: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
+	40, // 32: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
+	45, // 33: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	45, // 34: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
+	45, // 35: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
+	45, // 36: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
+	45, // 37: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
+	43, // 38: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -2988,7 +3517,7 @@ func file_rollcall_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

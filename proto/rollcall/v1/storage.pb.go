@@ -813,8 +813,10 @@ type FindingRecord struct {
 	Severity    string                 `protobuf:"bytes,4,opt,name=severity,proto3" json:"severity,omitempty"`
 	OpenedAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opened_at,json=openedAt,proto3" json:"opened_at,omitempty"`
 	// Set once the asset no longer fails.
-	ResolvedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
-	Detail        []string               `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
+	ResolvedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=resolved_at,json=resolvedAt,proto3" json:"resolved_at,omitempty"`
+	Detail     []string               `protobuf:"bytes,7,rep,name=detail,proto3" json:"detail,omitempty"`
+	// What an operator decided on it, while that holds.
+	Decision      *DecisionRecord `protobuf:"bytes,8,opt,name=decision,proto3" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -898,6 +900,107 @@ func (x *FindingRecord) GetDetail() []string {
 	return nil
 }
 
+func (x *FindingRecord) GetDecision() *DecisionRecord {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
+// DecisionRecord is what an operator decided on an asset's failing of a rule.
+type DecisionRecord struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	AssetId string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	Rule    string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	// acknowledged (until the asset passes) or waived (until a time)
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	By            string                 `protobuf:"bytes,6,opt,name=by,proto3" json:"by,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecisionRecord) Reset() {
+	*x = DecisionRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecisionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecisionRecord) ProtoMessage() {}
+
+func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
+func (*DecisionRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DecisionRecord) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *DecisionRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DecisionRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // ChangeRecord is one entry of the change log.
 type ChangeRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -916,7 +1019,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1031,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1044,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -999,7 +1102,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1114,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1127,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -1071,7 +1174,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1186,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1199,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1151,7 +1254,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1266,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1279,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1322,7 +1425,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vFieldChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
-	"\x03new\x18\x03 \x01(\fR\x03new\"\x8b\x02\n" +
+	"\x03new\x18\x03 \x01(\fR\x03new\"\xc4\x02\n" +
 	"\rFindingRecord\x12\x19\n" +
 	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12!\n" +
@@ -1331,7 +1434,16 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\topened_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bopenedAt\x12;\n" +
 	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x12\x16\n" +
-	"\x06detail\x18\a \x03(\tR\x06detail\"\xbb\x01\n" +
+	"\x06detail\x18\a \x03(\tR\x06detail\x127\n" +
+	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"\xdb\x01\n" +
+	"\x0eDecisionRecord\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x06 \x01(\tR\x02by\x12*\n" +
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xbb\x01\n" +
 	"\fChangeRecord\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x12\n" +
@@ -1372,7 +1484,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1383,46 +1495,50 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
 	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
 	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
-	(*ChangeRecord)(nil),          // 9: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 10: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 11: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 12: rollcall.v1.AuditRecord
-	nil,                           // 13: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 14: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 15: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*Problem)(nil),               // 17: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 18: rollcall.v1.SectionStatus
+	(*DecisionRecord)(nil),        // 9: rollcall.v1.DecisionRecord
+	(*ChangeRecord)(nil),          // 10: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 11: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 12: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 13: rollcall.v1.AuditRecord
+	nil,                           // 14: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 15: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 16: rollcall.v1.TokenRecord.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Problem)(nil),               // 18: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 19: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	16, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	16, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	16, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	13, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	14, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	16, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	17, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	18, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	17, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	17, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	17, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	14, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	15, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	17, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	18, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	19, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	16, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	16, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	16, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	16, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	15, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	16, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	16, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	16, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	17, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	17, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	17, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	17, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	17, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	17, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	17, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	16, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	16, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
-	16, // 20: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	16, // 21: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	16, // 22: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	17, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	17, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	9,  // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
+	17, // 21: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	17, // 22: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	17, // 23: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	17, // 24: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	17, // 25: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -1437,7 +1553,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/rollcall-itam/rollcall/collector/compliance"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// GroupFindings counts findings that are not resolved, by rule, severity or
+// state, or by a field of the asset.
+func (s *Service) GroupFindings(_ context.Context, r *pb.GroupFindingsRequest) (*pb.GroupFindingsResponse, error) {
+	limit := int(r.GetLimit())
+	switch {
+	case limit == 0:
+		limit = defaultGroups
+	case limit < 0 || limit > maxGroups:
+		return nil, status.Errorf(codes.InvalidArgument, "limit is %d: ask for 1 to %d groups", limit, maxGroups)
+	}
+	if r.GetBy() == "" {
+		return nil, status.Error(codes.InvalidArgument, "by is missing: rule, severity, state, or a field of the asset such as owner.department")
+	}
+	if err := checkQuery("", r.GetBy()); err != nil {
+		return nil, err
+	}
+	q, err := s.findingQuery(r.GetRule(), r.GetSeverity(), r.GetState())
+	if err != nil {
+		return nil, err
+	}
+	if q.State == compliance.Resolved {
+		return nil, status.Error(codes.InvalidArgument, "resolved findings are listed with GET /v1/findings?state=resolved, and not counted")
+	}
+	if s.Compliance == nil {
+		return new(pb.GroupFindingsResponse), nil
+	}
+	found := s.Compliance.Find(q)
+	values, err := s.valuesOf(found, r.GetBy())
+	if err != nil {
+		return nil, s.answerQuery("count the findings", err)
+	}
+	return group(found, values, limit), nil
+}
+
+// valuesOf returns what each finding is counted by.
+func (s *Service) valuesOf(found []*pb.FindingRecord, by string) ([]string, error) {
+	out := make([]string, len(found))
+	for i, f := range found {
+		switch by {
+		case "rule":
+			out[i] = f.GetRule()
+		case "severity":
+			out[i] = f.GetSeverity()
+		case "state":
+			out[i] = string(compliance.StateOf(f))
+		default:
+			out[i] = f.GetAssetId()
+		}
+	}
+	if slices.Contains([]string{"rule", "severity", "state"}, by) {
+		return out, nil
+	}
+	return s.View.Texts(by, out)
+}
+
+// group counts findings, which come by asset.
+func group(found []*pb.FindingRecord, values []string, limit int) *pb.GroupFindingsResponse {
+	byValue := make(map[string]*pb.FindingGroup)
+	last := make(map[string]string)
+	for i, f := range found {
+		g := byValue[values[i]]
+		if g == nil {
+			g = &pb.FindingGroup{Value: values[i]}
+			byValue[values[i]] = g
+		}
+		g.Count++
+		if compliance.StateOf(f) == compliance.Waived {
+			g.Waived++
+		}
+		if last[values[i]] != f.GetAssetId() {
+			g.Assets++
+			last[values[i]] = f.GetAssetId()
+		}
+	}
+	out := &pb.GroupFindingsResponse{TotalSize: int32(len(found)), TotalGroups: int32(len(byValue))}
+	for _, g := range byValue {
+		out.Groups = append(out.Groups, g)
+	}
+	slices.SortFunc(out.Groups, func(a, b *pb.FindingGroup) int {
+		return cmp.Or(cmp.Compare(b.GetCount(), a.GetCount()), strings.Compare(a.GetValue(), b.GetValue()))
+	})
+	if len(out.Groups) > limit {
+		for _, g := range out.Groups[limit:] {
+			out.OtherSize += g.GetCount()
+		}
+		out.Groups = out.Groups[:limit]
+	}
+	return out
+}
