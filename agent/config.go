@@ -33,6 +33,14 @@ const (
 	maxInterval      = 24 * time.Hour
 )
 
+// Default and bounds of the memory limit, in MiB. Below, the collector of garbage
+// would be at work all the time.
+const (
+	defaultMemoryLimit = 48
+	minMemoryLimit     = 24
+	maxMemoryLimit     = 1024
+)
+
 // maxConfigBytes bounds a configuration file, maxPrivacyKey a key of hashes.
 const (
 	maxConfigBytes = 1 << 20
@@ -50,6 +58,7 @@ type layer struct {
 	CheckInInterval   *time.Duration `yaml:"check_in_interval" env:"ROLLCALL_AGENT_CHECK_IN_INTERVAL" placeholder:"5m" help:"Time between check-ins, unless the collector asks for another (10s to 24h)."`
 	InventoryInterval *time.Duration `yaml:"inventory_interval" env:"ROLLCALL_AGENT_INVENTORY_INTERVAL" placeholder:"1h" help:"Time between readings of the machine, unless the collector asks for another (10s to 24h)."`
 	Proxy             *string        `yaml:"proxy" env:"ROLLCALL_AGENT_PROXY" placeholder:"URL" help:"HTTP proxy to reach the collector through; direct for none. Without it, HTTPS_PROXY and NO_PROXY count."`
+	MemoryLimit       *int           `yaml:"memory_limit_mib" name:"memory-limit-mib" env:"ROLLCALL_AGENT_MEMORY_LIMIT_MIB" placeholder:"48" help:"Memory in MiB that the agent tries to stay within (24 to 1024)."`
 	LogLevel          *string        `yaml:"log_level" env:"ROLLCALL_AGENT_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
 	LogFormat         *string        `yaml:"log_format" env:"ROLLCALL_AGENT_LOG_FORMAT" placeholder:"text" help:"text or json."`
 	BYOD              *bool          `yaml:"byod" name:"byod" env:"ROLLCALL_AGENT_BYOD" help:"The device is its user's own: report no personal applications and no browser extensions."`
@@ -74,6 +83,7 @@ type settings struct {
 	CheckInInterval   time.Duration `yaml:"check_in_interval"`
 	InventoryInterval time.Duration `yaml:"inventory_interval"`
 	Proxy             string        `yaml:"proxy"`
+	MemoryLimit       int           `yaml:"memory_limit_mib"`
 	LogLevel          string        `yaml:"log_level"`
 	LogFormat         string        `yaml:"log_format"`
 	BYOD              bool          `yaml:"byod"`
@@ -103,6 +113,7 @@ func join(flags, file layer) (settings, error) {
 		CheckInInterval:   first(defaultCheckIn, flags.CheckInInterval, file.CheckInInterval),
 		InventoryInterval: first(defaultInventory, flags.InventoryInterval, file.InventoryInterval),
 		Proxy:             first("", flags.Proxy, file.Proxy),
+		MemoryLimit:       first(defaultMemoryLimit, flags.MemoryLimit, file.MemoryLimit),
 		LogLevel:          first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		BYOD: first(false, flags.BYOD, file.BYOD), PrivacyKeyFile: first("", flags.PrivacyKeyFile, file.PrivacyKeyFile), Privacy: file.Privacy,
 	}
@@ -128,6 +139,9 @@ func (s *settings) check() error {
 	}
 	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval)); err != nil {
 		return err
+	}
+	if s.MemoryLimit < minMemoryLimit || s.MemoryLimit > maxMemoryLimit {
+		return fmt.Errorf("memory_limit_mib %d: want %d to %d", s.MemoryLimit, minMemoryLimit, maxMemoryLimit)
 	}
 	if !addressable(s.Collector) {
 		return fmt.Errorf("collector %q: want HOST:PORT, such as rollcall.example.com:8471", s.Collector)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -107,8 +108,11 @@ func describe(w io.Writer, s report.Summary) {
 }
 
 // describeCosts tells what each fact cost, dearest first; what cost less than a
-// millisecond is summed up.
+// millisecond is summed up. What hangs or waits is told by itself.
 func describeCosts(w io.Writer, c report.Collection) {
+	if !c.HangsSince.IsZero() {
+		fmt.Fprintf(w, "collection hangs\tsince %s: the collector is told what was known before; restart the agent\n", stamp(c.HangsSince))
+	}
 	if c.At.IsZero() {
 		return
 	}
@@ -117,8 +121,13 @@ func describeCosts(w io.Writer, c report.Collection) {
 	slices.SortStableFunc(costs, func(a, b report.FactCost) int { return cmp.Compare(b.Took, a.Took) })
 	var cheap, kept int
 	var rest time.Duration
+	waits := map[string]int{}
 	for _, f := range costs {
 		switch {
+		case !f.HangsSince.IsZero():
+			fmt.Fprintf(w, "  %s\thangs since %s: it is not tried again until it returns\n", f.Name, stamp(f.HangsSince))
+		case f.Waits != "":
+			waits[f.Waits]++
 		case !f.KeptSince.IsZero():
 			kept++
 		case f.Took < time.Millisecond:
@@ -133,6 +142,9 @@ func describeCosts(w io.Writer, c report.Collection) {
 	}
 	if kept > 0 {
 		fmt.Fprintf(w, "  %d kept\twere learnt earlier and are not due\n", kept)
+	}
+	for _, why := range slices.Sorted(maps.Keys(waits)) {
+		fmt.Fprintf(w, "  %d put off\tare due, but %s\n", waits[why], why)
 	}
 }
 

@@ -22,6 +22,9 @@ func TestStatusTellsLifeAndCosts(t *testing.T) {
 			{Name: "cpu", Took: 200 * time.Microsecond}, {Name: "os", Took: 300 * time.Microsecond},
 			{Name: "usb", Took: 2 * time.Millisecond}, {Name: "apt_updates", Took: 58 * time.Millisecond},
 			{Name: "dpkg", KeptSince: at.Add(-time.Hour)},
+			{Name: "displays", KeptSince: at.Add(-time.Hour), Waits: "the battery is low"},
+			{Name: "printers", KeptSince: at.Add(-time.Hour), Waits: "the battery is low"},
+			{Name: "mounts", Took: 20 * time.Second, HangsSince: at.Add(-2 * time.Hour)},
 		}},
 	})
 	if err := w.Flush(); err != nil {
@@ -34,10 +37,12 @@ last contact     2026-11-25T03:00:00Z
 last report      2026-11-25T03:00:00Z
 last error       2026-11-25T03:01:00Z: connection refused
 last collection  2026-11-25T03:00:00Z, took 62ms
+  mounts         hangs since 2026-11-25T01:00:00Z: it is not tried again until it returns
   apt_updates    58ms
   usb            2ms
   2 more         500µs together
   1 kept         were learnt earlier and are not due
+  2 put off      are due, but the battery is low
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -16,6 +16,8 @@ type learner struct {
 	options facts.Options
 	// withhold is what must not leave the device.
 	withhold privacy.Settings
+	// dog watches over readings.
+	dog watchdog
 	// cost is what the last reading cost.
 	cost report.Collection
 	// tell is told it, nil while there is nobody to tell.
@@ -24,12 +26,18 @@ type learner struct {
 
 // newLearner returns a learner of this machine, all of it but what is withheld.
 func newLearner(withhold privacy.Settings) *learner {
-	return &learner{withhold: withhold, host: host.Live(), options: facts.Options{Facts: facts.All(), Memory: facts.NewMemory()}}
+	h := host.Live()
+	return &learner{
+		withhold: withhold, host: h, options: facts.Options{Facts: facts.All(), Memory: facts.NewMemory()},
+		dog: watchdog{limit: collectTimeout, grace: collectGrace, now: h.Now},
+	}
 }
 
 // changed tells whether a reading would find something new for certain, which
-// costs a look at a few files.
-func (l *learner) changed() bool { return l.options.Memory.Changed(l.host, l.options.Facts) }
+// costs a look at a few files. While a reading hangs, what was found is its own.
+func (l *learner) changed(ctx context.Context) bool {
+	return l.dog.hangsSince().IsZero() && l.options.Memory.Changed(ctx, l.host, l.options.Facts)
+}
 
 // learn reads the machine, and tells what may be told of it.
 func (l *learner) learn(ctx context.Context) (*pb.Observation, error) {
@@ -40,15 +48,22 @@ func (l *learner) learn(ctx context.Context) (*pb.Observation, error) {
 	return l.withhold.Apply(o)
 }
 
-// learnAll reads the machine, also what must not leave it.
+// learnAll reads the machine, also what must not leave it. A reading that hangs
+// is given up, and costs what the last one did.
 func (l *learner) learnAll(ctx context.Context) (*pb.Observation, error) {
-	r := facts.Collect(ctx, l.host, l.options)
-	l.cost = report.Collection{At: r.At, Took: max(l.host.Now().Sub(r.At), 0)}
-	for _, c := range r.Costs {
-		l.cost.Facts = append(l.cost.Facts, report.FactCost{Name: c.Name, Took: c.Took, KeptSince: c.KeptSince})
+	r, err := watch(ctx, &l.dog, func(ctx context.Context) facts.Result { return facts.Collect(ctx, l.host, l.options) })
+	l.cost.HangsSince = l.dog.hangsSince()
+	if err == nil {
+		l.cost = report.Collection{At: r.At, Took: max(l.host.Now().Sub(r.At), 0)}
+		for _, c := range r.Costs {
+			l.cost.Facts = append(l.cost.Facts, report.FactCost{Name: c.Name, Took: c.Took, KeptSince: c.KeptSince, Waits: c.Waits, HangsSince: c.HangsSince})
+		}
 	}
 	if l.tell != nil {
 		l.tell(l.cost)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return r.Observation(), ctx.Err()
 }

@@ -46,16 +46,16 @@ func TestADaemonReadsPackagesWhenTheyChange(t *testing.T) {
 		}
 		return len(o.GetDevice().GetSoftware())
 	}
-	if n := rows(); n != 1 || kept() || l.changed() {
-		t.Errorf("at first: %d rows, kept %v, changed %v", n, kept(), l.changed())
+	if n := rows(); n != 1 || kept() || l.changed(t.Context()) {
+		t.Errorf("at first: %d rows, kept %v, changed %v", n, kept(), l.changed(t.Context()))
 	}
 	clock = clock.Add(time.Hour)
-	if n := rows(); n != 1 || !kept() || l.changed() {
-		t.Errorf("nothing changed: %d rows, kept %v, changed %v", n, kept(), l.changed())
+	if n := rows(); n != 1 || !kept() || l.changed(t.Context()) {
+		t.Errorf("nothing changed: %d rows, kept %v, changed %v", n, kept(), l.changed(t.Context()))
 	}
 	more := string(tree["var/lib/dpkg/status"].Data) + "Package: zsh\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.9\n\n"
 	tree["var/lib/dpkg/status"] = &fstest.MapFile{Data: []byte(more), ModTime: clock}
-	if !l.changed() {
+	if !l.changed(t.Context()) {
 		t.Error("a package was installed, which is not seen")
 	}
 	if n := rows(); n != 2 || kept() {

@@ -11,9 +11,6 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// collectTimeout bounds one reading of the machine.
-const collectTimeout = 10 * time.Minute
-
 // collector reads the machine.
 type collector func(ctx context.Context) (*pb.Observation, error)
 
@@ -28,7 +25,7 @@ type loop struct {
 	collect collector
 	// changed tells whether something is known to have changed since the last
 	// reading; nil never does.
-	changed            func() bool
+	changed            func(context.Context) bool
 	packer             *report.Packer
 	agent              exchanger
 	backoff            *report.Backoff
@@ -99,12 +96,10 @@ func (l *loop) step(ctx context.Context) (time.Duration, error) {
 func (l *loop) read(ctx context.Context) error {
 	now := l.now()
 	// A clock that was set back must not put the next reading off.
-	if since := now.Sub(l.readAt); l.current != nil && since >= 0 && since < l.readIn && (l.changed == nil || !l.changed()) {
+	if since := now.Sub(l.readAt); l.current != nil && since >= 0 && since < l.readIn && (l.changed == nil || !l.changed(ctx)) {
 		return nil
 	}
 	l.readAt, l.readIn = now, report.Spread(l.inventory, l.random)
-	ctx, cancel := context.WithTimeout(ctx, collectTimeout)
-	defer cancel()
 	o, err := l.collect(ctx)
 	if err != nil {
 		return fmt.Errorf("read the machine: %w", err)

@@ -250,7 +250,7 @@ func TestAChangeIsReadAtTheNextCheckIn(t *testing.T) {
 			}
 			return report.Answer{}, nil
 		})
-		l.changed = func() bool { return changed }
+		l.changed = func(context.Context) bool { return changed }
 		if err := l.run(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -15,11 +15,8 @@ import (
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
 
-// Bounds of the heap: the agent is small, and stays so after a large scan.
-const (
-	gcPercent   = 50
-	memoryLimit = 48 << 20
-)
+// gcPercent keeps the heap small: the agent is, and stays so after a large scan.
+const gcPercent = 50
 
 // command is the command line.
 type command struct {
@@ -46,7 +43,7 @@ type outside struct {
 
 func main() {
 	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	debug.SetMemoryLimit(defaultMemoryLimit << 20)
 	os.Exit(execute(os.Args[1:], outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -49,6 +50,7 @@ func (c runCommand) Run(world outside) error {
 	if err := host.LowerPriority(); err != nil {
 		log.Debug("priority cannot be lowered", "error", err)
 	}
+	debug.SetMemoryLimit(int64(s.MemoryLimit) << 20)
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 
 	o, err := options(s, folder, world.stdin, log)

@@ -16,14 +16,9 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-const (
-	// maxKept is how old a kept fact may become, whatever its watches say: not
-	// all that a fact reads can be watched.
-	maxKept = 24 * time.Hour
-	// maxPutOff is how long a dear fact that is due waits for a battery to be
-	// charged.
-	maxPutOff = 24 * time.Hour
-)
+// maxKept is how old a kept fact may become, whatever its watches say: not all
+// that a fact reads can be watched.
+const maxKept = 24 * time.Hour
 
 // Memory keeps what facts found, so that a later collection need not learn
 // those anew that are not due. It belongs to one list of facts of one machine
@@ -31,6 +26,8 @@ const (
 // small and cannot be changed by who got it.
 type Memory struct {
 	kept map[string]*keptFact
+	// watch, power and load take the looks that are no facts.
+	watch, power, load lookout
 }
 
 // NewMemory returns a memory of nothing.
@@ -53,11 +50,22 @@ type keptFact struct {
 
 // Changed tells whether a watched path of a kept fact changed since, so that a
 // collection would find something new. It costs a look at each path. A fact that
-// is put off does not count: it would be put off again.
-func (m *Memory) Changed(h *host.Host, list []Fact) bool {
-	return slices.ContainsFunc(list, func(f Fact) bool {
+// is put off does not count: it would be put off again. Nor does one that hangs,
+// and nothing does while the look itself hangs.
+func (m *Memory) Changed(ctx context.Context, h *host.Host, list []Fact) bool {
+	type watched struct {
+		paths  []string
+		stamps []pathState
+	}
+	var all []watched
+	for _, f := range list {
 		k := m.kept[f.key()]
-		return k != nil && k.dueSince.IsZero() && len(f.Watch) > 0 && f.on(h.OS) && !same(k.stamps, stampsOf(h.FS, f.Watch))
+		if k != nil && k.dueSince.IsZero() && len(f.Watch) > 0 && f.on(h.OS) && f.hangsSince().IsZero() {
+			all = append(all, watched{f.Watch, k.stamps})
+		}
+	}
+	return m.watch.take(ctx, func(context.Context) bool {
+		return slices.ContainsFunc(all, func(w watched) bool { return !same(w.stamps, stampsOf(h.FS, w.paths)) })
 	})
 }
 
@@ -101,23 +109,20 @@ func (c *collection) recall(ctx context.Context, f Fact, stamps []pathState) (*k
 }
 
 // putOff tells whether a fact that is due waits, because it is dear and the
-// battery is low.
+// machine is strained.
 func (c *collection) putOff(ctx context.Context, f Fact, k *keptFact, now time.Time) bool {
 	if f.Every <= 0 || now.Before(k.at) {
 		return false
 	}
-	if c.low == nil {
-		low := lowBattery(ctx, c.host)
-		c.low = &low
-	}
-	if !*c.low {
+	s := c.strained(ctx)
+	if s.longest == 0 {
 		return false
 	}
 	if k.dueSince.IsZero() {
 		k.dueSince = now
 	}
 	since := now.Sub(k.dueSince)
-	return since >= 0 && since < maxPutOff
+	return since >= 0 && since < s.longest
 }
 
 // errOutdated is returned for what was kept under other circumstances.

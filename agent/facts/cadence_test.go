@@ -100,7 +100,7 @@ func TestWatchedFactsAreLearntWhenAPathChanges(t *testing.T) {
 	r.tree[path] = &fstest.MapFile{Data: []byte("a"), ModTime: r.clock}
 	r.expect("first", 0, 1)
 	r.expect("nothing changed", 23*time.Hour, 1)
-	if r.memory.Changed(r.host, []Fact{r.fact}) {
+	if r.memory.Changed(t.Context(), r.host, []Fact{r.fact}) {
 		t.Error("changed, though nothing did")
 	}
 	for what, change := range map[string]func(){
@@ -114,7 +114,7 @@ func TestWatchedFactsAreLearntWhenAPathChanges(t *testing.T) {
 		entry := *r.tree[path]
 		r.tree[path] = &entry
 		change()
-		if !r.memory.Changed(r.host, []Fact{r.fact}) {
+		if !r.memory.Changed(t.Context(), r.host, []Fact{r.fact}) {
 			t.Errorf("%s: the change is not seen", what)
 		}
 		r.expect(what, time.Second, before+1)
@@ -210,7 +210,7 @@ func TestDearFactsWaitForPowerADayAtMost(t *testing.T) {
 	r.expect("put off long enough", time.Second, 2)
 	r.expect("not due", 30*time.Minute, 2)
 	r.expect("put off again", 30*time.Minute, 2)
-	if r.fact.Watch = []string{"etc/new"}; r.memory.Changed(r.host, []Fact{r.fact}) {
+	if r.fact.Watch = []string{"etc/new"}; r.memory.Changed(t.Context(), r.host, []Fact{r.fact}) {
 		t.Error("a fact that is put off asks for a collection")
 	}
 	r.fact.Watch = nil

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -61,6 +59,11 @@ type Cost struct {
 	Took time.Duration
 	// KeptSince is when the fact was learnt, where it was not due now; else zero.
 	KeptSince time.Time
+	// Waits is why the fact was kept although it was due; else empty.
+	Waits string
+	// HangsSince is when the fact was begun that was given up on and has not
+	// returned: it is not begun again until it did. Else zero.
+	HangsSince time.Time
 }
 
 // Collect learns every fact that the host's OS can tell, one after the other.
@@ -118,8 +121,8 @@ type collection struct {
 	host    *host.Host
 	timeout time.Duration
 	memory  *Memory
-	// low tells whether the battery is, nil until that was asked.
-	low      *bool
+	// strain is what strains the machine, nil until that was asked.
+	strain   *strain
 	sections map[string]*progress
 	out      Result
 }
@@ -134,18 +137,31 @@ type progress struct {
 func (c *collection) learn(ctx context.Context, f Fact, p *progress) {
 	begin := c.host.Now()
 	// Looked at before the fact is learnt: what changes meanwhile is seen next time.
-	stamps := stampsOf(c.host.FS, f.Watch)
+	stamps, err := c.look(ctx, f)
+	if err != nil {
+		c.file(f, p, begin, nil, err)
+		return
+	}
 	if k, ok := c.recall(ctx, f, stamps); ok {
-		c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: max(c.host.Now().Sub(begin), 0), KeptSince: k.at})
+		cost := Cost{Name: f.Name, Took: max(c.host.Now().Sub(begin), 0), KeptSince: k.at}
+		if !k.dueSince.IsZero() {
+			cost.Waits = c.strain.why
+		}
+		c.out.Costs = append(c.out.Costs, cost)
 		if k.absent {
 			p.absent++
 		}
 		return
 	}
 	learnt, err := c.try(ctx, f)
-	took := max(c.host.Now().Sub(begin), 0)
 	c.remember(f, begin, stamps, learnt, err)
-	c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: took})
+	c.file(f, p, begin, learnt, err)
+}
+
+// file files what came of a fact that was tried.
+func (c *collection) file(f Fact, p *progress, begin time.Time, learnt *pb.Device, err error) {
+	took := max(c.host.Now().Sub(begin), 0)
+	c.out.Costs = append(c.out.Costs, Cost{Name: f.Name, Took: took, HangsSince: f.hangsSince()})
 	if learnt != nil {
 		section.Replace(c.out.Device, learnt, f.Section)
 	}
@@ -161,58 +177,30 @@ func (c *collection) learn(ctx context.Context, f Fact, p *progress) {
 	}
 }
 
+// look returns the stamps of the paths that a fact watches. A path on a file
+// system whose server is away hangs like a fact.
+func (c *collection) look(ctx context.Context, f Fact) (stamps []pathState, err error) {
+	if len(f.Watch) == 0 {
+		return nil, nil
+	}
+	var seen []pathState
+	ended, err := c.bounded(ctx, f, func(context.Context) error { seen = stampsOf(c.host.FS, f.Watch); return nil })
+	if !ended || err != nil {
+		return nil, fmt.Errorf("look at what it watches: %w", err)
+	}
+	return seen, nil
+}
+
 // try runs one fact on a copy of its section, which is the fact's own: one that
 // is given up on cannot touch what the others find. It returns the copy as the
 // fact left it, nil when it must not be used.
 func (c *collection) try(ctx context.Context, f Fact) (*pb.Device, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("not tried: %w", err)
-	}
-	if f.busy != nil && !f.busy.CompareAndSwap(false, true) {
-		return nil, errors.New("not tried: it still hangs in an earlier collection")
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	scratch := copySection(c.out.Device, f.Section)
-	done := make(chan error, 1)
-	go func() {
-		err := guarded(ctx, f, c.host, scratch)
-		if f.busy != nil {
-			f.busy.Store(false)
-		}
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		var crash *panicked
-		if errors.As(err, &crash) {
-			return nil, err
-		}
-		return scratch, err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("gave up after %s: %w", c.timeout, ctx.Err())
+	ended, err := c.bounded(ctx, f, func(ctx context.Context) error { return f.Learn(ctx, c.host, scratch) })
+	if !ended || crashed(err) {
+		return nil, err
 	}
-}
-
-// panicked is what a fact's panic becomes.
-type panicked struct {
-	value any
-	stack []byte
-}
-
-func (p *panicked) Error() string {
-	return fmt.Sprintf("panic, please report it: %v\n%s", p.value, p.stack)
-}
-
-// guarded learns a fact and turns a panic of it into an error: decoders read
-// foreign bytes, and a bug in one must not cost the whole report.
-func guarded(ctx context.Context, f Fact, h *host.Host, d *pb.Device) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicked{value: v, stack: debug.Stack()}
-		}
-	}()
-	return f.Learn(ctx, h, d)
+	return scratch, err
 }
 
 // copySection returns a device that has a copy of one section. Rows of
@@ -256,13 +244,4 @@ func problemText(err error) string {
 		text += ": " + askRoot
 	}
 	return strings.ToValidUTF8(text[:min(len(text), maxProblemText)], "\uFFFD")
-}
-
-// guarding gives each fact the mark that keeps one that hangs from being
-// started again and again.
-func guarding(list []Fact) []Fact {
-	for i := range list {
-		list[i].busy = new(atomic.Bool)
-	}
-	return list
 }

@@ -136,7 +136,7 @@ func TestCollectFaults(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	good := func(_ *host.Host, d *pb.Device) { d.Name = "fine" }
-	facts := guarding([]Fact{
+	facts := Guard([]Fact{
 		{Name: "good", Section: section.Hardware, Learn: func(_ context.Context, h *host.Host, d *pb.Device) error { good(h, d); return nil }},
 		{Name: "crash", Section: section.OS, Learn: func(context.Context, *host.Host, *pb.Device) error { panic("index out of range") }},
 		{Name: "hang", Section: section.Network, Learn: func(_ context.Context, _ *host.Host, d *pb.Device) error {

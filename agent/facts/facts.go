@@ -5,7 +5,6 @@ package facts
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
@@ -23,7 +22,7 @@ type Fact struct {
 	OS []string
 	// Every is how long what was found may be kept where collections come more
 	// often, of a fact that is dear to learn; it is put off while the battery is
-	// low. 0 means that it is not dear: it is learnt each time, or when a watched
+	// low or the processors are busy. 0 means that it is not dear: it is learnt each time, or when a watched
 	// path changed.
 	Every time.Duration
 	// Watch lists paths, as in fs.FS, whose size, time of change or identity
@@ -40,5 +39,5 @@ type Fact struct {
 	Learn func(ctx context.Context, h *host.Host, d *pb.Device) error
 
 	// busy is set while the fact runs, also after it was given up on.
-	busy *atomic.Bool
+	busy *mark
 }

@@ -18,7 +18,7 @@ const (
 // All returns every fact in the order in which they are learnt. One that is
 // not here does not exist.
 func All() []Fact {
-	return guarding(slices.Concat(linuxFacts(), macFacts(), windowsFacts(), peoplesFacts()))
+	return Guard(slices.Concat(linuxFacts(), macFacts(), windowsFacts(), peoplesFacts()))
 }
 
 // peoplesFacts returns what is learnt alike on every OS that people sit at.

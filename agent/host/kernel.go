@@ -2,13 +2,17 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shirou/gopsutil/v3/cpu"
 	"github.com/shirou/gopsutil/v3/disk"
 	gohost "github.com/shirou/gopsutil/v3/host"
+	"github.com/shirou/gopsutil/v3/load"
 	"github.com/shirou/gopsutil/v3/mem"
 	"github.com/shirou/gopsutil/v3/net"
 )
@@ -70,6 +74,33 @@ func (h *Host) Memory(ctx context.Context) (int64, error) {
 			return 0, err
 		}
 		return int64(min(m.Total, 1<<62)), nil
+	})
+}
+
+// LoadAverage returns how many tasks ran or waited to run, on average of the last
+// minute. Windows counts none.
+func (h *Host) LoadAverage(ctx context.Context) (float64, error) {
+	return ask(h, "load_average", func() (float64, error) {
+		if h.OS == "windows" {
+			return 0, fmt.Errorf("windows keeps no load average: %w", errors.ErrUnsupported)
+		}
+		a, err := load.AvgWithContext(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return a.Load1, nil
+	})
+}
+
+// Busy returns the share of time, in percent, that the processors worked in the
+// second that it takes to find out.
+func (h *Host) Busy(ctx context.Context) (float64, error) {
+	return ask(h, "busy", func() (float64, error) {
+		shares, err := cpu.PercentWithContext(ctx, time.Second, false)
+		if err != nil || len(shares) == 0 {
+			return 0, errors.Join(errors.New("no processor tells its times"), err)
+		}
+		return shares[0], nil
 	})
 }
 
