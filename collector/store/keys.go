@@ -17,28 +17,28 @@ const SchemaVersion = 2
 //
 // Truth: what was said, and what cannot be computed again.
 const (
-	prefixMeta        = "!/" // !/schema, !/install, !/pruned schema version, secret id of this installation, end of what was pruned of the change log
-	prefixObservation = "o/" // o/<source>\0<source_id>       Observation without software rows and what its head has
-	prefixHead        = "h/" // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
-	prefixSoftwareSet = "w/" // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
-	prefixTitle       = "t/" // t/<id, 8 bytes>               one interned software row
-	prefixMember      = "m/" // m/<source>\0<source_id>       MemberRecord: which asset
-	prefixPersonOf    = "j/" // j/<source>\0<source_id>       MemberRecord: which person
-	prefixStatement   = "q/" // q/<statement id>              StatementRecord
-	prefixSpoken      = "n/" // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
-	prefixEvent       = "v/" // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
-	prefixChange      = "c/" // c/<sequence, 8 bytes>         ChangeRecord: the change log
-	prefixFinding     = "p/" // p/<asset id>\0<rule>          FindingRecord
-	prefixDecision    = "d/" // d/<asset id>\0<rule>          DecisionRecord
-	prefixNote        = "f/" // f/<name>                      what a feed must know after a restart
-	prefixRedirect    = "r/" // r/<old asset id>              new asset id
-	prefixSource      = "s/" // s/<source>                    SourceRecord
-	prefixEnrolment   = "e/" // e/<agent id>                  EnrolmentRecord
-	prefixToken       = "k/" // k/<token id>                  TokenRecord
-	prefixAuthority   = "y/" // y/<authority id>              AuthorityRecord
-	prefixAudit       = "u/" // u/<sequence, 8 bytes big-endian> AuditRecord
-	prefixLastSeen    = "l/" // l/<source>\0<source_id>       unix seconds, flushed in bulk
-	prefixPart        = "x/" // x/<key>\0<n, 4 bytes>         part n of a record over the engine's value bound
+	prefixMeta        = "!/"   // !/schema, !/install, !/pruned schema version, secret id of this installation, end of what was pruned of the change log
+	prefixObservation = "o/"   // o/<source>\0<source_id>       Observation without software rows and what its head has
+	prefixHead        = "h/"   // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
+	prefixSoftwareSet = "w/"   // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
+	prefixTitle       = "t/"   // t/<id, 8 bytes>               one interned software row
+	prefixMember      = "m/"   // m/<source>\0<source_id>       MemberRecord: which asset
+	prefixPersonOf    = "j/"   // j/<source>\0<source_id>       MemberRecord: which person
+	prefixStatement   = "q/"   // q/<statement id>              StatementRecord
+	prefixSpoken      = "n/"   // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
+	prefixEvent       = "v/"   // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
+	prefixChange      = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
+	prefixFinding     = "p/"   // p/<asset id>\0<rule>          FindingRecord
+	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
+	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
+	prefixRedirect    = "r/"   // r/<old asset id>              new asset id
+	prefixSource      = "s/"   // s/<source>                    SourceRecord
+	prefixEnrolment   = "e/"   // e/<agent id>                  EnrolmentRecord
+	prefixToken       = "k/"   // k/<token id>                  TokenRecord
+	prefixAuthority   = "y/"   // y/<authority id>              AuthorityRecord
+	prefixAudit       = "u/"   // u/<sequence, 8 bytes big-endian> AuditRecord
+	prefixLastSeen    = "l/"   // l/<source>\0<source_id>       unix seconds, flushed in bulk
+	prefixPart        = "x/"   // x/<key>\0<n, 4 bytes>         part n of a record over the engine's value bound
 )
 
 // Derived: Rebuild recreates all of it from the truth.
