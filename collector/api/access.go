@@ -79,6 +79,7 @@ var grants = map[string]grant{
 	pb.AdminService_RunFeed_FullMethodName:              {least: operator},
 	pb.AdminService_PauseFeed_FullMethodName:            {least: operator},
 	pb.AdminService_WatchChanges_FullMethodName:         {least: viewer, also: serviceDesk},
+	pb.AdminService_ExportAssets_FullMethodName:         {least: viewer, also: serviceDesk},
 	pb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
 	pb.AdminService_ListAgents_FullMethodName:           {least: viewer},
 	pb.AdminService_RevokeAgent_FullMethodName:          {least: operator},

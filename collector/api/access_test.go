@@ -30,6 +30,7 @@ var allowed = map[string]string{
 	"ListAssetSoftware":    "viewer operator admin servicedesk",
 	"GetAssetSourceStates": "viewer operator admin servicedesk",
 	"WatchChanges":         "viewer operator admin servicedesk",
+	"ExportAssets":         "viewer operator admin servicedesk",
 	"GetServerInfo":        "viewer operator admin servicedesk",
 	"ExplainAsset":         "viewer operator admin servicedesk",
 	"GetAssetHistory":      "viewer operator admin servicedesk",
@@ -106,7 +107,7 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 			// stream is made wrong.
 			var request proto.Message = &pb.GetServerInfoRequest{}
 			if methods.Get(i).IsStreamingServer() {
-				request = &pb.WatchChangesRequest{Cursor: "wrong"}
+				request = &pb.WatchChangesRequest{Cursor: "wrong", Kinds: []string{"wrong"}}
 			}
 			got := status.Code(conn.Invoke(ctx, "/rollcall.v1.AdminService/"+name, request, &pb.RevokeTokenResponse{}))
 			want := codes.PermissionDenied

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is an API over a store in memory, asked over real HTTP.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	admin   string
 	service *Service
@@ -38,7 +38,7 @@ type world struct {
 	gate    *Gate
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	db := memkv.New()
 	t.Cleanup(func() { _ = db.Close() })

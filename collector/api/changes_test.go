@@ -24,7 +24,7 @@ import (
 
 // sse reads the server-sent events of one answer.
 type sse struct {
-	t    *testing.T
+	t    testing.TB
 	scan *bufio.Scanner
 	id   string
 }

@@ -55,6 +55,8 @@ type Service struct {
 	calls    calls
 	changes  *watch.Log
 	watchers watchers
+	// exports holds a token for each export under way.
+	exports chan struct{}
 }
 
 // New returns the service. It is to be called before the catalog files anything.
@@ -63,7 +65,8 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)}}
+	s := &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)},
+		exports: make(chan struct{}, maxExports)}
 	s.changes.Follow(o.Catalog)
 	return s, nil
 }

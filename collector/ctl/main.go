@@ -29,6 +29,7 @@ type command struct {
 	Group    groupCommand     `cmd:"" help:"Count assets by the values of a field."`
 	Software softwareCommands `cmd:"" help:"List the software of an asset, or of all."`
 	History  historyCommand   `cmd:"" help:"Tell what happened to an asset."`
+	Export   exportCommand    `cmd:"" help:"Write assets, or their software, as NDJSON, CSV or XLSX."`
 	Watch    watchCommand     `cmd:"" help:"Tell what happens to assets, as it happens."`
 	Explain  explainCommand   `cmd:"" help:"Say why the records of an asset are one thing."`
 	Set      setCommand       `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`

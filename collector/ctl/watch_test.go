@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,6 +38,28 @@ func TestWatch(t *testing.T) {
 	cancel()
 	if _, errs, code := w.callIn(ctx, "watch"); code != 0 {
 		t.Errorf("interrupted, it exits with %d: %s", code, errs)
+	}
+}
+
+func TestExport(t *testing.T) {
+	w := newWorld(t)
+	w.report("ann", laptop("S-0001"))
+	if out := w.ok("export", "--format", "csv", "--fields", "name,hardware.serial,labels.site"); out != "name,hardware.serial,labels.site\r\nann,S-0001,lab\r\n" {
+		t.Errorf("as CSV: %q", out)
+	}
+	if out := w.ok("export", "--software"); strings.Count(out, "\n") != 2 {
+		t.Errorf("the software: %s", out)
+	}
+	file := filepath.Join(t.TempDir(), "fleet.xlsx")
+	w.ok("export", "--file", file)
+	if b, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(b), "PK") {
+		t.Errorf("the workbook: %.4q, %v", b, err)
+	}
+	if _, errs, code := w.call("export", "--file", file); code != exitError || !strings.Contains(errs, "exists") {
+		t.Errorf("over a file that is there, it exits with %d: %s", code, errs)
+	}
+	if _, _, code := w.call("export", "--filter", "nonsense"); code != exitUsage {
+		t.Errorf("a wrong filter exits with %d", code)
 	}
 }
 

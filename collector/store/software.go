@@ -179,6 +179,40 @@ func (t *Tx) Software(ref Ref, fn func(*pb.Software) error) error {
 	return t.expand(ref, rows, fn)
 }
 
+// SoftwareRow is one row of an observation's software: which title, and the
+// device's own times, zero where they are not known.
+type SoftwareRow struct {
+	Title           TitleID
+	Installed, Used time.Time
+}
+
+// ScanSoftware is Software for who knows most of the titles already.
+func (t *Tx) ScanSoftware(ref Ref, fn func(SoftwareRow) error) error {
+	c, err := t.counts(ref)
+	if err == nil && c.unstated == 1 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := t.rows(ref, c)
+	if err != nil {
+		return err
+	}
+	at := func(seconds int64) time.Time {
+		if seconds == 0 {
+			return time.Time{}
+		}
+		return time.Unix(seconds, 0)
+	}
+	for _, r := range rows {
+		if err := fn(SoftwareRow{Title: r.title, Installed: at(r.installed), Used: at(r.lastUsed)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SoftwareAt does what Software does for the rows that there were at a time, as
 // far back as changes are kept.
 func (t *Tx) SoftwareAt(ref Ref, at time.Time, fn func(*pb.Software) error) error {

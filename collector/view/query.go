@@ -100,6 +100,26 @@ func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	return page, nil
 }
 
+// All returns the ids of all assets that a query finds, sorted; its order and
+// its page are not looked at.
+func (v *View) All(ctx context.Context, q Query) ([]string, error) {
+	s, err := v.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.match(ctx, q.Filter, q.Search, q.Now)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, found.len())
+	found.each(func(row uint32) bool {
+		ids = append(ids, s.ids.get(row))
+		return true
+	})
+	slices.Sort(ids)
+	return ids, nil
+}
+
 // match returns the rows that a filter and a search find.
 func (s *Snapshot) match(ctx context.Context, filter, search string, now time.Time) (set, error) {
 	found := s.all()

@@ -77,7 +77,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -95,6 +95,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/store", "pkg/...", schema},
 		Why: "a view follows the catalog's changes; who asks it is not its matter",
+	},
+	{
+		Dir: "collector/export", May: []string{schema},
+		Why: "how a table is written is the same whatever was asked for",
 	},
 	{
 		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/store", schema},

@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xda\x15\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xa8\x16\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2380,7 +2380,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
 	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
-	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContextB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12L\n" +
+	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2457,23 +2458,25 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListPeopleRequest)(nil),            // 58: rollcall.v1.ListPeopleRequest
 	(*GetPersonRequest)(nil),             // 59: rollcall.v1.GetPersonRequest
 	(*GetPersonContextRequest)(nil),      // 60: rollcall.v1.GetPersonContextRequest
-	(*AssetExplanation)(nil),             // 61: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 62: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 63: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 64: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 65: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 66: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 67: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 68: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 69: rollcall.v1.Finding
-	(*ListRulesResponse)(nil),            // 70: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 71: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 72: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 73: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 74: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 75: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 76: rollcall.v1.Person
-	(*PersonContext)(nil),                // 77: rollcall.v1.PersonContext
+	(*ExportAssetsRequest)(nil),          // 61: rollcall.v1.ExportAssetsRequest
+	(*AssetExplanation)(nil),             // 62: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 63: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 64: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 65: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 66: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 67: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 68: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 69: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 70: rollcall.v1.Finding
+	(*ListRulesResponse)(nil),            // 71: rollcall.v1.ListRulesResponse
+	(*ListFeedsResponse)(nil),            // 72: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 73: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 74: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 75: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 76: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 77: rollcall.v1.Person
+	(*PersonContext)(nil),                // 78: rollcall.v1.PersonContext
+	(*ExportChunk)(nil),                  // 79: rollcall.v1.ExportChunk
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2539,42 +2542,44 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	58, // 60: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
 	59, // 61: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
 	60, // 62: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	1,  // 63: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 64: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 65: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 66: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 67: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 68: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 69: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	61, // 70: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	62, // 71: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 72: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	63, // 73: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	64, // 74: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	65, // 75: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	66, // 76: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	67, // 77: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	68, // 78: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	69, // 79: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	69, // 80: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	69, // 81: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	70, // 82: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	71, // 83: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	72, // 84: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	72, // 85: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	73, // 86: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 87: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 88: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 89: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 90: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 91: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 92: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	74, // 93: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	75, // 94: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	76, // 95: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	77, // 96: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	63, // [63:97] is the sub-list for method output_type
-	29, // [29:63] is the sub-list for method input_type
+	61, // 63: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	1,  // 64: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 65: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 66: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 67: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 68: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 69: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 70: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	62, // 71: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	63, // 72: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 73: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	64, // 74: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	65, // 75: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	66, // 76: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	67, // 77: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	68, // 78: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	69, // 79: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	70, // 80: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	70, // 81: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	70, // 82: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	71, // 83: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	72, // 84: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	73, // 85: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	73, // 86: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	74, // 87: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 88: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 89: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 90: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 91: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 92: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 93: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	75, // 94: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	76, // 95: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	77, // 96: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	78, // 97: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	79, // 98: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	64, // [64:99] is the sub-list for method output_type
+	29, // [29:64] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name

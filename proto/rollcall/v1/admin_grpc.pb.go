@@ -53,6 +53,7 @@ const (
 	AdminService_ListPeople_FullMethodName           = "/rollcall.v1.AdminService/ListPeople"
 	AdminService_GetPerson_FullMethodName            = "/rollcall.v1.AdminService/GetPerson"
 	AdminService_GetPersonContext_FullMethodName     = "/rollcall.v1.AdminService/GetPersonContext"
+	AdminService_ExportAssets_FullMethodName         = "/rollcall.v1.AdminService/ExportAssets"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -124,6 +125,9 @@ type AdminServiceClient interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error)
+	// ExportAssets writes assets, or their software, as a file of any length. Over
+	// HTTP the answer is the file.
+	ExportAssets(ctx context.Context, in *ExportAssetsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportChunk], error)
 }
 
 type adminServiceClient struct {
@@ -483,6 +487,25 @@ func (c *adminServiceClient) GetPersonContext(ctx context.Context, in *GetPerson
 	return out, nil
 }
 
+func (c *adminServiceClient) ExportAssets(ctx context.Context, in *ExportAssetsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportChunk], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[1], AdminService_ExportAssets_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportAssetsRequest, ExportChunk]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportAssetsClient = grpc.ServerStreamingClient[ExportChunk]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -552,6 +575,9 @@ type AdminServiceServer interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error)
+	// ExportAssets writes assets, or their software, as a file of any length. Over
+	// HTTP the answer is the file.
+	ExportAssets(*ExportAssetsRequest, grpc.ServerStreamingServer[ExportChunk]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -663,6 +689,9 @@ func (UnimplementedAdminServiceServer) GetPerson(context.Context, *GetPersonRequ
 }
 func (UnimplementedAdminServiceServer) GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPersonContext not implemented")
+}
+func (UnimplementedAdminServiceServer) ExportAssets(*ExportAssetsRequest, grpc.ServerStreamingServer[ExportChunk]) error {
+	return status.Error(codes.Unimplemented, "method ExportAssets not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -1290,6 +1319,17 @@ func _AdminService_GetPersonContext_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ExportAssets_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportAssetsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ExportAssets(m, &grpc.GenericServerStream[ExportAssetsRequest, ExportChunk]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportAssetsServer = grpc.ServerStreamingServer[ExportChunk]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1434,6 +1474,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchChanges",
 			Handler:       _AdminService_WatchChanges_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportAssets",
+			Handler:       _AdminService_ExportAssets_Handler,
 			ServerStreams: true,
 		},
 	},

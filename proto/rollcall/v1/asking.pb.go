@@ -231,6 +231,133 @@ func (x *ChangeEvent) GetMissed() int64 {
 	return 0
 }
 
+type ExportAssetsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A condition and words, as for ListAssets; empty means all.
+	Filter string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	Search string `protobuf:"bytes,2,opt,name=search,proto3" json:"search,omitempty"`
+	// ndjson, csv or xlsx; empty means ndjson.
+	Format string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	// Comma-separated field paths: the columns of a table. Empty means all of an
+	// asset for ndjson, and otherwise what most tables have.
+	Fields string `protobuf:"bytes,4,opt,name=fields,proto3" json:"fields,omitempty"`
+	// A row for each piece of software of each asset, instead of one for each
+	// asset.
+	Software      bool `protobuf:"varint,5,opt,name=software,proto3" json:"software,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAssetsRequest) Reset() {
+	*x = ExportAssetsRequest{}
+	mi := &file_rollcall_v1_asking_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAssetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAssetsRequest) ProtoMessage() {}
+
+func (x *ExportAssetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asking_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAssetsRequest.ProtoReflect.Descriptor instead.
+func (*ExportAssetsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asking_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExportAssetsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ExportAssetsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *ExportAssetsRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ExportAssetsRequest) GetFields() string {
+	if x != nil {
+		return x.Fields
+	}
+	return ""
+}
+
+func (x *ExportAssetsRequest) GetSoftware() bool {
+	if x != nil {
+		return x.Software
+	}
+	return false
+}
+
+type ExportChunk struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes of the file.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportChunk) Reset() {
+	*x = ExportChunk{}
+	mi := &file_rollcall_v1_asking_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportChunk) ProtoMessage() {}
+
+func (x *ExportChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asking_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportChunk.ProtoReflect.Descriptor instead.
+func (*ExportChunk) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asking_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExportChunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_rollcall_v1_asking_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_asking_proto_rawDesc = "" +
@@ -254,7 +381,15 @@ const file_rollcall_v1_asking_proto_rawDesc = "" +
 	"\tsource_id\x18\t \x01(\tR\bsourceId\x12\x16\n" +
 	"\x06fields\x18\n" +
 	" \x03(\tR\x06fields\x12\x16\n" +
-	"\x06missed\x18\v \x01(\x03R\x06missedB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x06missed\x18\v \x01(\x03R\x06missed\"\x91\x01\n" +
+	"\x13ExportAssetsRequest\x12\x16\n" +
+	"\x06filter\x18\x01 \x01(\tR\x06filter\x12\x16\n" +
+	"\x06search\x18\x02 \x01(\tR\x06search\x12\x16\n" +
+	"\x06format\x18\x03 \x01(\tR\x06format\x12\x16\n" +
+	"\x06fields\x18\x04 \x01(\tR\x06fields\x12\x1a\n" +
+	"\bsoftware\x18\x05 \x01(\bR\bsoftware\"!\n" +
+	"\vExportChunk\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04dataB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_asking_proto_rawDescOnce sync.Once
@@ -268,14 +403,16 @@ func file_rollcall_v1_asking_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_asking_proto_rawDescData
 }
 
-var file_rollcall_v1_asking_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_rollcall_v1_asking_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_rollcall_v1_asking_proto_goTypes = []any{
 	(*WatchChangesRequest)(nil),   // 0: rollcall.v1.WatchChangesRequest
 	(*ChangeEvent)(nil),           // 1: rollcall.v1.ChangeEvent
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*ExportAssetsRequest)(nil),   // 2: rollcall.v1.ExportAssetsRequest
+	(*ExportChunk)(nil),           // 3: rollcall.v1.ExportChunk
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_rollcall_v1_asking_proto_depIdxs = []int32{
-	2, // 0: rollcall.v1.ChangeEvent.at:type_name -> google.protobuf.Timestamp
+	4, // 0: rollcall.v1.ChangeEvent.at:type_name -> google.protobuf.Timestamp
 	1, // [1:1] is the sub-list for method output_type
 	1, // [1:1] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
@@ -294,7 +431,7 @@ func file_rollcall_v1_asking_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_asking_proto_rawDesc), len(file_rollcall_v1_asking_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
