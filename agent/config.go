@@ -61,6 +61,9 @@ type layer struct {
 	MemoryLimit       *int           `yaml:"memory_limit_mib" name:"memory-limit-mib" env:"ROLLCALL_AGENT_MEMORY_LIMIT_MIB" placeholder:"48" help:"Memory in MiB that the agent tries to stay within (24 to 1024)."`
 	LogLevel          *string        `yaml:"log_level" env:"ROLLCALL_AGENT_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
 	LogFormat         *string        `yaml:"log_format" env:"ROLLCALL_AGENT_LOG_FORMAT" placeholder:"text" help:"text or json."`
+	LogFile           *string        `yaml:"log_file" env:"ROLLCALL_AGENT_LOG_FILE" placeholder:"FILE" help:"File to log to as well, which is rotated; none switches off the one that a service on Windows and macOS has."`
+	LogFileSize       *int           `yaml:"log_file_mib" name:"log-file-mib" env:"ROLLCALL_AGENT_LOG_FILE_MIB" placeholder:"5" help:"Size in MiB at which the log file is rotated (1 to 1024)."`
+	LogFileKeep       *int           `yaml:"log_file_keep" env:"ROLLCALL_AGENT_LOG_FILE_KEEP" placeholder:"3" help:"Rotated log files that are kept (1 to 100)."`
 	BYOD              *bool          `yaml:"byod" name:"byod" env:"ROLLCALL_AGENT_BYOD" help:"The device is its user's own: report no personal applications and no browser extensions."`
 	PrivacyKeyFile    *string        `yaml:"privacy_key_file" env:"ROLLCALL_AGENT_PRIVACY_KEY_FILE" placeholder:"FILE" help:"File with the key that names of people are hashed with, the same on all devices of a fleet."`
 	// Privacy is in the file only: what is withheld is settled once.
@@ -86,6 +89,9 @@ type settings struct {
 	MemoryLimit       int           `yaml:"memory_limit_mib"`
 	LogLevel          string        `yaml:"log_level"`
 	LogFormat         string        `yaml:"log_format"`
+	LogFile           string        `yaml:"log_file"`
+	LogFileSize       int           `yaml:"log_file_mib"`
+	LogFileKeep       int           `yaml:"log_file_keep"`
 	BYOD              bool          `yaml:"byod"`
 	PrivacyKeyFile    string        `yaml:"privacy_key_file"`
 	// Privacy has the level of each section that is not full.
@@ -115,7 +121,9 @@ func join(flags, file layer) (settings, error) {
 		Proxy:             first("", flags.Proxy, file.Proxy),
 		MemoryLimit:       first(defaultMemoryLimit, flags.MemoryLimit, file.MemoryLimit),
 		LogLevel:          first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
-		BYOD: first(false, flags.BYOD, file.BYOD), PrivacyKeyFile: first("", flags.PrivacyKeyFile, file.PrivacyKeyFile), Privacy: file.Privacy,
+		LogFile: first("", flags.LogFile, file.LogFile), LogFileSize: first(defaultLogSize, flags.LogFileSize, file.LogFileSize),
+		LogFileKeep: first(defaultLogKeep, flags.LogFileKeep, file.LogFileKeep),
+		BYOD:        first(false, flags.BYOD, file.BYOD), PrivacyKeyFile: first("", flags.PrivacyKeyFile, file.PrivacyKeyFile), Privacy: file.Privacy,
 	}
 	return s, s.check()
 }
@@ -137,7 +145,7 @@ func (s *settings) check() error {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
 	}
-	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval)); err != nil {
+	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval), s.checkLog()); err != nil {
 		return err
 	}
 	if s.MemoryLimit < minMemoryLimit || s.MemoryLimit > maxMemoryLimit {

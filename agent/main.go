@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -87,13 +86,4 @@ type versionCommand struct{}
 func (versionCommand) Run(world outside) error {
 	fmt.Fprintln(world.stdout, "rollcall-agent", buildinfo.Version())
 	return nil
-}
-
-// newLogger returns the logger that the settings ask for.
-func newLogger(w io.Writer, s settings) *slog.Logger {
-	o := &slog.HandlerOptions{Level: s.level}
-	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }

@@ -30,11 +30,18 @@ type runCommand struct {
 
 // Run reports until it is told to stop.
 func (c runCommand) Run(world outside) error {
+	err := c.run(world)
+	if err != nil && c.Service {
+		tellSystem(err)
+	}
+	return err
+}
+
+func (c runCommand) run(world outside) error {
 	s, err := c.settings()
 	if err != nil {
 		return err
 	}
-	log := newLogger(world.stderr, s)
 	if s.Collector == "" {
 		return errors.New("no collector given: set --collector HOST:8471, or collector: in the configuration")
 	}
@@ -47,6 +54,8 @@ func (c runCommand) Run(world outside) error {
 		return err
 	}
 	defer unlock()
+	log, closeLog := s.logger(world, c.Service)
+	defer closeLog()
 	if err := host.LowerPriority(); err != nil {
 		log.Debug("priority cannot be lowered", "error", err)
 	}
@@ -77,8 +86,12 @@ func (c runCommand) report(ctx context.Context, s settings, o report.Options) er
 	l := &loop{collect: reader.learn, changed: reader.changed, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
 	all, err := reader.learnAll(ctx)
+	if ctx.Err() != nil {
+		return c.stopped(ctx.Err())
+	}
 	if err != nil {
-		return c.stopped(err)
+		// Nothing is known yet: the service manager begins anew.
+		return fmt.Errorf("read the machine: %w", err)
 	}
 	// The agent's identity is bound to what the machine is, whatever is told.
 	o.Machine = machine(reader.host, all)

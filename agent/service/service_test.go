@@ -116,6 +116,8 @@ func TestLaunchdPlistHoldsWhatIsPromised(t *testing.T) {
 	for _, want := range []string{
 		"Label rollcall-agent", "ProgramArguments /usr/local/bin/rollcall-agent run --service --config /etc/roll call/agent.yaml RunAtLoad",
 		"RunAtLoad <true> KeepAlive <true>", "ThrottleInterval 15", "ProcessType Background", "LowPriorityIO <true>", "Nice 10", "Umask 63",
+		// What is logged is in a file that is rotated; this has crashes only.
+		"StandardErrorPath /Library/Logs/rollcall-agent.crash.log",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the plist lacks %q: %s", want, got)

@@ -14,5 +14,5 @@ root=${ROOT:-}
 rm -f "$root/Library/LaunchDaemons/$label.plist" "$root/Library/Rollcall/rollcall-agent" "$root/Library/Rollcall/uninstall.sh"
 rmdir "$root/Library/Rollcall" 2>/dev/null || true
 if [ "${1:-}" = --purge ]; then
-  rm -rf "$root/Library/Application Support/Rollcall" "$root/Library/Logs/$label.log"
+  rm -rf "$root/Library/Application Support/Rollcall" "$root/Library/Logs/$label.log" "$root/Library/Logs/$label.log."[0-9]* "$root/Library/Logs/$label.crash.log"
 fi

@@ -14,7 +14,7 @@ const (
 var Rooms = []Room{
 	// The agent: host -> facts -> report, wired by main.
 	{
-		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/capture", "agent/privacy", "agent/report", "agent/service", "pkg/...", schema},
+		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/capture", "agent/logfile", "agent/privacy", "agent/report", "agent/service", "pkg/...", schema},
 		Why: "the agent's main wires the agent's packages; the collector is reached over the wire only",
 	},
 	{
@@ -31,6 +31,7 @@ var Rooms = []Room{
 		Why: "a capture records what the facts ask a host, and hides what they found of people; who asks for one is not its matter",
 	},
 	{Dir: "agent/privacy", May: []string{"pkg/section", schema}, Why: "what is withheld is told by the settings; the observation is all that it looks at"},
+	{Dir: "agent/logfile", May: []string{}, Why: "a log file is bounded whatever is written into it"},
 	{Dir: "agent/scrub", May: []string{}, Why: "what is hidden is told by the caller; the scrubber looks at bytes"},
 	{Dir: "agent/facts/ioreg", May: []string{"agent/facts/proplist"}, Why: "ioreg prints property lists or a tree; what its properties mean is not its matter"},
 	{Dir: "agent/facts/addon", May: []string{}, Why: decoder},
