@@ -103,6 +103,16 @@ func (c company) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		c.write(w, page)
 		return
+	case "/api/v1/users":
+		page, all := c.some(number("after"), 200, anyone, func(i int) any {
+			return map[string]any{"id": fmt.Sprintf("00u%d", i), "status": map[bool]string{true: "DEPROVISIONED", false: "ACTIVE"}[i%50 == 3],
+				"profile": map[string]any{"firstName": "User", "lastName": strconv.Itoa(i), "email": fmt.Sprintf("user%d@example.com", i), "login": fmt.Sprintf("user%d@example.com", i), "department": fmt.Sprint("Team ", i%9)}}
+		})
+		if number("after")+200 < all {
+			w.Header().Set("Link", "<"+next(number("after")+200)+`>; rel="next"`)
+		}
+		c.write(w, page)
+		return
 	default:
 		answer["access_token"], answer["expires_in"] = "t", 3600
 	}
@@ -171,8 +181,37 @@ func TestOneCompanyThroughItsSystems(t *testing.T) {
 	runtime.ReadMemStats(&stats)
 	t.Logf("%d devices; heap from the system %d MiB", c.devices, stats.HeapSys>>20)
 	checkCompany(t, r, c)
+	checkStaff(t, r, c)
 	if err := r.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkStaff holds the owners of devices to what Okta knows of people.
+func checkStaff(t *testing.T, r *running, c company) {
+	t.Helper()
+	var page struct {
+		Assets []struct {
+			Owner struct {
+				Email, Name, Department string
+				Active                  bool
+			}
+		}
+	}
+	r.ask(t, "GET", "/v1/assets?page_size=1000", "", &page)
+	known := 0
+	for _, a := range page.Assets {
+		if a.Owner.Email == "" {
+			continue
+		}
+		known++
+		i, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(a.Owner.Email, "user"), "@example.com"))
+		if a.Owner.Name != fmt.Sprint("User ", i) || a.Owner.Department != fmt.Sprint("Team ", i%9) || a.Owner.Active != (i%50 != 3) {
+			t.Errorf("the owner of user%d's device is %+v", i, a.Owner)
+		}
+	}
+	if known < min(c.devices, 1000)/2 {
+		t.Errorf("%d of %d devices have an owner", known, c.devices)
 	}
 }
 

@@ -175,8 +175,8 @@ func flips(t *testing.T, v Vendor) {
 			t.Errorf("a value became %.40v: %v", odd, err)
 		}
 		for id, o := range b.Observations() {
-			if o.GetDevice() == nil {
-				t.Errorf("%s: a value became %v, and the device is none", id, odd)
+			if o.GetSubject() == nil {
+				t.Errorf("%s: a value became %v, and nothing is said of it", id, odd)
 			}
 		}
 	}

@@ -151,6 +151,11 @@ func (c *checker) streams(m *Manifest) {
 		}
 		seen[s.Name] = true
 		c.stream(s, at, table)
+		for j, f := range s.FanOut {
+			if _, ok := m.Settings[f.Setting]; f.Setting != "" && !ok {
+				c.errorf(fmt.Sprintf("%s.fan_out[%d].setting", at, j), "there is no setting %q", f.Setting)
+			}
+		}
 	}
 }
 

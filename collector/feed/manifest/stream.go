@@ -3,6 +3,7 @@ package manifest
 // Stream is one list of records.
 type Stream struct {
 	Name    string              `yaml:"name" doc:"Short name; begins the id of each record."`
+	Subject string              `yaml:"subject" doc:"What a record is about: device unless set." enum:"device,person"`
 	Get     Template            `yaml:"get" doc:"Path, below base, that is read with GET."`
 	Post    Template            `yaml:"post" doc:"Path that is read with POST instead."`
 	Query   map[string]Values   `yaml:"query" doc:"Query parameters; a list repeats the parameter."`
@@ -20,13 +21,13 @@ type Stream struct {
 	Lookup  *Lookup             `yaml:"lookup" doc:"The system lists nothing: it is asked for devices that others know."`
 	Skip    string              `yaml:"skip" doc:"CEL over the record r: true for records that are not stated (decommissioned, templates)."`
 	Key     Field               `yaml:"key" doc:"The record's own id in the system, which never changes."`
-	Map     map[string]Field    `yaml:"map" doc:"Field of the device, as in hardware.serial, to where its value comes from."`
-	IDs     []Identifier        `yaml:"identifiers" doc:"Identifiers beside those that the device's fields give."`
+	Map     map[string]Field    `yaml:"map" doc:"Field of the device, as in hardware.serial, or of the person, as in department, to where its value comes from."`
+	IDs     []Identifier        `yaml:"identifiers" doc:"Identifiers beside those that the fields give."`
 }
 
 // Identifier names the thing in one namespace.
 type Identifier struct {
-	Kind  string `yaml:"kind" doc:"directory, mdm, edr, udid, mac, hostname, upn, ..."`
+	Kind  string `yaml:"kind" doc:"directory, mdm, edr, udid, mac, hostname, ...; of a person email, upn, account or employee_id"`
 	Value Field  `yaml:"value" doc:"The identifier."`
 	Scope Field  `yaml:"scope" doc:"Where values repeat: what tells them apart."`
 }
@@ -84,6 +85,7 @@ type FanOut struct {
 	Query    map[string]Values `yaml:"query" doc:"Query parameters."`
 	Into     string            `yaml:"into" doc:"Key of the record that takes the answer."`
 	When     string            `yaml:"when" doc:"CEL over the record r: asked only where true."`
+	Setting  string            `yaml:"setting" doc:"Setting that switches it on: asked only where it is yes."`
 	Records  string            `yaml:"records" doc:"Path of what to take of the answer; all unless set."`
 	Empty    []int             `yaml:"empty_codes" doc:"Codes that mean that there is nothing (404)."`
 	Parallel int               `yaml:"parallel" doc:"Requests at once (2)."`

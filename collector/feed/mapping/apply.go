@@ -52,19 +52,28 @@ func (m *Mapping) Apply(source string, r any, at time.Time) (Result, error) {
 		}
 	}
 	o := &pb.Observation{Source: source, SourceId: res.SourceID, ObservedAt: timestamppb.New(at)}
-	device := &pb.Device{}
 	p := problems{o}
-	p.fill(device.ProtoReflect(), m.fields, r, r)
+	if m.person {
+		profile := &pb.Profile{}
+		p.fill(profile.ProtoReflect(), m.fields, r, r)
+		o.Subject = &pb.Observation_Person{Person: profile}
+	} else {
+		device := &pb.Device{}
+		p.fill(device.ProtoReflect(), m.fields, r, r)
+		o.Subject = &pb.Observation_Device{Device: device}
+	}
 	for _, i := range m.ids {
 		p.identifier(i, r)
 	}
-	o.Subject = &pb.Observation_Device{Device: device}
 	res.Observation = o
 	return res, nil
 }
 
 // Wants tells whether request i of a stream's fan-out is made for a record.
 func (m *Mapping) Wants(i int, r any) (bool, error) {
+	if m.off[i] {
+		return false, nil
+	}
 	if m.when[i] == nil {
 		return true, nil
 	}

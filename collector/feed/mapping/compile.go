@@ -23,17 +23,21 @@ import (
 // many goroutines at once.
 type Mapping struct {
 	stream string
+	// person is set where the records are about people.
+	person bool
 	key    *spec
 	skip   cel.Program
 	when   []cel.Program
+	// off are the requests of the fan-out that the settings do not switch on.
+	off    []bool
 	fields []field
 	ids    []identifier
 }
 
-// field is one field of a device and where it comes from.
+// field is one field of a device or person and where it comes from.
 type field struct {
 	name string
-	// path leads from the device to the field; all but the last are messages.
+	// path leads from the subject to the field; all but the last are messages.
 	path []protoreflect.FieldDescriptor
 	// label is the key within a field that is a map.
 	label string
@@ -80,12 +84,17 @@ func Compile(s *manifest.Stream, settings map[string]string) (*Mapping, error) {
 		return nil, err
 	}
 	c := &compiler{x: x, settings: settings}
-	m := &Mapping{stream: s.Name, key: c.spec(s.Key, "text")}
+	m := &Mapping{stream: s.Name, person: s.Subject == "person", key: c.spec(s.Key, "text")}
 	m.skip = c.condition(s.Skip, s.Key, "skip")
 	for _, f := range s.FanOut {
 		m.when = append(m.when, c.condition(f.When, s.Key, "fan_out.when"))
+		m.off = append(m.off, f.Setting != "" && settings[f.Setting] != "yes")
 	}
-	m.fields = c.fields((&pb.Device{}).ProtoReflect().Descriptor(), s.Map, "")
+	subject := (&pb.Device{}).ProtoReflect().Descriptor()
+	if m.person {
+		subject = (&pb.Profile{}).ProtoReflect().Descriptor()
+	}
+	m.fields = c.fields(subject, s.Map, "")
 	for _, id := range s.IDs {
 		one := identifier{kind: id.Kind, value: c.spec(id.Value, "text")}
 		if id.Scope.Given() {

@@ -8,7 +8,7 @@ import (
 )
 
 // vocabulary holds the fields whose words are a documented list, as
-// proto/rollcall/v1/asset.proto has them.
+// proto/rollcall/v1 has them.
 var vocabulary = map[protoreflect.FullName][]string{
 	"rollcall.v1.Device.class": {"laptop", "desktop", "workstation", "server", "virtual_machine", "cloud_instance", "phone", "tablet", "network", "printer", "display",
 		"peripheral", "point_of_sale", "conference_room", "iot", "other"},
@@ -17,6 +17,8 @@ var vocabulary = map[protoreflect.FullName][]string{
 	"rollcall.v1.Firewall.state":       {"on", "off"},
 	"rollcall.v1.ScreenLock.state":     {"on", "off"},
 	"rollcall.v1.Patch.auto_update":    {"on", "off", "managed"},
+	"rollcall.v1.Profile.status":       {"active", "suspended", "departed"},
+	"rollcall.v1.Profile.type":         {"employee", "contractor", "guest", "service"},
 }
 
 // words holds the constants of a field to its vocabulary. What a record says
@@ -76,6 +78,7 @@ var readings = map[string]string{
 	"owner.email": "email", "primary_user.email": "email",
 	"purchase.ordered_at": "day", "purchase.shipped_at": "day", "purchase.received_at": "day", "purchase.lease_end": "day",
 	"warranties.start": "day", "warranties.end": "day", "warranty.start": "day", "warranty.end": "day", "financial.as_of": "day",
+	"emails": "email", "upn": "email", "start_date": "day", "end_date": "day", "status": "lower", "type": "lower",
 	"os.family": "lower", "class": "lower", "stage": "lower",
 }
 
