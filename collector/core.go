@@ -90,12 +90,15 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 		return nil, err
 	}
 	c.catalog.Derive(support.Derive)
-	pack, err := rulePack(s.RulesDir)
+	pack, err := readRules(s.RulesDir)
 	if err != nil {
 		return nil, err
 	}
 	c.engine = newEngine(c, pack, log)
 	if err := c.catalog.Load(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.engine.LoadRules(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.catalog.DeclareOperator(ctx); err != nil {

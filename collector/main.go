@@ -25,6 +25,7 @@ type command struct {
 	Rebuild rebuildCommand `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
 	Config  configCommands `cmd:"" help:"Look at the configuration."`
 	Feeds   feedsCommands  `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
+	Rules   rulesCommands  `cmd:"" help:"List the rules that come along, and check those that you write."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

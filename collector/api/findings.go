@@ -79,7 +79,7 @@ func (s *Service) findingQuery(rule, severity, state string) (q compliance.Query
 		return q, status.Errorf(codes.InvalidArgument, "severity %.50q is none of: critical, high, medium, low, info", severity)
 	case state != "" && !slices.Contains(compliance.States, q.State):
 		return q, status.Errorf(codes.InvalidArgument, "state %.50q is none of: open, acknowledged, waived, resolved", state)
-	case rule != "" && s.Compliance != nil && s.Compliance.Pack.Rule(rule) == nil:
+	case rule != "" && s.Compliance != nil && s.Compliance.Pack().Rule(rule) == nil:
 		return q, status.Errorf(codes.NotFound, "there is no rule %.100q: list them with GET /v1/rules", rule)
 	}
 	return q, nil
@@ -131,7 +131,7 @@ func (s *Service) findingOf(tx *store.Tx, f *pb.FindingRecord) (*pb.Finding, err
 	if f.GetResolvedAt() == nil {
 		out.LastSeen = s.Compliance.JudgedAt(f.GetAssetId())
 	}
-	if r := s.Compliance.Pack.Rule(f.GetRule()); r != nil {
+	if r := s.Compliance.Pack().Rule(f.GetRule()); r != nil {
 		out.Title, out.Remediation = r.Title, r.Remediation
 	}
 	a, err := tx.Asset(f.GetAssetId())
@@ -140,32 +140,6 @@ func (s *Service) findingOf(tx *store.Tx, f *pb.FindingRecord) (*pb.Finding, err
 	}
 	out.AssetName = a.GetName()
 	return out, err
-}
-
-// ListRules lists the rules with how many assets each says what of.
-func (s *Service) ListRules(context.Context, *pb.ListRulesRequest) (*pb.ListRulesResponse, error) {
-	out := new(pb.ListRulesResponse)
-	if s.Compliance == nil {
-		return out, nil
-	}
-	counts := make(map[string]map[policy.Result]compliance.Ages)
-	for _, c := range s.Compliance.Counts() {
-		counts[c.Rule.ID] = c.Results
-	}
-	for _, r := range s.Compliance.Pack.Rules() {
-		n := counts[r.ID]
-		told := &pb.Rule{Id: r.ID, Version: int32(r.Version), Title: r.Title, Description: r.Description, Severity: string(r.Severity), Applies: r.Applies,
-			Require: r.Require, Remediation: r.Remediation, Enabled: r.Enabled, Pass: int64(n[policy.Pass].Sum()), Fail: int64(n[policy.Fail].Sum()),
-			Unknown: int64(n[policy.Unknown].Sum()), NotApplicable: int64(n[policy.NotApplicable].Sum())}
-		for framework, controls := range r.References {
-			for _, c := range controls {
-				told.References = append(told.References, framework+" "+c)
-			}
-		}
-		slices.Sort(told.References)
-		out.Rules = append(out.Rules, told)
-	}
-	return out, nil
 }
 
 // countFindings says on an asset how many rules it fails, those apart on which

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -36,9 +37,14 @@ const (
 type Options struct {
 	Store   *store.Store
 	Catalog *catalog.Catalog
-	Pack    *policy.Pack
-	Logger  *slog.Logger
-	Now     func() time.Time
+	// Pack are the rules to begin with.
+	Pack   *policy.Pack
+	Logger *slog.Logger
+	Now    func() time.Time
+	// Env and Files are what Pack was made from, to which rules are added that are
+	// written through the API; without Env none can be.
+	Env   *expr.Env
+	Files []*policy.File
 }
 
 // Engine judges assets. It is safe for use by several goroutines.
@@ -57,10 +63,14 @@ type Engine struct {
 	due     dues
 	decided decisions
 	tally   tally
+	pack    atomic.Pointer[policy.Pack]
 
 	// filing is held while what became of findings is stored, so that a decision
 	// and a judgement follow each other.
 	filing sync.Mutex
+	// writing is held while a rule of the site is changed, trying while rules are
+	// tried on the fleet.
+	writing, trying sync.Mutex
 }
 
 // judgement is what the rules say of one asset.
@@ -76,13 +86,16 @@ type judgement struct {
 	// asset was last heard of by the sources that show it alive.
 	at, seen time.Time
 	alive    []store.Ref
+	// pack is what it was judged by.
+	pack *policy.Pack
 }
 
 // New returns an engine that knows nothing yet; Run loads it.
 func New(o Options) *Engine {
 	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}),
 		judged: make(map[string]judgement), decided: make(decisions)}
-	e.tally = newTally(e.enabled())
+	e.pack.Store(o.Pack)
+	e.tally = newTally(enabled(o.Pack))
 	return e
 }
 
@@ -300,22 +313,16 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if err != nil {
 		return judgement{}, err
 	}
-	if err := e.Catalog.Date(tx, a); err != nil {
+	in, software, err := e.input(tx, a, kinds)
+	if err != nil {
 		return judgement{}, err
 	}
-	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
-	software := softwareOf(tx, a)
-	if software != nil {
-		in.Software = software
-	}
-	if in.Record, err = e.record(tx, a); err != nil {
-		return judgement{}, err
-	}
-	verdicts := e.Pack.Evaluate(in)
+	pack := e.Pack()
+	verdicts := pack.Evaluate(in)
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read, at: in.Now, alive: liveSources(a)}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read, at: in.Now, alive: liveSources(a), pack: pack}
 	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)
@@ -332,6 +339,22 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 		j.due = soonest
 	}
 	return j, nil
+}
+
+// input returns what rules look at of an asset, which must be the caller's own,
+// and its software, nil where nobody states any.
+func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string) (*expr.Input, *titles, error) {
+	if err := e.Catalog.Date(tx, a); err != nil {
+		return nil, nil, err
+	}
+	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
+	software := softwareOf(tx, a)
+	if software != nil {
+		in.Software = software
+	}
+	var err error
+	in.Record, err = e.record(tx, a)
+	return in, software, err
 }
 
 // titles is the software of an asset, read once a rule asks for it: a thousand

@@ -83,11 +83,12 @@ func setup(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pack, problems := policy.Build(env, policy.Read("test.yaml", []byte(rules)))
+	file := policy.Read("test.yaml", []byte(rules))
+	pack, problems := policy.Build(env, file)
 	if len(problems) > 0 {
 		t.Fatalf("rules: %v", problems)
 	}
-	f.e = New(Options{Store: st, Catalog: f.c, Pack: pack, Logger: log, Now: f.clock})
+	f.e = New(Options{Store: st, Catalog: f.c, Pack: pack, Logger: log, Now: f.clock, Env: env, Files: []*policy.File{file}})
 	f.c.OnChange(f.e.Changed)
 	return f
 }
@@ -302,7 +303,7 @@ rules:
 	if len(problems) > 0 {
 		t.Fatalf("rules: %v", problems)
 	}
-	f.e.Pack = pack
+	f.e.Replace(pack)
 	report := func(id, class, title string) {
 		t.Helper()
 		_, err := f.c.Accept(t.Context(), &pb.Observation{Source: "agent", SourceId: id, ObservedAt: timestamppb.New(f.clock()),

@@ -177,7 +177,7 @@ func TestAgesAreCounted(t *testing.T) {
 		t.Errorf("after 120 days: %v", got)
 	}
 	// Counted anew from nothing it is the same.
-	fresh := newTally(f.e.enabled())
+	fresh := newTally(enabled(f.e.Pack()))
 	for _, j := range f.e.judged {
 		fresh.add(&j, 1)
 	}

@@ -26,6 +26,7 @@ type outcome struct {
 func (e *Engine) file(ctx context.Context, found map[string]judgement) error {
 	e.filing.Lock()
 	defer e.filing.Unlock()
+	e.outdated(found)
 	out := e.outcome(found)
 	moved, err := e.store(ctx, out)
 	if err != nil {
@@ -203,10 +204,10 @@ type RuleCount struct {
 // Counts returns what each rule that is turned on says of how many assets. It
 // costs the same however many assets there are.
 func (e *Engine) Counts() []RuleCount {
-	rules := e.enabled()
-	out := make([]RuleCount, len(rules))
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	rules := enabled(e.Pack())
+	out := make([]RuleCount, len(rules))
 	for i, r := range rules {
 		out[i] = RuleCount{Rule: r, Results: make(map[policy.Result]Ages, len(results)), Findings: make(map[State]Ages, len(states))}
 		for n, result := range results {
@@ -227,10 +228,10 @@ func (e *Engine) Fleet() (assets, failing Ages) {
 	return e.tally.assets, e.tally.failing
 }
 
-// enabled returns the rules in the order in which they are evaluated.
-func (e *Engine) enabled() []*policy.Rule {
+// enabled returns the rules of a pack in the order in which they are evaluated.
+func enabled(pack *policy.Pack) []*policy.Rule {
 	var out []*policy.Rule
-	for _, r := range e.Pack.Rules() {
+	for _, r := range pack.Rules() {
 		if r.Enabled {
 			out = append(out, r)
 		}

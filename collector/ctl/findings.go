@@ -186,32 +186,3 @@ type findingsReopenCommand struct{ oneFinding }
 func (cmd findingsReopenCommand) Run(s *session) error {
 	return cmd.decide(s, "reopen", map[string]string{})
 }
-
-type rulesCommand struct{}
-
-// Run lists the rules with how many assets each says what of.
-func (rulesCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/rules", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(pb.ListRulesResponse)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
-	t := &table{columns: []column{{"RULE", 12, 0}, {"SEVERITY", 0, 1}, {"TITLE", 20, 2}, {"PASS", 0, 0}, {"FAIL", 0, 0}, {"UNKNOWN", 0, 0}}}
-	for _, r := range all.GetRules() {
-		if r.GetEnabled() {
-			t.add(r.GetId(), r.GetSeverity(), r.GetTitle(), fmt.Sprint(r.GetPass()), fmt.Sprint(r.GetFail()), fmt.Sprint(r.GetUnknown()))
-		}
-	}
-	t.write(s.out, s.world.columns)
-	return nil
-}

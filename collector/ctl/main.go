@@ -34,7 +34,7 @@ type command struct {
 	Explain  explainCommand   `cmd:"" help:"Say why the records of an asset are one thing."`
 	Set      setCommand       `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
 	Findings findingsCommands `cmd:"" help:"List the rules that assets fail, and waive or acknowledge that they do."`
-	Rules    rulesCommand     `cmd:"" help:"List the rules that assets are judged by."`
+	Rules    rulesCommands    `cmd:"" help:"List the rules that assets are judged by, try others, and write the site's own."`
 	Feeds    feedsCommands    `cmd:"" help:"Look after the systems that the collector reads."`
 	Token    tokenCommands    `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
 	Agents   agentsCommands   `cmd:"" help:"Manage enrolled agents."`

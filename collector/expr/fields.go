@@ -279,6 +279,25 @@ func (e *Env) KnownField(path string) bool {
 	return false
 }
 
+// Field is one field that expressions may read.
+type Field struct {
+	// Path is as users write it but without "asset.", Type the name of its kind.
+	Path, Type string
+}
+
+// Fields lists the fields of the asset, its software and the record, in order of
+// text.
+func (e *Env) Fields() []Field {
+	var all []Field
+	for name, at := range e.fields.paths {
+		for field, t := range e.fields.types[name] {
+			all = append(all, Field{Path: join(at, field), Type: typeName(t.Type)})
+		}
+	}
+	slices.SortFunc(all, func(a, b Field) int { return strings.Compare(a.Path, b.Path) })
+	return all
+}
+
 // Guess proposes the name of a field that a misspelt one may mean, as a clause
 // that begins with a colon; empty if none is near.
 func (e *Env) Guess(path string) string {

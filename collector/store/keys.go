@@ -29,6 +29,7 @@ const (
 	prefixEvent       = "v/"   // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
 	prefixChange      = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
 	prefixFinding     = "p/"   // p/<asset id>\0<rule>          FindingRecord
+	prefixRule        = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
 	prefixRedirect    = "r/"   // r/<old asset id>              new asset id

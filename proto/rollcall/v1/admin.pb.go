@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xa8\x16\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xfb\x17\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2363,7 +2363,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\fWaiveFinding\x12 .rollcall.v1.WaiveFindingRequest\x1a\x14.rollcall.v1.Finding\x12R\n" +
 	"\x12AcknowledgeFinding\x12&.rollcall.v1.AcknowledgeFindingRequest\x1a\x14.rollcall.v1.Finding\x12H\n" +
 	"\rReopenFinding\x12!.rollcall.v1.ReopenFindingRequest\x1a\x14.rollcall.v1.Finding\x12J\n" +
-	"\tListRules\x12\x1d.rollcall.v1.ListRulesRequest\x1a\x1e.rollcall.v1.ListRulesResponse\x12J\n" +
+	"\tListRules\x12\x1d.rollcall.v1.ListRulesRequest\x1a\x1e.rollcall.v1.ListRulesResponse\x12G\n" +
+	"\bTryRules\x12\x1c.rollcall.v1.TryRulesRequest\x1a\x1d.rollcall.v1.TryRulesResponse\x129\n" +
+	"\aPutRule\x12\x1b.rollcall.v1.PutRuleRequest\x1a\x11.rollcall.v1.Rule\x12M\n" +
+	"\n" +
+	"DeleteRule\x12\x1e.rollcall.v1.DeleteRuleRequest\x1a\x1f.rollcall.v1.DeleteRuleResponse\x12J\n" +
 	"\tListFeeds\x12\x1d.rollcall.v1.ListFeedsRequest\x1a\x1e.rollcall.v1.ListFeedsResponse\x129\n" +
 	"\aRunFeed\x12\x1b.rollcall.v1.RunFeedRequest\x1a\x11.rollcall.v1.Feed\x12=\n" +
 	"\tPauseFeed\x12\x1d.rollcall.v1.PauseFeedRequest\x1a\x11.rollcall.v1.Feed\x12b\n" +
@@ -2450,33 +2454,39 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*AcknowledgeFindingRequest)(nil),    // 50: rollcall.v1.AcknowledgeFindingRequest
 	(*ReopenFindingRequest)(nil),         // 51: rollcall.v1.ReopenFindingRequest
 	(*ListRulesRequest)(nil),             // 52: rollcall.v1.ListRulesRequest
-	(*ListFeedsRequest)(nil),             // 53: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 54: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 55: rollcall.v1.PauseFeedRequest
-	(*DeleteObservationRequest)(nil),     // 56: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 57: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 58: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 59: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 60: rollcall.v1.GetPersonContextRequest
-	(*ExportAssetsRequest)(nil),          // 61: rollcall.v1.ExportAssetsRequest
-	(*AssetExplanation)(nil),             // 62: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 63: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 64: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 65: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 66: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 67: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 68: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 69: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 70: rollcall.v1.Finding
-	(*ListRulesResponse)(nil),            // 71: rollcall.v1.ListRulesResponse
-	(*ListFeedsResponse)(nil),            // 72: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 73: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 74: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 75: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 76: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 77: rollcall.v1.Person
-	(*PersonContext)(nil),                // 78: rollcall.v1.PersonContext
-	(*ExportChunk)(nil),                  // 79: rollcall.v1.ExportChunk
+	(*TryRulesRequest)(nil),              // 53: rollcall.v1.TryRulesRequest
+	(*PutRuleRequest)(nil),               // 54: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),            // 55: rollcall.v1.DeleteRuleRequest
+	(*ListFeedsRequest)(nil),             // 56: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 57: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 58: rollcall.v1.PauseFeedRequest
+	(*DeleteObservationRequest)(nil),     // 59: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),          // 60: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),            // 61: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 62: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 63: rollcall.v1.GetPersonContextRequest
+	(*ExportAssetsRequest)(nil),          // 64: rollcall.v1.ExportAssetsRequest
+	(*AssetExplanation)(nil),             // 65: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 66: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 67: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 68: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 69: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 70: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 71: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 72: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 73: rollcall.v1.Finding
+	(*ListRulesResponse)(nil),            // 74: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 75: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 76: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 77: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 78: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 79: rollcall.v1.Feed
+	(*DeleteObservationResponse)(nil),    // 80: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 81: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 82: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 83: rollcall.v1.Person
+	(*PersonContext)(nil),                // 84: rollcall.v1.PersonContext
+	(*ExportChunk)(nil),                  // 85: rollcall.v1.ExportChunk
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2528,58 +2538,64 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	50, // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
 	51, // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
 	52, // 48: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	53, // 49: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	54, // 50: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	55, // 51: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	56, // 52: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19, // 53: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21, // 54: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23, // 55: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26, // 56: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28, // 57: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30, // 58: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	57, // 59: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	58, // 60: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	59, // 61: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	60, // 62: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	61, // 63: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	1,  // 64: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 65: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 66: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 67: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 68: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 69: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 70: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	62, // 71: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	63, // 72: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 73: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	64, // 74: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	65, // 75: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	66, // 76: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	67, // 77: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	68, // 78: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	69, // 79: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	70, // 80: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	70, // 81: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	70, // 82: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	71, // 83: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	72, // 84: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	73, // 85: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	73, // 86: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	74, // 87: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 88: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 89: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 90: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 91: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 92: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 93: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	75, // 94: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	76, // 95: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	77, // 96: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	78, // 97: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	79, // 98: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	64, // [64:99] is the sub-list for method output_type
-	29, // [29:64] is the sub-list for method input_type
+	53, // 49: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
+	54, // 50: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
+	55, // 51: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
+	56, // 52: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	57, // 53: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	58, // 54: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	59, // 55: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19, // 56: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21, // 57: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23, // 58: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26, // 59: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28, // 60: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30, // 61: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	60, // 62: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	61, // 63: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	62, // 64: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	63, // 65: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	64, // 66: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	1,  // 67: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 68: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 69: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 70: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 71: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 72: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 73: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	65, // 74: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	66, // 75: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 76: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	67, // 77: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	68, // 78: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	69, // 79: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	70, // 80: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	71, // 81: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	72, // 82: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	73, // 83: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	73, // 84: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	73, // 85: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	74, // 86: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	75, // 87: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	76, // 88: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	77, // 89: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	78, // 90: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	79, // 91: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	79, // 92: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	80, // 93: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 94: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 95: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 96: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 97: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 98: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 99: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	81, // 100: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	82, // 101: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	83, // 102: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	84, // 103: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	85, // 104: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	67, // [67:105] is the sub-list for method output_type
+	29, // [29:67] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name

@@ -39,6 +39,9 @@ const (
 	AdminService_AcknowledgeFinding_FullMethodName   = "/rollcall.v1.AdminService/AcknowledgeFinding"
 	AdminService_ReopenFinding_FullMethodName        = "/rollcall.v1.AdminService/ReopenFinding"
 	AdminService_ListRules_FullMethodName            = "/rollcall.v1.AdminService/ListRules"
+	AdminService_TryRules_FullMethodName             = "/rollcall.v1.AdminService/TryRules"
+	AdminService_PutRule_FullMethodName              = "/rollcall.v1.AdminService/PutRule"
+	AdminService_DeleteRule_FullMethodName           = "/rollcall.v1.AdminService/DeleteRule"
 	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
 	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
 	AdminService_PauseFeed_FullMethodName            = "/rollcall.v1.AdminService/PauseFeed"
@@ -101,6 +104,13 @@ type AdminServiceClient interface {
 	// ReopenFinding takes back that a finding was waived or acknowledged.
 	ReopenFinding(ctx context.Context, in *ReopenFindingRequest, opts ...grpc.CallOption) (*Finding, error)
 	ListRules(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
+	// TryRules tells what rules would say of the fleet, and changes nothing.
+	TryRules(ctx context.Context, in *TryRulesRequest, opts ...grpc.CallOption) (*TryRulesResponse, error)
+	// PutRule has a rule of the site hold from now on, in the place of an earlier
+	// version of it.
+	PutRule(ctx context.Context, in *PutRuleRequest, opts ...grpc.CallOption) (*Rule, error)
+	// DeleteRule ends a rule that PutRule made.
+	DeleteRule(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error)
 	ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(ctx context.Context, in *RunFeedRequest, opts ...grpc.CallOption) (*Feed, error)
@@ -338,6 +348,36 @@ func (c *adminServiceClient) ListRules(ctx context.Context, in *ListRulesRequest
 	return out, nil
 }
 
+func (c *adminServiceClient) TryRules(ctx context.Context, in *TryRulesRequest, opts ...grpc.CallOption) (*TryRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TryRulesResponse)
+	err := c.cc.Invoke(ctx, AdminService_TryRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PutRule(ctx context.Context, in *PutRuleRequest, opts ...grpc.CallOption) (*Rule, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Rule)
+	err := c.cc.Invoke(ctx, AdminService_PutRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteRule(ctx context.Context, in *DeleteRuleRequest, opts ...grpc.CallOption) (*DeleteRuleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteRuleResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteRule_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ListFeeds(ctx context.Context, in *ListFeedsRequest, opts ...grpc.CallOption) (*ListFeedsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFeedsResponse)
@@ -551,6 +591,13 @@ type AdminServiceServer interface {
 	// ReopenFinding takes back that a finding was waived or acknowledged.
 	ReopenFinding(context.Context, *ReopenFindingRequest) (*Finding, error)
 	ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
+	// TryRules tells what rules would say of the fleet, and changes nothing.
+	TryRules(context.Context, *TryRulesRequest) (*TryRulesResponse, error)
+	// PutRule has a rule of the site hold from now on, in the place of an earlier
+	// version of it.
+	PutRule(context.Context, *PutRuleRequest) (*Rule, error)
+	// DeleteRule ends a rule that PutRule made.
+	DeleteRule(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error)
 	ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error)
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(context.Context, *RunFeedRequest) (*Feed, error)
@@ -647,6 +694,15 @@ func (UnimplementedAdminServiceServer) ReopenFinding(context.Context, *ReopenFin
 }
 func (UnimplementedAdminServiceServer) ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRules not implemented")
+}
+func (UnimplementedAdminServiceServer) TryRules(context.Context, *TryRulesRequest) (*TryRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TryRules not implemented")
+}
+func (UnimplementedAdminServiceServer) PutRule(context.Context, *PutRuleRequest) (*Rule, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutRule not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteRule(context.Context, *DeleteRuleRequest) (*DeleteRuleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteRule not implemented")
 }
 func (UnimplementedAdminServiceServer) ListFeeds(context.Context, *ListFeedsRequest) (*ListFeedsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFeeds not implemented")
@@ -1074,6 +1130,60 @@ func _AdminService_ListRules_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_TryRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TryRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).TryRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_TryRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).TryRules(ctx, req.(*TryRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PutRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PutRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PutRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PutRule(ctx, req.(*PutRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteRule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteRuleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteRule(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteRule_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteRule(ctx, req.(*DeleteRuleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ListFeeds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFeedsRequest)
 	if err := dec(in); err != nil {
@@ -1416,6 +1526,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRules",
 			Handler:    _AdminService_ListRules_Handler,
+		},
+		{
+			MethodName: "TryRules",
+			Handler:    _AdminService_TryRules_Handler,
+		},
+		{
+			MethodName: "PutRule",
+			Handler:    _AdminService_PutRule_Handler,
+		},
+		{
+			MethodName: "DeleteRule",
+			Handler:    _AdminService_DeleteRule_Handler,
 		},
 		{
 			MethodName: "ListFeeds",

@@ -2935,6 +2935,409 @@ func (*ListRulesRequest) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{41}
 }
 
+type TryRulesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A file of rules, as docs/rules.md describes it.
+	Content       string `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryRulesRequest) Reset() {
+	*x = TryRulesRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryRulesRequest) ProtoMessage() {}
+
+func (x *TryRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryRulesRequest.ProtoReflect.Descriptor instead.
+func (*TryRulesRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *TryRulesRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+type TryRulesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is wrong with the content; nothing is tried then.
+	Problems []*RuleProblem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Rules    []*TriedRule   `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Assets that the rules were tried on.
+	Assets        int64 `protobuf:"varint,3,opt,name=assets,proto3" json:"assets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryRulesResponse) Reset() {
+	*x = TryRulesResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryRulesResponse) ProtoMessage() {}
+
+func (x *TryRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryRulesResponse.ProtoReflect.Descriptor instead.
+func (*TryRulesResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *TryRulesResponse) GetProblems() []*RuleProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *TryRulesResponse) GetRules() []*TriedRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *TryRulesResponse) GetAssets() int64 {
+	if x != nil {
+		return x.Assets
+	}
+	return 0
+}
+
+type RuleProblem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Line          int32                  `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	Column        int32                  `protobuf:"varint,2,opt,name=column,proto3" json:"column,omitempty"`
+	Rule          string                 `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleProblem) Reset() {
+	*x = RuleProblem{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleProblem) ProtoMessage() {}
+
+func (x *RuleProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleProblem.ProtoReflect.Descriptor instead.
+func (*RuleProblem) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *RuleProblem) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *RuleProblem) GetColumn() int32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *RuleProblem) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RuleProblem) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// TriedRule is what a rule would say of how many assets.
+type TriedRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Title         string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Pass          int64                  `protobuf:"varint,3,opt,name=pass,proto3" json:"pass,omitempty"`
+	Fail          int64                  `protobuf:"varint,4,opt,name=fail,proto3" json:"fail,omitempty"`
+	Unknown       int64                  `protobuf:"varint,5,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	NotApplicable int64                  `protobuf:"varint,6,opt,name=not_applicable,json=notApplicable,proto3" json:"not_applicable,omitempty"`
+	// Some of the assets that would fail.
+	Failing       []*Finding `protobuf:"bytes,7,rep,name=failing,proto3" json:"failing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriedRule) Reset() {
+	*x = TriedRule{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriedRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriedRule) ProtoMessage() {}
+
+func (x *TriedRule) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriedRule.ProtoReflect.Descriptor instead.
+func (*TriedRule) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *TriedRule) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TriedRule) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *TriedRule) GetPass() int64 {
+	if x != nil {
+		return x.Pass
+	}
+	return 0
+}
+
+func (x *TriedRule) GetFail() int64 {
+	if x != nil {
+		return x.Fail
+	}
+	return 0
+}
+
+func (x *TriedRule) GetUnknown() int64 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *TriedRule) GetNotApplicable() int64 {
+	if x != nil {
+		return x.NotApplicable
+	}
+	return 0
+}
+
+func (x *TriedRule) GetFailing() []*Finding {
+	if x != nil {
+		return x.Failing
+	}
+	return nil
+}
+
+type PutRuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// A file of rules that has this rule only. Its version must be greater than
+	// that of the one before, where it says anything else.
+	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutRuleRequest) Reset() {
+	*x = PutRuleRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutRuleRequest) ProtoMessage() {}
+
+func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutRuleRequest.ProtoReflect.Descriptor instead.
+func (*PutRuleRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *PutRuleRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PutRuleRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+type DeleteRuleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRuleRequest) Reset() {
+	*x = DeleteRuleRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRuleRequest) ProtoMessage() {}
+
+func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
+func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *DeleteRuleRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DeleteRuleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRuleResponse) Reset() {
+	*x = DeleteRuleResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRuleResponse) ProtoMessage() {}
+
+func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
+func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{48}
+}
+
 type ListRulesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rules         []*Rule                `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`
@@ -2944,7 +3347,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3359,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3372,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{42}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -2997,13 +3400,21 @@ type Rule struct {
 	Fail          int64    `protobuf:"varint,12,opt,name=fail,proto3" json:"fail,omitempty"`
 	Unknown       int64    `protobuf:"varint,13,opt,name=unknown,proto3" json:"unknown,omitempty"`
 	NotApplicable int64    `protobuf:"varint,14,opt,name=not_applicable,json=notApplicable,proto3" json:"not_applicable,omitempty"`
+	// builtin, file or api
+	Origin string `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The file that it stands in; of one that was put, who wrote it and when.
+	File      string                 `protobuf:"bytes,16,opt,name=file,proto3" json:"file,omitempty"`
+	WrittenBy string                 `protobuf:"bytes,17,opt,name=written_by,json=writtenBy,proto3" json:"written_by,omitempty"`
+	WrittenAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
+	// Of one that was put: the content as it was put, to change it.
+	Content       string `protobuf:"bytes,19,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3426,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3439,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{43}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Rule) GetId() string {
@@ -3127,6 +3538,41 @@ func (x *Rule) GetNotApplicable() int64 {
 		return x.NotApplicable
 	}
 	return 0
+}
+
+func (x *Rule) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Rule) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Rule) GetWrittenBy() string {
+	if x != nil {
+		return x.WrittenBy
+	}
+	return ""
+}
+
+func (x *Rule) GetWrittenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WrittenAt
+	}
+	return nil
+}
+
+func (x *Rule) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
 }
 
 var File_rollcall_v1_record_proto protoreflect.FileDescriptor
@@ -3371,9 +3817,34 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\vresolved_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x127\n" +
 	"\tlast_seen\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x12\n" +
-	"\x10ListRulesRequest\"<\n" +
+	"\x10ListRulesRequest\"+\n" +
+	"\x0fTryRulesRequest\x12\x18\n" +
+	"\acontent\x18\x01 \x01(\tR\acontent\"\x8e\x01\n" +
+	"\x10TryRulesResponse\x124\n" +
+	"\bproblems\x18\x01 \x03(\v2\x18.rollcall.v1.RuleProblemR\bproblems\x12,\n" +
+	"\x05rules\x18\x02 \x03(\v2\x16.rollcall.v1.TriedRuleR\x05rules\x12\x16\n" +
+	"\x06assets\x18\x03 \x01(\x03R\x06assets\"g\n" +
+	"\vRuleProblem\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\x05R\x06column\x12\x12\n" +
+	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xca\x01\n" +
+	"\tTriedRule\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
+	"\x04pass\x18\x03 \x01(\x03R\x04pass\x12\x12\n" +
+	"\x04fail\x18\x04 \x01(\x03R\x04fail\x12\x18\n" +
+	"\aunknown\x18\x05 \x01(\x03R\aunknown\x12%\n" +
+	"\x0enot_applicable\x18\x06 \x01(\x03R\rnotApplicable\x12.\n" +
+	"\afailing\x18\a \x03(\v2\x14.rollcall.v1.FindingR\afailing\":\n" +
+	"\x0ePutRuleRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\tR\acontent\"#\n" +
+	"\x11DeleteRuleRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
+	"\x12DeleteRuleResponse\"<\n" +
 	"\x11ListRulesResponse\x12'\n" +
-	"\x05rules\x18\x01 \x03(\v2\x11.rollcall.v1.RuleR\x05rules\"\xfd\x02\n" +
+	"\x05rules\x18\x01 \x03(\v2\x11.rollcall.v1.RuleR\x05rules\"\x9d\x04\n" +
 	"\x04Rule\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x14\n" +
@@ -3391,7 +3862,14 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x04pass\x18\v \x01(\x03R\x04pass\x12\x12\n" +
 	"\x04fail\x18\f \x01(\x03R\x04fail\x12\x18\n" +
 	"\aunknown\x18\r \x01(\x03R\aunknown\x12%\n" +
-	"\x0enot_applicable\x18\x0e \x01(\x03R\rnotApplicableB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x0enot_applicable\x18\x0e \x01(\x03R\rnotApplicable\x12\x16\n" +
+	"\x06origin\x18\x0f \x01(\tR\x06origin\x12\x12\n" +
+	"\x04file\x18\x10 \x01(\tR\x04file\x12\x1d\n" +
+	"\n" +
+	"written_by\x18\x11 \x01(\tR\twrittenBy\x129\n" +
+	"\n" +
+	"written_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x18\n" +
+	"\acontent\x18\x13 \x01(\tR\acontentB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_record_proto_rawDescOnce sync.Once
@@ -3405,7 +3883,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -3449,12 +3927,19 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ListFindingsResponse)(nil),      // 39: rollcall.v1.ListFindingsResponse
 	(*Finding)(nil),                   // 40: rollcall.v1.Finding
 	(*ListRulesRequest)(nil),          // 41: rollcall.v1.ListRulesRequest
-	(*ListRulesResponse)(nil),         // 42: rollcall.v1.ListRulesResponse
-	(*Rule)(nil),                      // 43: rollcall.v1.Rule
-	(*Conflict)(nil),                  // 44: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 45: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 46: google.protobuf.Value
-	(*Device)(nil),                    // 47: rollcall.v1.Device
+	(*TryRulesRequest)(nil),           // 42: rollcall.v1.TryRulesRequest
+	(*TryRulesResponse)(nil),          // 43: rollcall.v1.TryRulesResponse
+	(*RuleProblem)(nil),               // 44: rollcall.v1.RuleProblem
+	(*TriedRule)(nil),                 // 45: rollcall.v1.TriedRule
+	(*PutRuleRequest)(nil),            // 46: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),         // 47: rollcall.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),        // 48: rollcall.v1.DeleteRuleResponse
+	(*ListRulesResponse)(nil),         // 49: rollcall.v1.ListRulesResponse
+	(*Rule)(nil),                      // 50: rollcall.v1.Rule
+	(*Conflict)(nil),                  // 51: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 52: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 53: google.protobuf.Value
+	(*Device)(nil),                    // 54: rollcall.v1.Device
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -3462,45 +3947,49 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	44, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	45, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	45, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	51, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	52, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	52, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	45, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	45, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	45, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	52, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	52, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	52, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	45, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	52, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	46, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	46, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	47, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	53, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	53, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	54, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	45, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	52, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	45, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
-	45, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	52, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	52, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
 	26, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
-	45, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	45, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	45, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	52, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	52, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	52, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
 	27, // 28: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
 	25, // 29: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
 	35, // 30: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
-	45, // 31: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
+	52, // 31: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
 	40, // 32: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
-	45, // 33: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
-	45, // 34: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
-	45, // 35: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
-	45, // 36: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
-	45, // 37: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
-	43, // 38: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	52, // 33: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	52, // 34: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
+	52, // 35: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
+	52, // 36: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
+	52, // 37: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
+	44, // 38: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
+	45, // 39: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
+	40, // 40: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
+	50, // 41: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	52, // 42: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -3517,7 +4006,7 @@ func file_rollcall_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

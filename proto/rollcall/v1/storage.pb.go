@@ -907,6 +907,138 @@ func (x *FindingRecord) GetDecision() *DecisionRecord {
 	return nil
 }
 
+// RuleRecord is a rule that a site wrote through the API.
+type RuleRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Now   *RuleRevision          `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
+	// Those before, the latest first.
+	Past          []*RuleRevision `protobuf:"bytes,3,rep,name=past,proto3" json:"past,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleRecord) Reset() {
+	*x = RuleRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleRecord) ProtoMessage() {}
+
+func (x *RuleRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleRecord.ProtoReflect.Descriptor instead.
+func (*RuleRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RuleRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RuleRecord) GetNow() *RuleRevision {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *RuleRecord) GetPast() []*RuleRevision {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+// RuleRevision is a rule as it was written at one time.
+type RuleRevision struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version int32                  `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// A file of rules that has this rule only.
+	Content       string                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleRevision) Reset() {
+	*x = RuleRevision{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleRevision) ProtoMessage() {}
+
+func (x *RuleRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleRevision.ProtoReflect.Descriptor instead.
+func (*RuleRevision) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RuleRevision) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *RuleRevision) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *RuleRevision) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *RuleRevision) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // DecisionRecord is what an operator decided on an asset's failing of a rule.
 type DecisionRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -924,7 +1056,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1068,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1081,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DecisionRecord) GetAssetId() string {
@@ -1019,7 +1151,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1163,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1176,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -1102,7 +1234,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1246,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1259,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -1174,7 +1306,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1318,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1331,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1254,7 +1386,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1266,7 +1398,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1279,7 +1411,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1435,7 +1567,17 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x12\x16\n" +
 	"\x06detail\x18\a \x03(\tR\x06detail\x127\n" +
-	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"\xdb\x01\n" +
+	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"x\n" +
+	"\n" +
+	"RuleRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
+	"\x03now\x18\x02 \x01(\v2\x19.rollcall.v1.RuleRevisionR\x03now\x12-\n" +
+	"\x04past\x18\x03 \x03(\v2\x19.rollcall.v1.RuleRevisionR\x04past\"~\n" +
+	"\fRuleRevision\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x05R\aversion\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\tR\acontent\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xdb\x01\n" +
 	"\x0eDecisionRecord\x12\x19\n" +
 	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x14\n" +
@@ -1484,7 +1626,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1495,50 +1637,55 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
 	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
 	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
-	(*DecisionRecord)(nil),        // 9: rollcall.v1.DecisionRecord
-	(*ChangeRecord)(nil),          // 10: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 11: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 12: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 13: rollcall.v1.AuditRecord
-	nil,                           // 14: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 15: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 16: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*Problem)(nil),               // 18: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 19: rollcall.v1.SectionStatus
+	(*RuleRecord)(nil),            // 9: rollcall.v1.RuleRecord
+	(*RuleRevision)(nil),          // 10: rollcall.v1.RuleRevision
+	(*DecisionRecord)(nil),        // 11: rollcall.v1.DecisionRecord
+	(*ChangeRecord)(nil),          // 12: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 13: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 14: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 15: rollcall.v1.AuditRecord
+	nil,                           // 16: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 17: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 18: rollcall.v1.TokenRecord.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*Problem)(nil),               // 20: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 21: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	17, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	17, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	17, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	14, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	15, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	17, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	18, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	19, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	19, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	19, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	19, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	16, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	17, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	19, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	20, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	21, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	17, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	17, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	17, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	17, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	17, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	17, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	17, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	19, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	19, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	19, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	19, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	19, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	19, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	19, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	17, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	17, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
-	9,  // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	17, // 21: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	17, // 22: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	17, // 23: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	17, // 24: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	17, // 25: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	19, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	19, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	11, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
+	10, // 21: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
+	10, // 22: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
+	19, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	19, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	19, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	19, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	19, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	19, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -1553,7 +1700,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
