@@ -50,8 +50,9 @@ type layer struct {
 	LogFormat       *string        `yaml:"log_format" env:"ROLLCALL_LOG_FORMAT" placeholder:"text" help:"text or json."`
 	HistoryDays     *int           `yaml:"history_days" env:"ROLLCALL_HISTORY_DAYS" placeholder:"400" help:"How many days of history are kept; 0 for all."`
 	RulesDir        *string        `yaml:"rules_dir" env:"ROLLCALL_RULES_DIR" placeholder:"DIR" help:"Folder of the site's own rules, *.yaml."`
-	// Feeds stand in the file only.
-	Feeds *[]feedSettings `yaml:"feeds" kong:"-"`
+	// What follows stands in the file only.
+	Feeds      *[]feedSettings     `yaml:"feeds" kong:"-"`
+	Precedence *precedenceSettings `yaml:"precedence" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -78,6 +79,8 @@ type settings struct {
 	RulesDir        string        `yaml:"rules_dir,omitempty"`
 	// Feeds are the systems that are read.
 	Feeds []feedSettings `yaml:"feeds,omitempty"`
+	// Precedence changes whom to believe.
+	Precedence precedenceSettings `yaml:"precedence,omitempty"`
 
 	level slog.Level
 	// preset is the administrator's token that the environment sets; it is
@@ -102,8 +105,8 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
-		RulesDir: first("", flags.RulesDir, file.RulesDir),
-		preset:   getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
+		RulesDir: first("", flags.RulesDir, file.RulesDir), Precedence: first(nil, file.Precedence),
+		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()

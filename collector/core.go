@@ -84,6 +84,11 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
+	table, err := s.Precedence.table()
+	if err != nil {
+		return nil, err
+	}
+	c.catalog.UseTable(table)
 	v.Follow(c.catalog, c.store)
 	support, err := eol.Builtin()
 	if err != nil {
@@ -134,29 +139,47 @@ func (c *core) openEnrolment(ctx context.Context, s settings, log *slog.Logger) 
 	return err
 }
 
-// rebuild makes anew what is derived.
-func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.RebuildStats, err error) {
+// openCatalog opens a store that is there with the catalog over it, for commands
+// that work without the collector.
+func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *catalog.Catalog, error) {
 	dir, ok := strings.CutPrefix(s.Store, "badger:")
 	if !ok {
-		return stats, errors.New("a store in memory holds nothing to rebuild: name the collector's with --data-dir or --store")
+		return nil, nil, errors.New("a store in memory holds nothing: name the collector's with --data-dir or --store")
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return stats, fmt.Errorf("there is no store to rebuild: %w; name the collector's with --data-dir or --store", err)
+		return nil, nil, fmt.Errorf("there is no store: %w; name the collector's with --data-dir or --store", err)
+	}
+	table, err := s.Precedence.table()
+	if err != nil {
+		return nil, nil, err
+	}
+	support, err := eol.Builtin()
+	if err != nil {
+		return nil, nil, err
 	}
 	db, err := openEngine(ctx, s, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := store.Open(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	c := catalog.New(st, time.Now, log)
+	c.UseTable(table)
+	c.Derive(support.Derive)
+	if err := c.Load(ctx); err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, c, nil
+}
+
+// rebuild makes anew what is derived.
+func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.RebuildStats, err error) {
+	db, c, err := openCatalog(ctx, s, log)
 	if err != nil {
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	st, err := store.Open(ctx, db)
-	if err != nil {
-		return stats, err
-	}
-	c := catalog.New(st, time.Now, log)
-	support, err := eol.Builtin()
-	if err != nil {
-		return stats, err
-	}
-	c.Derive(support.Derive)
 	return c.Rebuild(ctx)
 }

@@ -19,14 +19,15 @@ import (
 
 // command is the command line.
 type command struct {
-	Serve   serveCommand   `cmd:"" help:"Run the collector until stopped."`
-	Backup  backupCommands `cmd:"" help:"Make and check backups."`
-	Restore restoreCommand `cmd:"" help:"Put a backup in the place of a data folder; the collector must be stopped."`
-	Rebuild rebuildCommand `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
-	Config  configCommands `cmd:"" help:"Look at the configuration."`
-	Feeds   feedsCommands  `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
-	Rules   rulesCommands  `cmd:"" help:"List the rules that come along, and check those that you write."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve      serveCommand       `cmd:"" help:"Run the collector until stopped."`
+	Backup     backupCommands     `cmd:"" help:"Make and check backups."`
+	Restore    restoreCommand     `cmd:"" help:"Put a backup in the place of a data folder; the collector must be stopped."`
+	Rebuild    rebuildCommand     `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
+	Config     configCommands     `cmd:"" help:"Look at the configuration."`
+	Feeds      feedsCommands      `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
+	Rules      rulesCommands      `cmd:"" help:"List the rules that come along, and check those that you write."`
+	Precedence precedenceCommands `cmd:"" help:"Look at what another precedence of sources would alter."`
+	Version    versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // outside is what commands use of the world around the program.

@@ -148,6 +148,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	defer stopFlush()
 	var work errgroup.Group
 	work.Go(func() error { return c.catalog.Run(flush) })
+	work.Go(func() error { return c.catalog.Upkeep(ctx) })
 	work.Go(func() error { return c.feeds.Run(ctx) })
 	work.Go(func() error { return c.view.Run(ctx, log) })
 	work.Go(func() error { return c.engine.Run(ctx) })

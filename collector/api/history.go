@@ -110,6 +110,7 @@ func tell(tx *store.Tx, e catalog.Event) (*pb.AssetEvent, error) {
 		return out, nil
 	}
 	out.Kind, out.Source, out.SourceId, out.Into, out.From = watch.KindOf(e.Record), e.Record.GetSource(), e.Record.GetSourceId(), e.Record.GetInto(), e.Record.GetFrom()
+	out.Because = e.Record.GetBecause()
 	// What an asset held when it ended is not what changed about it.
 	if out.Kind != catalog.Changed {
 		return out, nil

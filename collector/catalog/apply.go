@@ -156,6 +156,7 @@ func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) er
 	if err != nil {
 		return nil, err
 	}
+	c.upkeep.note(f.outlooks)
 	for _, change := range f.changes {
 		for _, notify := range c.onChange {
 			notify(change)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -28,6 +29,9 @@ type Catalog struct {
 	retention time.Duration
 	// derive fills in what follows from an asset and from what the collector knows.
 	derive func(*pb.Asset)
+	// table says whom to believe.
+	table  *merge.Table
+	upkeep *upkeep
 	// sources remembers the declared sources.
 	sources sync.Map
 }
@@ -64,13 +68,18 @@ func (c Change) Ended() bool { return c.Kind == United || c.Kind == Withdrawn }
 // New returns a catalog over st. now is the clock by which assets get their
 // ids and changes their times.
 func New(st *store.Store, now func() time.Time, log *slog.Logger) *Catalog {
-	return &Catalog{store: st, now: now, log: log, seen: newSeen(), retention: DefaultRetention}
+	return &Catalog{store: st, now: now, log: log, seen: newSeen(), retention: DefaultRetention,
+		table: merge.DefaultTable(), upkeep: newUpkeep()}
 }
 
 // Derive lets fn fill in fields of each merged asset that follow from others. It
 // may replace messages of the asset and not modify them. It is to be called
 // before anything is filed.
 func (c *Catalog) Derive(fn func(*pb.Asset)) { c.derive = fn }
+
+// UseTable sets whom to believe. It is to be called before anything is filed;
+// Upkeep brings the assets up to date that another table made.
+func (c *Catalog) UseTable(t *merge.Table) { c.table = t }
 
 // KeepHistory sets how long history is kept, 0 for ever. It is to be called
 // before Run.

@@ -35,6 +35,9 @@ type filing struct {
 	// to say something else of their owner.
 	people []PersonChange
 	owners bool
+	// because is why assets change where nobody states anything new.
+	because  string
+	outlooks []outlook
 }
 
 func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
@@ -125,33 +128,48 @@ func void(c identity.Claim) []string {
 	return paths
 }
 
-// put merges parts into an asset and stores it.
-func (f *filing) put(assetID string, redirects []string, parts []part) error {
-	var stmts []merge.Statement
+// merged returns what parts make together, and what may change that.
+func (f *filing) merged(assetID string, redirects []string, parts []part) (*pb.Asset, outlook, error) {
+	stmts := make([]merge.Statement, 0, len(parts))
 	for _, p := range parts {
 		source, err := f.source(p.ref.Source)
 		if err != nil {
-			return err
+			return nil, outlook{}, err
 		}
 		rows := f.rows
 		if p.ref != f.ref {
 			if rows, err = f.countRows(p.ref); err != nil {
-				return err
+				return nil, outlook{}, err
 			}
 		}
-		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim)})
+		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim),
+			Heard: f.catalog.heard(p, source.GetKind())})
 	}
-	a := merge.Merge(assetID, redirects, stmts)
+	a := f.catalog.table.Merge(assetID, redirects, stmts)
 	if err := f.own(a); err != nil {
-		return err
+		return nil, outlook{}, err
 	}
 	undate(a)
 	if f.catalog.derive != nil {
 		f.catalog.derive(a)
 	}
-	before, changed, err := f.tx.PutAsset(a)
-	if err != nil || !changed {
+	return a, f.catalog.outlook(a, stmts), nil
+}
+
+// put merges parts into an asset and stores it.
+func (f *filing) put(assetID string, redirects []string, parts []part) error {
+	a, o, err := f.merged(assetID, redirects, parts)
+	if err != nil {
 		return err
+	}
+	before, changed, err := f.tx.PutAsset(a)
+	if err != nil {
+		return err
+	}
+	o.begins = changed && (before == nil || !sameOutlook(before, a))
+	f.outlooks = append(f.outlooks, o)
+	if !changed {
+		return nil
 	}
 	if err := f.noteOwner(assetID, before, a); err != nil {
 		return err
@@ -159,7 +177,7 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 	if before == nil {
 		return f.happened(assetID, a, &pb.EventRecord{Kind: Created, From: origin(assetID, parts)})
 	}
-	e := &pb.EventRecord{Kind: Changed}
+	e := &pb.EventRecord{Kind: Changed, Because: f.because}
 	if e.Changes, err = history.Diff(before, a); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ func (c *Catalog) Seen(ref store.Ref, at time.Time) {
 	if !c.seen.note(ref, at) {
 		return
 	}
+	c.upkeep.wake(ref)
 	for _, notify := range c.onSeen {
 		notify(ref, at)
 	}

@@ -81,6 +81,9 @@ func (cmd historyCommand) Run(s *session) error {
 		if by == "operator" {
 			by = e.GetSourceId()
 		}
+		if by == "" {
+			by = e.GetBecause()
+		}
 		when := s.ago(e.GetAt())
 		for _, c := range e.GetChanges() {
 			t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)

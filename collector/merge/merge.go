@@ -28,6 +28,21 @@ type Statement struct {
 	// Void are the paths of fields whose value in it says nothing: placeholders,
 	// which count only where nobody says better.
 	Void []string
+	// Heard is when the source last gave a sign that what it says still holds,
+	// zero for when it made the observation.
+	Heard time.Time
+}
+
+func (s *Statement) heard() time.Time {
+	if s.Heard.IsZero() {
+		return s.Observation.GetObservedAt().AsTime()
+	}
+	return s.Heard
+}
+
+// Merge returns the asset that the statements make by the default table.
+func Merge(id string, redirects []string, stmts []Statement) *pb.Asset {
+	return DefaultTable().Merge(id, redirects, stmts)
 }
 
 // Merge returns the asset that the statements make, with the given id and the
@@ -35,11 +50,11 @@ type Statement struct {
 // statements. The asset shares messages with the observations: neither may be
 // modified afterwards. Its provenance has one entry for a group of fields that
 // come from one statement; Expand gives each field its own.
-func Merge(id string, redirects []string, stmts []Statement) *pb.Asset {
+func (t *Table) Merge(id string, redirects []string, stmts []Statement) *pb.Asset {
 	stmts = slices.Clone(stmts)
 	slices.SortFunc(stmts, compareStatements)
 	a := &pb.Asset{Id: id, Redirects: redirects, Provenance: make(map[string]*pb.Provenance, 64)}
-	m := merger{asset: a}
+	m := merger{asset: a, table: t, mayBeStale: t.mayBeStale(stmts)}
 	var devices []said
 	for i := range stmts {
 		s := &stmts[i]
@@ -52,7 +67,7 @@ func Merge(id string, redirects []string, stmts []Statement) *pb.Asset {
 			Source: o.GetSource(), Kind: s.Kind, SourceId: o.GetSourceId(),
 			FirstSeen: timestamppb.New(s.FirstSeen), LastSeen: o.GetObservedAt()})
 	}
-	m.group(a.ProtoReflect(), plan(), devices)
+	m.group(a.ProtoReflect(), t.root, devices)
 	m.labels(devices)
 	m.warranties(devices)
 	m.software(devices)
@@ -73,7 +88,12 @@ type said struct {
 	from *pb.Provenance
 }
 
-type merger struct{ asset *pb.Asset }
+type merger struct {
+	asset *pb.Asset
+	table *Table
+	// mayBeStale is not set where no statement can be stale to another.
+	mayBeStale bool
+}
 
 // group fills dst, the message that f stands for, from what the sources say.
 func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
@@ -100,7 +120,7 @@ func (m *merger) group(dst protoreflect.Message, f *field, sources []said) {
 		if with = meaningful(with, c.path); len(with) == 0 {
 			continue
 		}
-		sortByRank(with, c.ranks)
+		c.rule.sort(with, m.mayBeStale)
 		if c.below != nil {
 			m.subgroup(dst, c, with)
 			continue
@@ -157,23 +177,9 @@ func (m *merger) value(dst protoreflect.Message, c *field, with []said) {
 	}
 }
 
-func sortByRank(with []said, ranks map[string]int) {
-	rank := func(s said) int {
-		if r, ok := ranks[s.stmt.Kind]; ok {
-			return r
-		}
-		return unranked
-	}
-	slices.SortStableFunc(with, func(a, b said) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)),
-			b.from.GetObservedAt().AsTime().Compare(a.from.GetObservedAt().AsTime()),
-			compareStatements(*a.stmt, *b.stmt))
-	})
-}
-
 // labels takes each label from the best source that has it.
 func (m *merger) labels(devices []said) {
-	sortByRank(devices, ranks(precedence["labels"]))
+	m.table.apart["labels"].sort(devices, m.mayBeStale)
 	for _, d := range devices {
 		for k, v := range d.stmt.Observation.GetDevice().GetLabels() {
 			if _, ok := m.asset.Labels[k]; ok {
@@ -191,7 +197,7 @@ func (m *merger) labels(devices []said) {
 // warranties lists what all sources know, and puts the one that ends last on
 // top.
 func (m *merger) warranties(devices []said) {
-	sortByRank(devices, ranks(precedence["warranties"]))
+	m.table.apart["warranties"].sort(devices, m.mayBeStale)
 	for _, d := range devices {
 		device := d.stmt.Observation.GetDevice()
 		all := device.GetWarranties()
@@ -213,7 +219,7 @@ func (m *merger) warranties(devices []said) {
 
 // software counts the rows of the best source that states any.
 func (m *merger) software(devices []said) {
-	sortByRank(devices, ranks(precedence[""]))
+	m.table.apart["software"].sort(devices, m.mayBeStale)
 	for _, d := range devices {
 		if d.stmt.SoftwareRows < 0 {
 			continue

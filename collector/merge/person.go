@@ -29,7 +29,7 @@ var gathered = map[string]bool{"emails": true, "apps": true, "labels": true}
 
 // personPlan is the tree of the fields of a person, built once.
 var personPlan = sync.OnceValue(func() *field {
-	root := &field{ranks: ranks(peoplePrecedence), below: make(map[protoreflect.FieldNumber]*field)}
+	root := &field{rule: newRule(peoplePrecedence, 0, false), below: make(map[protoreflect.FieldNumber]*field)}
 	root.addPerson((*pb.Profile)(nil).ProtoReflect().Descriptor(), (*pb.Person)(nil).ProtoReflect().Descriptor(), "")
 	return root
 })
@@ -41,7 +41,7 @@ func (f *field) addPerson(src, dst protoreflect.MessageDescriptor, prefix string
 		if gathered[path] {
 			continue
 		}
-		c := &field{src: fd, dst: dst.Fields().ByName(fd.Name()), path: path, ranks: f.ranks}
+		c := &field{src: fd, dst: dst.Fields().ByName(fd.Name()), path: path, rule: f.rule}
 		if fd.Message() != nil && !fd.IsList() && !fd.IsMap() && !whole[fd.Message().FullName()] {
 			c.below = make(map[protoreflect.FieldNumber]*field)
 			c.addPerson(fd.Message(), c.dst.Message(), path+".")
@@ -74,7 +74,7 @@ func Person(id string, redirects []string, stmts []Statement) *pb.Person {
 			p.LastSeen = at
 		}
 	}
-	sortByRank(all, personPlan().ranks)
+	personPlan().rule.sort(all, false)
 	gather(p, all, notes)
 	m := merger{asset: notes}
 	m.group(p.ProtoReflect(), personPlan(), current(all))

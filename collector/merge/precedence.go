@@ -1,5 +1,7 @@
 package merge
 
+import "time"
+
 // Kinds of sources, as SourceRecord.kind has them.
 const (
 	KindAgent      = "agent"
@@ -13,6 +15,18 @@ const (
 	KindFile       = "file"
 	KindOperator   = "operator"
 )
+
+// Kinds are all kinds of sources.
+var Kinds = []string{KindAgent, KindMDM, KindIDP, KindEDR, KindPurchasing, KindWarranty, KindCloud, KindSaaS, KindFile, KindOperator}
+
+// lasting are the kinds of sources that say a thing once: what was bought is
+// not bought again each day. Their silence means nothing, and that they speak
+// does not make others old.
+var lasting = map[string]bool{KindPurchasing: true, KindWarranty: true, KindFile: true, KindOperator: true}
+
+// DefaultStaleAfter is how much longer than another a source has been silent
+// when it counts as stale.
+const DefaultStaleAfter = 30 * 24 * time.Hour
 
 // precedence names, for a field and all below it, the kinds of sources that
 // are believed, best first; a longer path wins over a shorter one. Kinds that
@@ -42,16 +56,4 @@ var precedence = map[string][]string{
 	"financial":    {KindOperator, KindPurchasing, KindFile},
 	"stage":        {KindOperator, KindPurchasing, KindFile, KindMDM},
 	"labels":       {KindOperator, KindFile, KindMDM, KindAgent},
-}
-
-// unranked is the rank of the kinds that a list does not name.
-const unranked = 1 << 10
-
-// ranks turns an ordered list of kinds into ranks.
-func ranks(kinds []string) map[string]int {
-	r := make(map[string]int, len(kinds))
-	for i, k := range kinds {
-		r[k] = i
-	}
-	return r
 }

@@ -770,7 +770,10 @@ type AssetEvent struct {
 	Changes  []*AssetChange   `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
 	Software []*SoftwareEvent `protobuf:"bytes,7,rep,name=software,proto3" json:"software,omitempty"`
 	// The asset that it was split off.
-	From          string `protobuf:"bytes,8,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,8,opt,name=from,proto3" json:"from,omitempty"`
+	// Why it came about where nobody stated anything new: "not heard of for 90
+	// days", "the table of precedence changed".
+	Because       string `protobuf:"bytes,9,opt,name=because,proto3" json:"because,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -857,6 +860,13 @@ func (x *AssetEvent) GetSoftware() []*SoftwareEvent {
 func (x *AssetEvent) GetFrom() string {
 	if x != nil {
 		return x.From
+	}
+	return ""
+}
+
+func (x *AssetEvent) GetBecause() string {
+	if x != nil {
+		return x.Because
 	}
 	return ""
 }
@@ -3643,7 +3653,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x05field\x18\x06 \x01(\tR\x05field\"r\n" +
 	"\x17GetAssetHistoryResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.rollcall.v1.AssetEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x95\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaf\x02\n" +
 	"\n" +
 	"AssetEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -3653,7 +3663,8 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x04into\x18\x05 \x01(\tR\x04into\x122\n" +
 	"\achanges\x18\x06 \x03(\v2\x18.rollcall.v1.AssetChangeR\achanges\x126\n" +
 	"\bsoftware\x18\a \x03(\v2\x1a.rollcall.v1.SoftwareEventR\bsoftware\x12\x12\n" +
-	"\x04from\x18\b \x01(\tR\x04from\"w\n" +
+	"\x04from\x18\b \x01(\tR\x04from\x12\x18\n" +
+	"\abecause\x18\t \x01(\tR\abecause\"w\n" +
 	"\vAssetChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12(\n" +
 	"\x03old\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x03old\x12(\n" +

@@ -658,7 +658,10 @@ type EventRecord struct {
 	Into    string         `protobuf:"bytes,5,opt,name=into,proto3" json:"into,omitempty"`
 	Changes []*FieldChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
 	// Of kind created: the asset that its records were part of before.
-	From          string `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,7,opt,name=from,proto3" json:"from,omitempty"`
+	// Why it came about where nobody stated anything new: time passed, the table
+	// of precedence changed, a person was erased.
+	Because       string `protobuf:"bytes,8,opt,name=because,proto3" json:"because,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,6 +741,13 @@ func (x *EventRecord) GetChanges() []*FieldChange {
 func (x *EventRecord) GetFrom() string {
 	if x != nil {
 		return x.From
+	}
+	return ""
+}
+
+func (x *EventRecord) GetBecause() string {
+	if x != nil {
+		return x.Because
 	}
 	return ""
 }
@@ -1545,7 +1555,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"subject_id\x18\x06 \x01(\tR\tsubjectId\x12!\n" +
 	"\fother_source\x18\a \x01(\tR\votherSource\x12\x19\n" +
 	"\bother_id\x18\b \x01(\tR\aotherId\x12\x16\n" +
-	"\x06anchor\x18\t \x01(\bR\x06anchor\"\xde\x01\n" +
+	"\x06anchor\x18\t \x01(\bR\x06anchor\"\xf8\x01\n" +
 	"\vEventRecord\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
@@ -1553,7 +1563,8 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04into\x18\x05 \x01(\tR\x04into\x122\n" +
 	"\achanges\x18\x06 \x03(\v2\x18.rollcall.v1.FieldChangeR\achanges\x12\x12\n" +
-	"\x04from\x18\a \x01(\tR\x04from\"G\n" +
+	"\x04from\x18\a \x01(\tR\x04from\x12\x18\n" +
+	"\abecause\x18\b \x01(\tR\abecause\"G\n" +
 	"\vFieldChange\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x10\n" +
 	"\x03old\x18\x02 \x01(\fR\x03old\x12\x10\n" +
