@@ -40,6 +40,7 @@ func windowsFacts() []Fact {
 		{Name: "antivirus", Section: section.Security, OS: windows, Learn: learnWinAntivirus},
 		{Name: "edr", Section: section.Security, OS: windows, Learn: learnWinEDR},
 		{Name: "mdm", Section: section.Security, OS: windows, Learn: learnWinMDM},
+		{Name: "directory", Section: section.Security, OS: windows, Learn: learnWinDirectory},
 		{Name: "local_admins", Section: section.Security, OS: windows, Learn: learnWinAdmins},
 		{Name: "primary_user", Section: section.Users, OS: windows, Learn: learnWinPrimaryUser},
 	}
