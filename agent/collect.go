@@ -66,7 +66,7 @@ func machine(h *host.Host, o *pb.Observation) report.Machine {
 			report.IDSystemUUID:  d.GetHardware().GetUuid(),
 			report.IDSerial:      d.GetHardware().GetSerial(),
 			report.IDBoardSerial: d.GetHardware().GetBoardSerial(),
-			report.IDMachine:     line(h.FS, "etc/machine-id"),
+			report.IDMachine:     machineID(h),
 		},
 	}
 	if m.Hostname == "" {
@@ -78,6 +78,25 @@ func machine(h *host.Host, o *pb.Observation) report.Machine {
 		m.BootID = t.AsTime().Round(time.Minute).Format("2006-01-02T15:04Z")
 	}
 	return m
+}
+
+// machineID returns what the installed system calls itself: /etc/machine-id, on
+// Windows the MachineGuid that Setup makes. macOS has none but IOPlatformUUID,
+// which is the hardware's UUID. Images carry it along, unless they were prepared.
+func machineID(h *host.Host) string {
+	if h.OS != "windows" {
+		return line(h.FS, "etc/machine-id")
+	}
+	k, err := h.RegistryKey(`HKLM\SOFTWARE\Microsoft\Cryptography`)
+	if err != nil {
+		return ""
+	}
+	v, _ := k.Value("MachineGuid")
+	id, _ := v.Text()
+	if len(id) > 256 {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(id))
 }
 
 // line returns the one line that a small file holds, or nothing.

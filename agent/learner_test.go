@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -10,6 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/agent/host"
 	"github.com/rollcall-itam/rollcall/agent/privacy"
 	"github.com/rollcall-itam/rollcall/agent/report"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // debian is a machine of one package, with a clock that stands still.
@@ -97,4 +100,46 @@ func TestPrivacySettings(t *testing.T) {
 	if again, errs, code := call(t, "config", "check", "--config", file(t, out)); code != 0 || again != out {
 		t.Errorf("printed settings are none: %d %s%s", code, again, errs)
 	}
+}
+
+// An agent that was copied with its machine's image is told from the first by
+// what the system calls itself, where the hardware says nothing.
+func TestMachineID(t *testing.T) {
+	linux := &host.Host{FS: fstest.MapFS{"etc/machine-id": {Data: []byte("0123456789abcdef0123456789abcdef\n")}}, OS: "linux", Now: time.Now}
+	for name, tc := range map[string]struct {
+		host *host.Host
+		want string
+	}{
+		"linux":           {linux, "0123456789abcdef0123456789abcdef"},
+		"windows":         {windows(t, `"MachineGuid"="8A5D8B6C-3F0E-4C37-9C56-0D2B4E1F7A90"`), "8a5d8b6c-3f0e-4c37-9c56-0d2b4e1f7a90"},
+		"windows, none":   {windows(t, ""), ""},
+		"windows, number": {windows(t, `"MachineGuid"=dword:00000007`), ""},
+		"windows, long":   {windows(t, `"MachineGuid"="`+strings.Repeat("a", 300)+`"`), ""},
+		"mac":             {&host.Host{FS: fstest.MapFS{}, OS: "darwin", Now: time.Now}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := machine(tc.host, new(pb.Observation)).IDs[report.IDMachine]; got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// windows is a capture of a machine whose key of cryptography has a value.
+func windows(t *testing.T, value string) *host.Host {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"machine.json": `{"os": "windows", "time": "2026-01-01T00:00:00Z"}`,
+		"registry.reg": "Windows Registry Editor Version 5.00\n\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Cryptography]\n" + value + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := host.Replay(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }

@@ -172,7 +172,7 @@ func (c *collection) file(f Fact, p *progress, begin time.Time, learnt *pb.Devic
 	default:
 		p.failed = append(p.failed, f.Name)
 		c.out.Problems = append(c.out.Problems, &pb.Problem{
-			Section: f.Section, Fact: f.Name, Error: problemText(err), Took: durationpb.New(took),
+			Section: f.Section, Fact: f.Name, Error: problemText(err, c.host.OS), Took: durationpb.New(took),
 		})
 	}
 }
@@ -232,16 +232,20 @@ func (c *collection) status(name string) *pb.SectionStatus {
 	return s
 }
 
-// askRoot tells what to do about files that the kernel or the system shows to
-// root only.
-const askRoot = "run the agent as root or grant CAP_DAC_READ_SEARCH"
+// askRights tells, by system, what to do about what the system shows to its
+// administrators only.
+var askRights = map[string]string{
+	"linux":   "run the agent as root or grant CAP_DAC_READ_SEARCH",
+	"darwin":  "run the agent as root, and allow it full disk access under Privacy & Security",
+	"windows": "run the agent as administrator, or as the service, which is SYSTEM",
+}
 
 // problemText makes an error fit for a report: valid UTF-8, bounded, and saying
-// what to do about it where that is known.
-func problemText(err error) string {
+// what to do about it where that is known on a system.
+func problemText(err error, goos string) string {
 	text := err.Error()
-	if errors.Is(err, fs.ErrPermission) {
-		text += ": " + askRoot
+	if ask := askRights[goos]; ask != "" && errors.Is(err, fs.ErrPermission) {
+		text += ": " + ask
 	}
 	return strings.ToValidUTF8(text[:min(len(text), maxProblemText)], "\uFFFD")
 }

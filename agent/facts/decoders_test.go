@@ -169,6 +169,19 @@ func TestCollectFaults(t *testing.T) {
 	}
 }
 
+// Nobody is told to do what his system does not have.
+func TestWhatToDoAboutMissingRights(t *testing.T) {
+	for goos, want := range map[string]string{"linux": "as root or grant CAP_DAC_READ_SEARCH", "darwin": "full disk access", "windows": "as administrator, or as the service", "freebsd": "permission denied"} {
+		list := []Fact{{Name: "locked", Section: section.OS, Learn: func(context.Context, *host.Host, *pb.Device) error {
+			return &fs.PathError{Op: "open", Path: "secret", Err: fs.ErrPermission}
+		}}}
+		r := Collect(t.Context(), &host.Host{FS: fstest.MapFS{}, OS: goos, Now: host.Live().Now}, Options{Facts: list})
+		if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Error, want) || goos != "linux" && strings.Contains(r.Problems[0].Error, "CAP_") {
+			t.Errorf("on %s: %v", goos, r.Problems)
+		}
+	}
+}
+
 // On systems that no fact is for, nothing is claimed.
 func TestCollectElsewhere(t *testing.T) {
 	for _, goos := range []string{"freebsd", "plan9"} {
