@@ -125,6 +125,8 @@ func (s *Service) pushLine(ctx context.Context, n int64, line []byte) (out *pb.P
 	}
 	id, err := s.Catalog.Accept(ctx, o)
 	switch {
+	case err == nil && o.GetPerson() != nil:
+		out.PersonId = id
 	case err == nil:
 		out.AssetId = id
 	case errors.Is(err, catalog.ErrInvalid), errors.Is(err, catalog.ErrUndeclared):

@@ -51,6 +51,7 @@ func (v *View) remove(at place) {
 	}
 	v.write(at.row)
 	v.ids.set(at.row, "", v.epoch)
+	v.owners.set(at.row, "")
 	v.text.set(at.row, "", v.epoch)
 	v.see(at.row, nil)
 	v.setTitles(at.row, "")
@@ -69,6 +70,7 @@ func (v *View) fill(row uint32, a *pb.Asset) {
 	v.schema.split(encoded, v.values)
 	v.values[kindsColumn] = appendKinds(v.values[kindsColumn], a)
 	v.write(row)
+	v.owners.set(row, whoseAddress(a))
 	if text := searchText(a); v.text.get(row) != text {
 		v.text.set(row, text, v.epoch)
 	}

@@ -39,6 +39,8 @@ type View struct {
 	free   []uint32
 	refs   map[store.Ref]sourceAt
 
+	owners owners
+	people *people
 	titles titles
 	// stale are the rows whose software is to be read again.
 	stale      map[uint32]struct{}
@@ -86,7 +88,7 @@ type sourceAt struct {
 // New returns an empty view.
 func New() *View {
 	s := newSchema()
-	v := &View{schema: s, plans: &planner{schema: s}, assets: make(map[string]place), refs: make(map[store.Ref]sourceAt),
+	v := &View{people: newPeople(), schema: s, plans: &planner{schema: s}, assets: make(map[string]place), refs: make(map[store.Ref]sourceAt),
 		stale: make(map[uint32]struct{}), changed: make(chan struct{}, 1), titles: newTitles(), values: make([][]byte, len(s.columns)), epoch: 1}
 	v.columns = make([]cow[uint32], len(s.columns))
 	for range s.columns {
@@ -101,6 +103,7 @@ func (v *View) Follow(c *catalog.Catalog, st *store.Store) {
 	v.catalog, v.store = c, st
 	c.OnChange(v.Apply)
 	c.OnSeen(v.saw)
+	c.OnPersonChange(v.people.apply)
 }
 
 // Load adds the assets that are stored. Changes that Apply hears of meanwhile
@@ -119,6 +122,9 @@ func (v *View) Load(ctx context.Context, st *store.Store) error {
 	})
 	if err != nil {
 		return fmt.Errorf("load the assets into memory: %w", err)
+	}
+	if err := v.people.load(ctx, st); err != nil {
+		return err
 	}
 	return v.refresh(ctx)
 }

@@ -648,8 +648,8 @@ type ListPeopleRequest struct {
 	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
 	// Exactly this department; empty means all.
 	Department string `protobuf:"bytes,5,opt,name=department,proto3" json:"department,omitempty"`
-	// name, email, department, title, status or last_seen, with desc after it to
-	// turn the order round. Empty means by name.
+	// name, email, department, title or status, with desc after it to turn the
+	// order round. Empty means by name.
 	OrderBy       string `protobuf:"bytes,6,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
