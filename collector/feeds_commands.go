@@ -2,27 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
-
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/rollcall-itam/rollcall/collector/feed"
-	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
 )
 
-// feedsCommands help who connects a system or writes a manifest; none of them
-// needs the collector.
+// feedsCommands help who connects a system or writes a manifest.
 type feedsCommands struct {
 	List   feedsListCommand   `cmd:"" help:"List the systems that are known."`
 	Show   feedsShowCommand   `cmd:"" help:"Print the manifest of a known system."`
@@ -30,6 +22,7 @@ type feedsCommands struct {
 	Test   feedsTestCommand   `cmd:"" help:"Check a manifest and run its tests."`
 	Try    feedsTryCommand    `cmd:"" help:"Ask a system for a few records and show what would come of them; nothing is stored."`
 	Schema feedsSchemaCommand `cmd:"" help:"Print the JSON Schema of manifests, for editors."`
+	Rotate feedsRotateCommand `cmd:"" name:"rotate-key" help:"Seal the secrets of feeds with a new key; the collector must be stopped."`
 }
 
 type feedsListCommand struct{}
@@ -145,67 +138,6 @@ func (c feedsTestCommand) Run(world outside) error {
 		return fmt.Errorf("%d of %d tests failed", failed, len(outcomes))
 	}
 	fmt.Fprintf(world.stdout, "the manifest is sound; %d tests passed\n", len(outcomes))
-	return nil
-}
-
-type feedsTryCommand struct {
-	Manifest     string            `arg:"" placeholder:"FILE" help:"File of the manifest, or name of a known system."`
-	Set          map[string]string `placeholder:"NAME=VALUE" help:"A setting; may be repeated. Secrets as env:VARIABLE or file:PATH, so that they stand in no list of processes."`
-	Limit        int               `default:"5" help:"Records of each stream."`
-	CAFile       string            `name:"ca-file" placeholder:"FILE" help:"Certificates to trust beside the system's."`
-	Proxy        string            `placeholder:"URL" help:"HTTP proxy, or environment."`
-	AllowPrivate bool              `help:"Ask addresses of private networks too."`
-}
-
-// Run asks a system and shows what comes.
-func (c feedsTryCommand) Run(world outside) error {
-	m, err := openManifest(c.Manifest)
-	if err != nil {
-		return err
-	}
-	client, err := fetch.NewClient(fetch.ClientOptions{CAFile: c.CAFile, Proxy: c.Proxy, AllowPrivate: c.AllowPrivate})
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
-	log := slog.New(slog.NewTextHandler(world.stderr, nil))
-	conf := feed.Config{Name: m.Name, Manifest: m, Settings: c.Set, Client: client}
-	o := feed.Options{Logger: log, Now: time.Now, Wait: wait, Getenv: world.getenv}
-	layout, err := feed.Layout(context.Background(), conf, o)
-	if err != nil {
-		return err
-	}
-	for _, l := range layout {
-		fmt.Fprintln(world.stdout, "#", l)
-	}
-	tried, err := feed.Try(context.Background(), conf, o, max(c.Limit, 1))
-	if shown := showTried(world.stdout, tried); shown != nil {
-		return shown
-	}
-	return err
-}
-
-// showTried prints records and what would come of them.
-func showTried(w io.Writer, tried []feed.Tried) error {
-	for i, t := range tried {
-		raw, err := json.MarshalIndent(t.Record, "", "  ")
-		if err != nil {
-			return fmt.Errorf("show a record: %w", err)
-		}
-		fmt.Fprintf(w, "--- %s, record %d\n%s\n", t.Stream, i+1, raw)
-		switch {
-		case t.Err != nil:
-			fmt.Fprintln(w, "=> cannot be taken:", t.Err)
-		case t.Result.Skipped:
-			fmt.Fprintln(w, "=> is left out:", t.Result.SourceID)
-		default:
-			b, err := protojson.MarshalOptions{UseProtoNames: true, Multiline: true}.Marshal(t.Result.Observation)
-			if err != nil {
-				return fmt.Errorf("show an observation: %w", err)
-			}
-			fmt.Fprintf(w, "=> %s\n", b)
-		}
-	}
 	return nil
 }
 

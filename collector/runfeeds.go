@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
@@ -99,13 +101,24 @@ func newFeeds(ctx context.Context, all []feedSettings, c *core, log *slog.Logger
 		return nil, err
 	}
 	for _, conf := range configs {
-		err := c.catalog.DeclareSource(ctx, &pb.SourceRecord{Id: conf.Name, Kind: conf.Manifest.Kind, Unique: conf.Manifest.Unique, Title: conf.Manifest.Title})
-		if err != nil {
+		if err := c.catalog.DeclareSource(ctx, connect.SourceOf(conf)); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
+
+// openConnections has the feeds run that people connected.
+func openConnections(ctx context.Context, s settings, c *core, log *slog.Logger) (*connect.Connections, error) {
+	vault, err := connect.OpenVault(feedsKey(s))
+	if err != nil {
+		return nil, err
+	}
+	return connect.Open(ctx, connect.Options{Store: c.store, Catalog: c.catalog, Runner: c.feeds, Vault: vault, DataDir: s.DataDir, Logger: log, Now: time.Now})
+}
+
+// feedsKey is the file of the key that seals the feeds' secrets.
+func feedsKey(s settings) string { return filepath.Join(s.DataDir, "feeds.key") }
 
 // wait waits, or ends early with the error of ctx.
 func wait(ctx context.Context, d time.Duration) error {
@@ -156,6 +169,21 @@ func (s feedState) Get(ctx context.Context, key string) (v []byte, err error) {
 // Put keeps a value.
 func (s feedState) Put(ctx context.Context, key string, value []byte) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error { return tx.PutNote(key, value) })
+}
+
+// Forget drops every key that begins with a text.
+func (s feedState) Forget(ctx context.Context, begin string) error {
+	const batch = 1000
+	for n := batch; n == batch; {
+		err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.DropNotes(begin, batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // feedFleet tells lookups which devices there are.

@@ -109,7 +109,11 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if c.feeds, err = newFeeds(ctx, s.Feeds, c, log, p.metrics.Registry); err != nil {
 		return err
 	}
-	people, err := api.New(api.Options{Feeds: c.feeds, Compliance: c.engine, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
+	connections, err := openConnections(ctx, s, c, log)
+	if err != nil {
+		return err
+	}
+	people, err := api.New(api.Options{Feeds: c.feeds, Connections: connections, Compliance: c.engine, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
 		Logger: log, Now: time.Now, Engine: s.Store, Metrics: p.metrics.Registry})
 	if err != nil {
 		return err

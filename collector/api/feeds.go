@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // ListFeeds tells how the reading of each connected system fares.
-func (s *Service) ListFeeds(context.Context, *pb.ListFeedsRequest) (*pb.ListFeedsResponse, error) {
+func (s *Service) ListFeeds(ctx context.Context, _ *pb.ListFeedsRequest) (*pb.ListFeedsResponse, error) {
 	out := new(pb.ListFeedsResponse)
 	if s.Feeds == nil {
 		return out, nil
@@ -23,34 +25,92 @@ func (s *Service) ListFeeds(context.Context, *pb.ListFeedsRequest) (*pb.ListFeed
 	for _, st := range s.Feeds.Statuses() {
 		out.Feeds = append(out.Feeds, s.feedOf(st))
 	}
+	if s.Connections != nil {
+		for id, why := range s.Connections.Broken() {
+			if !slices.ContainsFunc(out.Feeds, func(f *pb.Feed) bool { return f.GetId() == id }) {
+				out.Feeds = append(out.Feeds, &pb.Feed{Id: id, Failures: 1, Error: why})
+			}
+		}
+	}
+	slices.SortFunc(out.Feeds, func(a, b *pb.Feed) int { return strings.Compare(a.GetId(), b.GetId()) })
+	for _, f := range out.Feeds {
+		if err := s.connection(ctx, f); err != nil {
+			return nil, s.answer("read how the feeds are connected", err)
+		}
+	}
 	return out, nil
 }
 
+// connection fills in how a feed is connected.
+func (s *Service) connection(ctx context.Context, f *pb.Feed) error {
+	f.Origin = "configuration"
+	if s.Connections == nil {
+		return nil
+	}
+	conn, err := s.Connections.Connection(ctx, f.GetId())
+	if errors.Is(err, feed.ErrUnknown) {
+		// It was disconnected since.
+		return nil
+	}
+	if f.Connection = conn; conn != nil {
+		f.Origin = "api"
+	}
+	return err
+}
+
 // RunFeed has a feed read now.
-func (s *Service) RunFeed(_ context.Context, r *pb.RunFeedRequest) (*pb.Feed, error) {
-	return s.withFeed(r.GetId(), func() error {
+func (s *Service) RunFeed(ctx context.Context, r *pb.RunFeedRequest) (*pb.Feed, error) {
+	return s.withFeed(ctx, r.GetId(), func() error {
 		return s.Feeds.Start(r.GetId(), feed.Wish{Full: r.GetFull(), AcceptAbsences: r.GetAcceptAbsences()})
 	})
 }
 
 // PauseFeed stops a feed after the pass under way, or lets it go on.
-func (s *Service) PauseFeed(_ context.Context, r *pb.PauseFeedRequest) (*pb.Feed, error) {
-	return s.withFeed(r.GetId(), func() error { return s.Feeds.Pause(r.GetId(), r.GetPaused()) })
+func (s *Service) PauseFeed(ctx context.Context, r *pb.PauseFeedRequest) (*pb.Feed, error) {
+	return s.withFeed(ctx, r.GetId(), func() error {
+		if s.Connections != nil {
+			return s.Connections.Pause(ctx, actor(ctx), r.GetId(), r.GetPaused())
+		}
+		return s.Feeds.Pause(r.GetId(), r.GetPaused())
+	})
 }
 
-func (s *Service) withFeed(id string, fn func() error) (*pb.Feed, error) {
+// withFeed does something with a feed and answers with how it then fares.
+func (s *Service) withFeed(ctx context.Context, id string, fn func() error) (*pb.Feed, error) {
 	err := feed.ErrUnknown
 	if s.Feeds != nil {
 		err = fn()
 	}
-	if errors.Is(err, feed.ErrUnknown) {
-		return nil, status.Errorf(codes.NotFound, "there is no feed %.100q: list them with GET /v1/feeds; they are connected in the collector's configuration", id)
-	}
 	if err != nil {
-		return nil, s.answer("reach the feed", err)
+		return nil, s.feedError(id, err)
 	}
-	all := s.Feeds.Statuses()
-	return s.feedOf(all[slices.IndexFunc(all, func(st feed.Status) bool { return st.Name == id })]), nil
+	f := &pb.Feed{Id: id}
+	for _, st := range s.Feeds.Statuses() {
+		if st.Name == id {
+			f = s.feedOf(st)
+		}
+	}
+	if err := s.connection(ctx, f); err != nil {
+		return nil, s.answer("read how the feed is connected", err)
+	}
+	return f, nil
+}
+
+// feedError turns an error about a feed into the status that the caller gets.
+func (s *Service) feedError(id string, err error) error {
+	switch {
+	case errors.Is(err, feed.ErrUnknown):
+		return status.Errorf(codes.NotFound, "there is no feed %.100q: list them with GET /v1/feeds", id)
+	case errors.Is(err, feed.ErrTaken):
+		return status.Error(codes.AlreadyExists, err.Error())
+	case errors.Is(err, connect.ErrConfigured):
+		// The one code for which the gateway answers 409, beside that of names
+		// which are taken.
+		return status.Error(codes.Aborted, err.Error())
+	case errors.Is(err, connect.ErrInvalid):
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return s.answer("reach the feed", err)
 }
 
 func (s *Service) feedOf(st feed.Status) *pb.Feed {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/compliance"
+	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -37,9 +38,11 @@ type Options struct {
 	// Compliance judges the assets; nil where nothing does.
 	Compliance *compliance.Engine
 	// Feeds are read on their schedules; nil for none.
-	Feeds  *feed.Runner
-	Logger *slog.Logger
-	Now    func() time.Time
+	Feeds *feed.Runner
+	// Connections are the feeds that people connect; nil where they cannot.
+	Connections *connect.Connections
+	Logger      *slog.Logger
+	Now         func() time.Time
 	// Engine names the storage engine, for GetServerInfo.
 	Engine string
 	// Metrics gets the counts of calls; nil registers none.

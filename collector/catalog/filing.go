@@ -98,7 +98,12 @@ func (f *filing) claimOf(o *pb.Observation, h *pb.HeadRecord) (identity.Claim, e
 	if err != nil {
 		return identity.Claim{}, err
 	}
-	return identity.NewClaim(o, identity.History{Unique: s.GetUnique(), First: h.GetFirstObserved().AsTime(), Last: h.GetLastObserved().AsTime()}), nil
+	return claimUnder(o, h, s), nil
+}
+
+// claimUnder is what an observation of a source claims.
+func claimUnder(o *pb.Observation, h *pb.HeadRecord, s *pb.SourceRecord) identity.Claim {
+	return identity.NewClaim(o, identity.History{Unique: s.GetUnique(), First: h.GetFirstObserved().AsTime(), Last: h.GetLastObserved().AsTime()})
 }
 
 // refs returns the members of an asset, and its former ids.

@@ -3,16 +3,19 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 type feedsCommands struct {
-	List   feedsListCommand  `cmd:"" help:"List the connected systems and how their reading fares."`
-	Run    feedsRunCommand   `cmd:"" help:"Read a system now."`
-	Pause  feedsPauseCommand `cmd:"" help:"Stop reading a system until it is resumed."`
-	Resume feedsGoOnCommand  `cmd:"" help:"Go on reading a system."`
+	List   feedsListCommand   `cmd:"" help:"List the connected systems and how their reading fares."`
+	Run    feedsRunCommand    `cmd:"" help:"Read a system now."`
+	Pause  feedsPauseCommand  `cmd:"" help:"Stop reading a system until it is resumed."`
+	Resume feedsGoOnCommand   `cmd:"" help:"Go on reading a system."`
+	Create feedsCreateCommand `cmd:"" help:"Connect a system."`
+	Update feedsUpdateCommand `cmd:"" help:"Change how a system is connected."`
+	Delete feedsDeleteCommand `cmd:"" help:"Disconnect a system."`
+	Test   feedsTryCommand    `cmd:"" help:"Ask a system for a few records and show what would come of them, and which asset each would join; nothing is stored."`
 }
 
 type feedsListCommand struct{}
@@ -35,7 +38,7 @@ func (feedsListCommand) Run(s *session) error {
 		return err
 	}
 	if len(all.GetFeeds()) == 0 {
-		s.note("no system is connected: name it under feeds: in the collector's configuration")
+		s.note("no system is connected: see rollcall feeds create, or feeds in the collector's configuration")
 		return nil
 	}
 	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
@@ -90,11 +93,16 @@ func (cmd feedsGoOnCommand) Run(s *session) error {
 }
 
 func (s *session) tellFeed(name, verb string, body any) error {
+	return s.askFeed(http.MethodPost, feedPath(name)+verb, body)
+}
+
+// askFeed asks something that is answered with a feed, and prints how it fares.
+func (s *session) askFeed(method, path string, body any) error {
 	c, err := s.open()
 	if err != nil {
 		return err
 	}
-	raw, err := c.call(s.ctx, http.MethodPost, "/v1/feeds/"+url.PathEscape(name)+verb, body)
+	raw, err := c.call(s.ctx, method, path, body)
 	if err != nil || s.format != formatTable {
 		if err == nil {
 			err = s.printObject(raw)

@@ -42,6 +42,8 @@ type State interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	// Put keeps a value of up to 900 KiB durably; nil forgets the key.
 	Put(ctx context.Context, key string, value []byte) error
+	// Forget drops every key that begins with a text.
+	Forget(ctx context.Context, begin string) error
 }
 
 // Fleet tells lookups what they can ask about.

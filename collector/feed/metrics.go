@@ -37,6 +37,17 @@ func (m *metrics) answered(feed string) func(code int) {
 	return func(code int) { m.answer.WithLabelValues(feed, strconv.Itoa(code)).Inc() }
 }
 
+// forget drops the metrics of a feed that is no more.
+func (m *metrics) forget(feed string) {
+	of := prometheus.Labels{"feed": feed}
+	m.success.DeletePartialMatch(of)
+	m.failures.DeletePartialMatch(of)
+	for _, c := range []*prometheus.CounterVec{m.passes, m.records, m.problems, m.answer} {
+		c.DeletePartialMatch(of)
+	}
+	m.took.DeletePartialMatch(of)
+}
+
 // remembered shows what is known after a restart as well.
 func (m *metrics) remembered(s Status) {
 	m.failures.WithLabelValues(s.Name).Set(float64(s.Failures))

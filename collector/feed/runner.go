@@ -26,14 +26,23 @@ const (
 	startSpread = 30 * time.Second
 )
 
-// ErrUnknown is wrapped by errors about a feed that there is not.
-var ErrUnknown = errors.New("there is no feed of that name")
+// ErrUnknown is wrapped by errors about a feed that there is not, ErrTaken by
+// those about one that there is already.
+var (
+	ErrUnknown = errors.New("there is no feed of that name")
+	ErrTaken   = errors.New("there is a feed of that name")
+)
 
-// Runner runs feeds on their schedules, each at most once at a time.
+// Runner runs feeds on their schedules, each at most once at a time. Feeds may
+// come and go while it runs.
 type Runner struct {
 	o       Options
 	metrics *metrics
-	feeds   map[string]*scheduled
+
+	mu    sync.Mutex
+	feeds map[string]*scheduled
+	// launch runs a feed; it is nil while Run does not run.
+	launch func(*scheduled)
 }
 
 // Wish is what somebody wants of a feed's next pass.
@@ -55,6 +64,10 @@ type scheduled struct {
 	wish   *Wish
 	// wake ends the wait for the next pass.
 	wake context.CancelFunc
+	// stop ends the feed's running, and ended tells that it has; both are nil for
+	// one that was not launched.
+	stop  context.CancelFunc
+	ended chan struct{}
 }
 
 // New makes feeds ready; none runs yet. The error tells all that is wrong with
@@ -63,29 +76,118 @@ func New(o Options, configs []Config) (*Runner, error) {
 	r := &Runner{o: o, metrics: newMetrics(o.Metrics), feeds: make(map[string]*scheduled)}
 	var errs []error
 	for _, c := range configs {
-		if r.feeds[c.Name] != nil {
-			errs = append(errs, fmt.Errorf("feed %s stands there twice", c.Name))
-			continue
-		}
-		s, err := open(c, o, r.metrics.answered(c.Name))
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		f := &scheduled{source: s, paused: c.Paused}
-		f.board.status = Status{Name: c.Name, Title: c.Manifest.Title, Kind: c.Manifest.Kind, Paused: c.Paused}
-		r.feeds[c.Name] = f
+		errs = append(errs, r.Add(c))
 	}
 	return r, errors.Join(errs...)
+}
+
+// Add makes a further feed ready, and has it run if the others do.
+func (r *Runner) Add(c Config) error {
+	s, err := open(c, r.o, r.metrics.answered(c.Name))
+	if err != nil {
+		return err
+	}
+	f := &scheduled{source: s, paused: c.Paused}
+	f.board.status = Status{Name: c.Name, Title: c.Manifest.Title, Kind: c.Manifest.Kind, Paused: c.Paused}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.feeds[c.Name] != nil {
+		return fmt.Errorf("%w: %q", ErrTaken, c.Name)
+	}
+	r.feeds[c.Name] = f
+	if r.launch != nil {
+		r.launch(f)
+	}
+	return nil
+}
+
+// Remove ends a feed, after the page that it is reading. What it remembers
+// stays, for one of that name that is added later: Forget drops it.
+func (r *Runner) Remove(ctx context.Context, name string) error {
+	r.mu.Lock()
+	f := r.feeds[name]
+	if f == nil {
+		r.mu.Unlock()
+		return fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	if f.stop == nil {
+		r.drop(f)
+		r.mu.Unlock()
+		return nil
+	}
+	f.stop()
+	r.mu.Unlock()
+	select {
+	case <-f.ended:
+	case <-ctx.Done():
+		return fmt.Errorf("feed %s has not ended yet: %w", name, ctx.Err())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(f)
+	return nil
+}
+
+// drop forgets a feed that does not run.
+func (r *Runner) drop(f *scheduled) {
+	if name := f.source.Name; r.feeds[name] == f {
+		delete(r.feeds, name)
+		r.metrics.forget(name)
+	}
+}
+
+// Config returns how a feed is connected.
+func (r *Runner) Config(name string) (Config, error) {
+	f := r.feed(name)
+	if f == nil {
+		return Config{}, fmt.Errorf("%w: %q", ErrUnknown, name)
+	}
+	return f.source.Config, nil
+}
+
+// Forget drops what a feed remembers of its passes. There must be no feed of
+// that name any more.
+func (r *Runner) Forget(ctx context.Context, name string) error {
+	return r.o.State.Forget(ctx, keeper{r.o.State, name}.key(""))
+}
+
+// Check tells what is wrong with a feed, without asking its system.
+func (r *Runner) Check(c Config) error { return Check(c, r.o) }
+
+// Layout is the function Layout with what the runner works with.
+func (r *Runner) Layout(ctx context.Context, c Config) ([]string, error) { return Layout(ctx, c, r.o) }
+
+// Try is the function Try with what the runner works with.
+func (r *Runner) Try(ctx context.Context, c Config, limit int) ([]Tried, error) {
+	return Try(ctx, c, r.o, limit)
 }
 
 // Run runs the feeds until ctx ends and every pass under way has stopped at the
 // end of its page.
 func (r *Runner) Run(ctx context.Context) error {
 	var g errgroup.Group
-	for _, f := range r.feeds {
-		g.Go(func() error { return r.runFeed(ctx, f) })
+	r.mu.Lock()
+	r.launch = func(f *scheduled) {
+		var own context.Context
+		own, f.stop = context.WithCancel(ctx)
+		f.ended = make(chan struct{})
+		g.Go(func() error {
+			defer close(f.ended)
+			defer f.stop()
+			return r.runFeed(own, f)
+		})
 	}
+	for _, f := range r.feeds {
+		r.launch(f)
+	}
+	r.mu.Unlock()
+	g.Go(func() error {
+		<-ctx.Done()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.launch = nil
+		return nil
+	})
 	return g.Wait()
 }
 
@@ -118,7 +220,7 @@ func (r *Runner) runFeed(ctx context.Context, f *scheduled) error {
 // Once runs a feed at once, outside any schedule, and returns how it fared. It
 // is not to be called while Run runs.
 func (r *Runner) Once(ctx context.Context, name string, w Wish) (Status, error) {
-	f := r.feeds[name]
+	f := r.feed(name)
 	if f == nil {
 		return Status{}, fmt.Errorf("%w: %q", ErrUnknown, name)
 	}
@@ -242,8 +344,14 @@ func (r *Runner) Pause(name string, paused bool) error {
 	})
 }
 
+func (r *Runner) feed(name string) *scheduled {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.feeds[name]
+}
+
 func (r *Runner) with(name string, fn func(*scheduled)) error {
-	f := r.feeds[name]
+	f := r.feed(name)
 	if f == nil {
 		return fmt.Errorf("%w: %q", ErrUnknown, name)
 	}
@@ -258,7 +366,9 @@ func (r *Runner) with(name string, fn func(*scheduled)) error {
 
 // Statuses returns how the feeds fare, by name.
 func (r *Runner) Statuses() []Status {
-	var all []Status
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Status, 0, len(r.feeds))
 	for _, f := range r.feeds {
 		all = append(all, f.board.read())
 	}

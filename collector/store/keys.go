@@ -32,6 +32,7 @@ const (
 	prefixRule        = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
+	prefixFeed        = "d/"   // d/<feed>                      FeedRecord
 	prefixRedirect    = "r/"   // r/<old asset id>              new asset id
 	prefixSource      = "s/"   // s/<source>                    SourceRecord
 	prefixEnrolment   = "e/"   // e/<agent id>                  EnrolmentRecord

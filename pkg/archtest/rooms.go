@@ -61,6 +61,8 @@ var Rooms = []Room{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge",
+			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
+			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr",
 			"collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
@@ -78,7 +80,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -152,6 +154,11 @@ var Rooms = []Room{
 	{
 		Dir: "collector/kv/badgerkv", May: []string{"collector/kv"},
 		Why: "an engine knows the contract only",
+	},
+
+	{
+		Dir: "collector/connect", May: []string{"collector/catalog", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors", "collector/store", schema},
+		Why: "connecting a system keeps how it is read and has it read; who asks for it is the API's matter",
 	},
 
 	// Feeds: what a system outside knows becomes observations.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,14 @@ func (r *Record) Withdraw(_ context.Context, source, id string) error {
 
 // ErrTooMany is returned by Sweep where too much would go.
 var ErrTooMany = errors.New("too much would be withdrawn")
+
+// Forget implements feed.State.
+func (r *Record) Forget(_ context.Context, begin string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.state, func(key string, _ []byte) bool { return strings.HasPrefix(key, begin) })
+	return nil
+}
 
 // Sweep implements feed.Sink.
 func (r *Record) Sweep(_ context.Context, source string, keep func(string) bool, share float64) (int, error) {

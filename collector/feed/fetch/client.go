@@ -18,6 +18,8 @@ import (
 type ClientOptions struct {
 	// CAFile holds certificates to trust beside the system's, in PEM form.
 	CAFile string
+	// CAPEM are further certificates to trust, themselves.
+	CAPEM string
 	// Proxy is the address of an HTTP proxy; "environment" takes it from there.
 	Proxy string
 	// AllowPrivate lets a feed ask addresses of private networks: systems that
@@ -38,13 +40,11 @@ func NewClient(o ClientOptions) (*http.Client, error) {
 		DialContext: dialer.DialContext, TLSHandshakeTimeout: 15 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, IdleConnTimeout: 90 * time.Second,
 		MaxIdleConnsPerHost: 4, MaxResponseHeaderBytes: 256 << 10, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
-	if o.CAFile != "" {
-		pool, err := certificates(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		t.TLSClientConfig.RootCAs = pool
+	pool, err := certificates(o)
+	if err != nil {
+		return nil, err
 	}
+	t.TLSClientConfig.RootCAs = pool
 	switch o.Proxy {
 	case "":
 		// Behind a proxy, the proxy resolves names and decides who is asked.
@@ -63,17 +63,26 @@ func NewClient(o ClientOptions) (*http.Client, error) {
 	return &http.Client{Transport: t, Timeout: 5 * time.Minute, CheckRedirect: sameHost}, nil
 }
 
-func certificates(file string) (*x509.CertPool, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the certificates to trust: %w", err)
+// certificates returns those to trust, nil for the system's.
+func certificates(o ClientOptions) (*x509.CertPool, error) {
+	if o.CAFile == "" && o.CAPEM == "" {
+		return nil, nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	if o.CAFile != "" {
+		b, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificates to trust: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM form", o.CAFile)
+		}
+	}
+	if o.CAPEM != "" && !pool.AppendCertsFromPEM([]byte(o.CAPEM)) {
+		return nil, errors.New("what is to be trusted beside the system's certificates holds none in PEM form")
 	}
 	return pool, nil
 }

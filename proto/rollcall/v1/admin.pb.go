@@ -2153,7 +2153,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2341,7 +2341,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x16\n" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xfb\x17\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt2\xff\x1a\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2370,7 +2370,15 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"DeleteRule\x12\x1e.rollcall.v1.DeleteRuleRequest\x1a\x1f.rollcall.v1.DeleteRuleResponse\x12J\n" +
 	"\tListFeeds\x12\x1d.rollcall.v1.ListFeedsRequest\x1a\x1e.rollcall.v1.ListFeedsResponse\x129\n" +
 	"\aRunFeed\x12\x1b.rollcall.v1.RunFeedRequest\x1a\x11.rollcall.v1.Feed\x12=\n" +
-	"\tPauseFeed\x12\x1d.rollcall.v1.PauseFeedRequest\x1a\x11.rollcall.v1.Feed\x12b\n" +
+	"\tPauseFeed\x12\x1d.rollcall.v1.PauseFeedRequest\x1a\x11.rollcall.v1.Feed\x12?\n" +
+	"\n" +
+	"CreateFeed\x12\x1e.rollcall.v1.CreateFeedRequest\x1a\x11.rollcall.v1.Feed\x12?\n" +
+	"\n" +
+	"UpdateFeed\x12\x1e.rollcall.v1.UpdateFeedRequest\x1a\x11.rollcall.v1.Feed\x12M\n" +
+	"\n" +
+	"DeleteFeed\x12\x1e.rollcall.v1.DeleteFeedRequest\x1a\x1f.rollcall.v1.DeleteFeedResponse\x12G\n" +
+	"\bTestFeed\x12\x1c.rollcall.v1.TestFeedRequest\x1a\x1d.rollcall.v1.TestFeedResponse\x12h\n" +
+	"\x13PreviewObservations\x12'.rollcall.v1.PreviewObservationsRequest\x1a(.rollcall.v1.PreviewObservationsResponse\x12b\n" +
 	"\x11DeleteObservation\x12%.rollcall.v1.DeleteObservationRequest\x1a&.rollcall.v1.DeleteObservationResponse\x12P\n" +
 	"\vCreateToken\x12\x1f.rollcall.v1.CreateTokenRequest\x1a .rollcall.v1.CreateTokenResponse\x12M\n" +
 	"\n" +
@@ -2460,33 +2468,41 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListFeedsRequest)(nil),             // 56: rollcall.v1.ListFeedsRequest
 	(*RunFeedRequest)(nil),               // 57: rollcall.v1.RunFeedRequest
 	(*PauseFeedRequest)(nil),             // 58: rollcall.v1.PauseFeedRequest
-	(*DeleteObservationRequest)(nil),     // 59: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 60: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 61: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 62: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 63: rollcall.v1.GetPersonContextRequest
-	(*ExportAssetsRequest)(nil),          // 64: rollcall.v1.ExportAssetsRequest
-	(*AssetExplanation)(nil),             // 65: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 66: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 67: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 68: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 69: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 70: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 71: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 72: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 73: rollcall.v1.Finding
-	(*ListRulesResponse)(nil),            // 74: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 75: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 76: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 77: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 78: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 79: rollcall.v1.Feed
-	(*DeleteObservationResponse)(nil),    // 80: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 81: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 82: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 83: rollcall.v1.Person
-	(*PersonContext)(nil),                // 84: rollcall.v1.PersonContext
-	(*ExportChunk)(nil),                  // 85: rollcall.v1.ExportChunk
+	(*CreateFeedRequest)(nil),            // 59: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),            // 60: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),            // 61: rollcall.v1.DeleteFeedRequest
+	(*TestFeedRequest)(nil),              // 62: rollcall.v1.TestFeedRequest
+	(*PreviewObservationsRequest)(nil),   // 63: rollcall.v1.PreviewObservationsRequest
+	(*DeleteObservationRequest)(nil),     // 64: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),          // 65: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),            // 66: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 67: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 68: rollcall.v1.GetPersonContextRequest
+	(*ExportAssetsRequest)(nil),          // 69: rollcall.v1.ExportAssetsRequest
+	(*AssetExplanation)(nil),             // 70: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 71: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 72: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 73: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 74: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 75: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 76: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 77: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 78: rollcall.v1.Finding
+	(*ListRulesResponse)(nil),            // 79: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 80: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 81: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 82: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 83: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 84: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),           // 85: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),             // 86: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),  // 87: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),    // 88: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 89: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 90: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 91: rollcall.v1.Person
+	(*PersonContext)(nil),                // 92: rollcall.v1.PersonContext
+	(*ExportChunk)(nil),                  // 93: rollcall.v1.ExportChunk
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2544,58 +2560,68 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	56, // 52: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
 	57, // 53: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
 	58, // 54: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	59, // 55: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19, // 56: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21, // 57: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23, // 58: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26, // 59: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28, // 60: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30, // 61: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	60, // 62: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	61, // 63: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	62, // 64: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	63, // 65: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	64, // 66: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	1,  // 67: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 68: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 69: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 70: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 71: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 72: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 73: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	65, // 74: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	66, // 75: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 76: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	67, // 77: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	68, // 78: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	69, // 79: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	70, // 80: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	71, // 81: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	72, // 82: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	73, // 83: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	73, // 84: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	73, // 85: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	74, // 86: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	75, // 87: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	76, // 88: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	77, // 89: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	78, // 90: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	79, // 91: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	79, // 92: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	80, // 93: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 94: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 95: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 96: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 97: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 98: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 99: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	81, // 100: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	82, // 101: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	83, // 102: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	84, // 103: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	85, // 104: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	67, // [67:105] is the sub-list for method output_type
-	29, // [29:67] is the sub-list for method input_type
+	59, // 55: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
+	60, // 56: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
+	61, // 57: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
+	62, // 58: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
+	63, // 59: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
+	64, // 60: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19, // 61: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21, // 62: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23, // 63: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26, // 64: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28, // 65: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30, // 66: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	65, // 67: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	66, // 68: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	67, // 69: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	68, // 70: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	69, // 71: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	1,  // 72: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 73: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 74: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 75: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 76: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 77: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 78: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	70, // 79: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	71, // 80: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 81: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	72, // 82: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	73, // 83: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	74, // 84: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	75, // 85: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	76, // 86: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	77, // 87: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	78, // 88: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	78, // 89: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	78, // 90: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	79, // 91: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	80, // 92: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	81, // 93: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	82, // 94: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	83, // 95: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	84, // 96: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	84, // 97: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	84, // 98: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	84, // 99: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	85, // 100: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	86, // 101: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	87, // 102: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	88, // 103: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 104: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 105: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 106: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 107: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 108: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 109: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	89, // 110: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	90, // 111: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	91, // 112: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	92, // 113: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	93, // 114: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	72, // [72:115] is the sub-list for method output_type
+	29, // [29:72] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
@@ -2609,6 +2635,7 @@ func file_rollcall_v1_admin_proto_init() {
 	file_rollcall_v1_asking_proto_init()
 	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_person_proto_init()
+	file_rollcall_v1_preview_proto_init()
 	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}

@@ -45,6 +45,11 @@ const (
 	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
 	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
 	AdminService_PauseFeed_FullMethodName            = "/rollcall.v1.AdminService/PauseFeed"
+	AdminService_CreateFeed_FullMethodName           = "/rollcall.v1.AdminService/CreateFeed"
+	AdminService_UpdateFeed_FullMethodName           = "/rollcall.v1.AdminService/UpdateFeed"
+	AdminService_DeleteFeed_FullMethodName           = "/rollcall.v1.AdminService/DeleteFeed"
+	AdminService_TestFeed_FullMethodName             = "/rollcall.v1.AdminService/TestFeed"
+	AdminService_PreviewObservations_FullMethodName  = "/rollcall.v1.AdminService/PreviewObservations"
 	AdminService_DeleteObservation_FullMethodName    = "/rollcall.v1.AdminService/DeleteObservation"
 	AdminService_CreateToken_FullMethodName          = "/rollcall.v1.AdminService/CreateToken"
 	AdminService_ListTokens_FullMethodName           = "/rollcall.v1.AdminService/ListTokens"
@@ -115,6 +120,19 @@ type AdminServiceClient interface {
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(ctx context.Context, in *RunFeedRequest, opts ...grpc.CallOption) (*Feed, error)
 	PauseFeed(ctx context.Context, in *PauseFeedRequest, opts ...grpc.CallOption) (*Feed, error)
+	// CreateFeed connects a system. Secrets among its settings are sealed and never
+	// answered with.
+	CreateFeed(ctx context.Context, in *CreateFeedRequest, opts ...grpc.CallOption) (*Feed, error)
+	// UpdateFeed changes a feed that was created here.
+	UpdateFeed(ctx context.Context, in *UpdateFeedRequest, opts ...grpc.CallOption) (*Feed, error)
+	// DeleteFeed disconnects a system. What it said stays unless it is withdrawn.
+	DeleteFeed(ctx context.Context, in *DeleteFeedRequest, opts ...grpc.CallOption) (*DeleteFeedResponse, error)
+	// TestFeed asks a system for a few records and tells what would come of each,
+	// and which asset it would join. Nothing is stored.
+	TestFeed(ctx context.Context, in *TestFeedRequest, opts ...grpc.CallOption) (*TestFeedResponse, error)
+	// PreviewObservations tells which asset each observation would join. Nothing is
+	// stored.
+	PreviewObservations(ctx context.Context, in *PreviewObservationsRequest, opts ...grpc.CallOption) (*PreviewObservationsResponse, error)
 	// DeleteObservation withdraws what a source said about one thing.
 	DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
@@ -408,6 +426,56 @@ func (c *adminServiceClient) PauseFeed(ctx context.Context, in *PauseFeedRequest
 	return out, nil
 }
 
+func (c *adminServiceClient) CreateFeed(ctx context.Context, in *CreateFeedRequest, opts ...grpc.CallOption) (*Feed, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Feed)
+	err := c.cc.Invoke(ctx, AdminService_CreateFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) UpdateFeed(ctx context.Context, in *UpdateFeedRequest, opts ...grpc.CallOption) (*Feed, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Feed)
+	err := c.cc.Invoke(ctx, AdminService_UpdateFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteFeed(ctx context.Context, in *DeleteFeedRequest, opts ...grpc.CallOption) (*DeleteFeedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteFeedResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) TestFeed(ctx context.Context, in *TestFeedRequest, opts ...grpc.CallOption) (*TestFeedResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestFeedResponse)
+	err := c.cc.Invoke(ctx, AdminService_TestFeed_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PreviewObservations(ctx context.Context, in *PreviewObservationsRequest, opts ...grpc.CallOption) (*PreviewObservationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewObservationsResponse)
+	err := c.cc.Invoke(ctx, AdminService_PreviewObservations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) DeleteObservation(ctx context.Context, in *DeleteObservationRequest, opts ...grpc.CallOption) (*DeleteObservationResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteObservationResponse)
@@ -602,6 +670,19 @@ type AdminServiceServer interface {
 	// RunFeed has a feed read now, or once more after the pass under way.
 	RunFeed(context.Context, *RunFeedRequest) (*Feed, error)
 	PauseFeed(context.Context, *PauseFeedRequest) (*Feed, error)
+	// CreateFeed connects a system. Secrets among its settings are sealed and never
+	// answered with.
+	CreateFeed(context.Context, *CreateFeedRequest) (*Feed, error)
+	// UpdateFeed changes a feed that was created here.
+	UpdateFeed(context.Context, *UpdateFeedRequest) (*Feed, error)
+	// DeleteFeed disconnects a system. What it said stays unless it is withdrawn.
+	DeleteFeed(context.Context, *DeleteFeedRequest) (*DeleteFeedResponse, error)
+	// TestFeed asks a system for a few records and tells what would come of each,
+	// and which asset it would join. Nothing is stored.
+	TestFeed(context.Context, *TestFeedRequest) (*TestFeedResponse, error)
+	// PreviewObservations tells which asset each observation would join. Nothing is
+	// stored.
+	PreviewObservations(context.Context, *PreviewObservationsRequest) (*PreviewObservationsResponse, error)
 	// DeleteObservation withdraws what a source said about one thing.
 	DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error)
 	// CreateToken answers with the token's secret, once.
@@ -712,6 +793,21 @@ func (UnimplementedAdminServiceServer) RunFeed(context.Context, *RunFeedRequest)
 }
 func (UnimplementedAdminServiceServer) PauseFeed(context.Context, *PauseFeedRequest) (*Feed, error) {
 	return nil, status.Error(codes.Unimplemented, "method PauseFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) CreateFeed(context.Context, *CreateFeedRequest) (*Feed, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) UpdateFeed(context.Context, *UpdateFeedRequest) (*Feed, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteFeed(context.Context, *DeleteFeedRequest) (*DeleteFeedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) TestFeed(context.Context, *TestFeedRequest) (*TestFeedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestFeed not implemented")
+}
+func (UnimplementedAdminServiceServer) PreviewObservations(context.Context, *PreviewObservationsRequest) (*PreviewObservationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PreviewObservations not implemented")
 }
 func (UnimplementedAdminServiceServer) DeleteObservation(context.Context, *DeleteObservationRequest) (*DeleteObservationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteObservation not implemented")
@@ -1238,6 +1334,96 @@ func _AdminService_PauseFeed_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_CreateFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CreateFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CreateFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CreateFeed(ctx, req.(*CreateFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_UpdateFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).UpdateFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_UpdateFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).UpdateFeed(ctx, req.(*UpdateFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteFeed(ctx, req.(*DeleteFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_TestFeed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestFeedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).TestFeed(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_TestFeed_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).TestFeed(ctx, req.(*TestFeedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PreviewObservations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewObservationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PreviewObservations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PreviewObservations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PreviewObservations(ctx, req.(*PreviewObservationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_DeleteObservation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteObservationRequest)
 	if err := dec(in); err != nil {
@@ -1550,6 +1736,26 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PauseFeed",
 			Handler:    _AdminService_PauseFeed_Handler,
+		},
+		{
+			MethodName: "CreateFeed",
+			Handler:    _AdminService_CreateFeed_Handler,
+		},
+		{
+			MethodName: "UpdateFeed",
+			Handler:    _AdminService_UpdateFeed_Handler,
+		},
+		{
+			MethodName: "DeleteFeed",
+			Handler:    _AdminService_DeleteFeed_Handler,
+		},
+		{
+			MethodName: "TestFeed",
+			Handler:    _AdminService_TestFeed_Handler,
+		},
+		{
+			MethodName: "PreviewObservations",
+			Handler:    _AdminService_PreviewObservations_Handler,
 		},
 		{
 			MethodName: "DeleteObservation",

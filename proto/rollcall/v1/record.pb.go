@@ -9,6 +9,7 @@ package rollcallv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -1691,7 +1692,12 @@ type Feed struct {
 	Failures int32  `protobuf:"varint,8,opt,name=failures,proto3" json:"failures,omitempty"`
 	Error    string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
 	// The pass under way, or the last one.
-	Pass          *FeedPass `protobuf:"bytes,10,opt,name=pass,proto3" json:"pass,omitempty"`
+	Pass *FeedPass `protobuf:"bytes,10,opt,name=pass,proto3" json:"pass,omitempty"`
+	// Where it is connected: configuration or api. Only the latter can be changed
+	// here.
+	Origin string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
+	// How it is connected, of a feed that was created here.
+	Connection    *FeedConnection `protobuf:"bytes,12,opt,name=connection,proto3" json:"connection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1796,6 +1802,368 @@ func (x *Feed) GetPass() *FeedPass {
 	return nil
 }
 
+func (x *Feed) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Feed) GetConnection() *FeedConnection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+// FeedConnection says which system a feed reads, and how it is reached.
+type FeedConnection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of a known system, or a manifest (YAML) that describes another.
+	Vendor   string `protobuf:"bytes,1,opt,name=vendor,proto3" json:"vendor,omitempty"`
+	Manifest string `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// What the manifest asks for. Secrets go in only; instead of a value,
+	// env:ROLLCALL_FEED_NAME or file:PATH below the folder secrets of the collector's
+	// data folder refers to where it is kept.
+	Settings map[string]string `protobuf:"bytes,3,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Names of the settings that are sealed.
+	Secrets []string `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// How often changes, and everything, are read; the manifest's unless set.
+	Every     *durationpb.Duration `protobuf:"bytes,5,opt,name=every,proto3" json:"every,omitempty"`
+	FullEvery *durationpb.Duration `protobuf:"bytes,6,opt,name=full_every,json=fullEvery,proto3" json:"full_every,omitempty"`
+	// The address of an HTTP proxy, or environment.
+	Proxy string `protobuf:"bytes,7,opt,name=proxy,proto3" json:"proxy,omitempty"`
+	// Certificates to trust beside the system's, in PEM form.
+	CaPem string `protobuf:"bytes,8,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
+	// Addresses of private networks may be asked.
+	AllowPrivate  bool `protobuf:"varint,9,opt,name=allow_private,json=allowPrivate,proto3" json:"allow_private,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedConnection) Reset() {
+	*x = FeedConnection{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedConnection) ProtoMessage() {}
+
+func (x *FeedConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedConnection.ProtoReflect.Descriptor instead.
+func (*FeedConnection) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FeedConnection) GetVendor() string {
+	if x != nil {
+		return x.Vendor
+	}
+	return ""
+}
+
+func (x *FeedConnection) GetManifest() string {
+	if x != nil {
+		return x.Manifest
+	}
+	return ""
+}
+
+func (x *FeedConnection) GetSettings() map[string]string {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *FeedConnection) GetSecrets() []string {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *FeedConnection) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
+func (x *FeedConnection) GetFullEvery() *durationpb.Duration {
+	if x != nil {
+		return x.FullEvery
+	}
+	return nil
+}
+
+func (x *FeedConnection) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
+func (x *FeedConnection) GetCaPem() string {
+	if x != nil {
+		return x.CaPem
+	}
+	return ""
+}
+
+func (x *FeedConnection) GetAllowPrivate() bool {
+	if x != nil {
+		return x.AllowPrivate
+	}
+	return false
+}
+
+type CreateFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source under which its records are filed.
+	Id            string          `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Connection    *FeedConnection `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
+	Paused        bool            `protobuf:"varint,3,opt,name=paused,proto3" json:"paused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateFeedRequest) Reset() {
+	*x = CreateFeedRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateFeedRequest) ProtoMessage() {}
+
+func (x *CreateFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateFeedRequest.ProtoReflect.Descriptor instead.
+func (*CreateFeedRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CreateFeedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CreateFeedRequest) GetConnection() *FeedConnection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *CreateFeedRequest) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+type UpdateFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it holds takes the place of what there was, setting by setting; a
+	// setting that is empty is forgotten.
+	Connection *FeedConnection `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Which fields of connection to set, as in every; those that are given, unless
+	// set. Those that are named and not given are forgotten.
+	Fields        string `protobuf:"bytes,3,opt,name=fields,proto3" json:"fields,omitempty"`
+	Paused        *bool  `protobuf:"varint,4,opt,name=paused,proto3,oneof" json:"paused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateFeedRequest) Reset() {
+	*x = UpdateFeedRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateFeedRequest) ProtoMessage() {}
+
+func (x *UpdateFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateFeedRequest.ProtoReflect.Descriptor instead.
+func (*UpdateFeedRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UpdateFeedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateFeedRequest) GetConnection() *FeedConnection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *UpdateFeedRequest) GetFields() string {
+	if x != nil {
+		return x.Fields
+	}
+	return ""
+}
+
+func (x *UpdateFeedRequest) GetPaused() bool {
+	if x != nil && x.Paused != nil {
+		return *x.Paused
+	}
+	return false
+}
+
+type DeleteFeedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Withdraw what it said, too.
+	Withdraw      bool `protobuf:"varint,2,opt,name=withdraw,proto3" json:"withdraw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteFeedRequest) Reset() {
+	*x = DeleteFeedRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteFeedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteFeedRequest) ProtoMessage() {}
+
+func (x *DeleteFeedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteFeedRequest.ProtoReflect.Descriptor instead.
+func (*DeleteFeedRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DeleteFeedRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeleteFeedRequest) GetWithdraw() bool {
+	if x != nil {
+		return x.Withdraw
+	}
+	return false
+}
+
+type DeleteFeedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Withdrawn     int64                  `protobuf:"varint,1,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteFeedResponse) Reset() {
+	*x = DeleteFeedResponse{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteFeedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteFeedResponse) ProtoMessage() {}
+
+func (x *DeleteFeedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteFeedResponse.ProtoReflect.Descriptor instead.
+func (*DeleteFeedResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DeleteFeedResponse) GetWithdrawn() int64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
 type FeedPass struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// It reads everything, not only what changed.
@@ -1821,7 +2189,7 @@ type FeedPass struct {
 
 func (x *FeedPass) Reset() {
 	*x = FeedPass{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	mi := &file_rollcall_v1_record_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +2201,7 @@ func (x *FeedPass) String() string {
 func (*FeedPass) ProtoMessage() {}
 
 func (x *FeedPass) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[26]
+	mi := &file_rollcall_v1_record_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +2214,7 @@ func (x *FeedPass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedPass.ProtoReflect.Descriptor instead.
 func (*FeedPass) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FeedPass) GetFull() bool {
@@ -1951,7 +2319,7 @@ type FeedProblem struct {
 
 func (x *FeedProblem) Reset() {
 	*x = FeedProblem{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	mi := &file_rollcall_v1_record_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2331,7 @@ func (x *FeedProblem) String() string {
 func (*FeedProblem) ProtoMessage() {}
 
 func (x *FeedProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[27]
+	mi := &file_rollcall_v1_record_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2344,7 @@ func (x *FeedProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedProblem.ProtoReflect.Descriptor instead.
 func (*FeedProblem) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FeedProblem) GetSourceId() string {
@@ -2008,7 +2376,7 @@ type ListFeedsRequest struct {
 
 func (x *ListFeedsRequest) Reset() {
 	*x = ListFeedsRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2388,7 @@ func (x *ListFeedsRequest) String() string {
 func (*ListFeedsRequest) ProtoMessage() {}
 
 func (x *ListFeedsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[28]
+	mi := &file_rollcall_v1_record_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2401,7 @@ func (x *ListFeedsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFeedsRequest.ProtoReflect.Descriptor instead.
 func (*ListFeedsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{33}
 }
 
 type ListFeedsResponse struct {
@@ -2045,7 +2413,7 @@ type ListFeedsResponse struct {
 
 func (x *ListFeedsResponse) Reset() {
 	*x = ListFeedsResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2425,7 @@ func (x *ListFeedsResponse) String() string {
 func (*ListFeedsResponse) ProtoMessage() {}
 
 func (x *ListFeedsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[29]
+	mi := &file_rollcall_v1_record_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2438,7 @@ func (x *ListFeedsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFeedsResponse.ProtoReflect.Descriptor instead.
 func (*ListFeedsResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListFeedsResponse) GetFeeds() []*Feed {
@@ -2093,7 +2461,7 @@ type RunFeedRequest struct {
 
 func (x *RunFeedRequest) Reset() {
 	*x = RunFeedRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2473,7 @@ func (x *RunFeedRequest) String() string {
 func (*RunFeedRequest) ProtoMessage() {}
 
 func (x *RunFeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[30]
+	mi := &file_rollcall_v1_record_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2486,7 @@ func (x *RunFeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunFeedRequest.ProtoReflect.Descriptor instead.
 func (*RunFeedRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RunFeedRequest) GetId() string {
@@ -2153,7 +2521,7 @@ type PauseFeedRequest struct {
 
 func (x *PauseFeedRequest) Reset() {
 	*x = PauseFeedRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[31]
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2533,7 @@ func (x *PauseFeedRequest) String() string {
 func (*PauseFeedRequest) ProtoMessage() {}
 
 func (x *PauseFeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[31]
+	mi := &file_rollcall_v1_record_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2546,7 @@ func (x *PauseFeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseFeedRequest.ProtoReflect.Descriptor instead.
 func (*PauseFeedRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PauseFeedRequest) GetId() string {
@@ -2215,7 +2583,7 @@ type ListFindingsRequest struct {
 
 func (x *ListFindingsRequest) Reset() {
 	*x = ListFindingsRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[32]
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2227,7 +2595,7 @@ func (x *ListFindingsRequest) String() string {
 func (*ListFindingsRequest) ProtoMessage() {}
 
 func (x *ListFindingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[32]
+	mi := &file_rollcall_v1_record_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2240,7 +2608,7 @@ func (x *ListFindingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFindingsRequest.ProtoReflect.Descriptor instead.
 func (*ListFindingsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListFindingsRequest) GetPageSize() int32 {
@@ -2316,7 +2684,7 @@ type GroupFindingsRequest struct {
 
 func (x *GroupFindingsRequest) Reset() {
 	*x = GroupFindingsRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	mi := &file_rollcall_v1_record_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2696,7 @@ func (x *GroupFindingsRequest) String() string {
 func (*GroupFindingsRequest) ProtoMessage() {}
 
 func (x *GroupFindingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[33]
+	mi := &file_rollcall_v1_record_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2709,7 @@ func (x *GroupFindingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupFindingsRequest.ProtoReflect.Descriptor instead.
 func (*GroupFindingsRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GroupFindingsRequest) GetBy() string {
@@ -2394,7 +2762,7 @@ type GroupFindingsResponse struct {
 
 func (x *GroupFindingsResponse) Reset() {
 	*x = GroupFindingsResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	mi := &file_rollcall_v1_record_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2774,7 @@ func (x *GroupFindingsResponse) String() string {
 func (*GroupFindingsResponse) ProtoMessage() {}
 
 func (x *GroupFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[34]
+	mi := &file_rollcall_v1_record_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2787,7 @@ func (x *GroupFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupFindingsResponse.ProtoReflect.Descriptor instead.
 func (*GroupFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GroupFindingsResponse) GetGroups() []*FindingGroup {
@@ -2465,7 +2833,7 @@ type FindingGroup struct {
 
 func (x *FindingGroup) Reset() {
 	*x = FindingGroup{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	mi := &file_rollcall_v1_record_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2845,7 @@ func (x *FindingGroup) String() string {
 func (*FindingGroup) ProtoMessage() {}
 
 func (x *FindingGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[35]
+	mi := &file_rollcall_v1_record_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2858,7 @@ func (x *FindingGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindingGroup.ProtoReflect.Descriptor instead.
 func (*FindingGroup) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FindingGroup) GetValue() string {
@@ -2533,7 +2901,7 @@ type WaiveFindingRequest struct {
 
 func (x *WaiveFindingRequest) Reset() {
 	*x = WaiveFindingRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	mi := &file_rollcall_v1_record_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2913,7 @@ func (x *WaiveFindingRequest) String() string {
 func (*WaiveFindingRequest) ProtoMessage() {}
 
 func (x *WaiveFindingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[36]
+	mi := &file_rollcall_v1_record_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2926,7 @@ func (x *WaiveFindingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaiveFindingRequest.ProtoReflect.Descriptor instead.
 func (*WaiveFindingRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WaiveFindingRequest) GetId() string {
@@ -2592,7 +2960,7 @@ type AcknowledgeFindingRequest struct {
 
 func (x *AcknowledgeFindingRequest) Reset() {
 	*x = AcknowledgeFindingRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2972,7 @@ func (x *AcknowledgeFindingRequest) String() string {
 func (*AcknowledgeFindingRequest) ProtoMessage() {}
 
 func (x *AcknowledgeFindingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[37]
+	mi := &file_rollcall_v1_record_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2985,7 @@ func (x *AcknowledgeFindingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeFindingRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeFindingRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{37}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AcknowledgeFindingRequest) GetId() string {
@@ -2643,7 +3011,7 @@ type ReopenFindingRequest struct {
 
 func (x *ReopenFindingRequest) Reset() {
 	*x = ReopenFindingRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[38]
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +3023,7 @@ func (x *ReopenFindingRequest) String() string {
 func (*ReopenFindingRequest) ProtoMessage() {}
 
 func (x *ReopenFindingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[38]
+	mi := &file_rollcall_v1_record_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +3036,7 @@ func (x *ReopenFindingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReopenFindingRequest.ProtoReflect.Descriptor instead.
 func (*ReopenFindingRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{38}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReopenFindingRequest) GetId() string {
@@ -2689,7 +3057,7 @@ type ListFindingsResponse struct {
 
 func (x *ListFindingsResponse) Reset() {
 	*x = ListFindingsResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[39]
+	mi := &file_rollcall_v1_record_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +3069,7 @@ func (x *ListFindingsResponse) String() string {
 func (*ListFindingsResponse) ProtoMessage() {}
 
 func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[39]
+	mi := &file_rollcall_v1_record_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +3082,7 @@ func (x *ListFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFindingsResponse.ProtoReflect.Descriptor instead.
 func (*ListFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{39}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListFindingsResponse) GetFindings() []*Finding {
@@ -2769,7 +3137,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[40]
+	mi := &file_rollcall_v1_record_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +3149,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[40]
+	mi := &file_rollcall_v1_record_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +3162,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{40}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Finding) GetAssetId() string {
@@ -2917,7 +3285,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[41]
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2929,7 +3297,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[41]
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2942,7 +3310,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{41}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{46}
 }
 
 type TryRulesRequest struct {
@@ -2955,7 +3323,7 @@ type TryRulesRequest struct {
 
 func (x *TryRulesRequest) Reset() {
 	*x = TryRulesRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3335,7 @@ func (x *TryRulesRequest) String() string {
 func (*TryRulesRequest) ProtoMessage() {}
 
 func (x *TryRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[42]
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3348,7 @@ func (x *TryRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryRulesRequest.ProtoReflect.Descriptor instead.
 func (*TryRulesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{42}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TryRulesRequest) GetContent() string {
@@ -3003,7 +3371,7 @@ type TryRulesResponse struct {
 
 func (x *TryRulesResponse) Reset() {
 	*x = TryRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3383,7 @@ func (x *TryRulesResponse) String() string {
 func (*TryRulesResponse) ProtoMessage() {}
 
 func (x *TryRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[43]
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3396,7 @@ func (x *TryRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryRulesResponse.ProtoReflect.Descriptor instead.
 func (*TryRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{43}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TryRulesResponse) GetProblems() []*RuleProblem {
@@ -3064,7 +3432,7 @@ type RuleProblem struct {
 
 func (x *RuleProblem) Reset() {
 	*x = RuleProblem{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[44]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +3444,7 @@ func (x *RuleProblem) String() string {
 func (*RuleProblem) ProtoMessage() {}
 
 func (x *RuleProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[44]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +3457,7 @@ func (x *RuleProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleProblem.ProtoReflect.Descriptor instead.
 func (*RuleProblem) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{44}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RuleProblem) GetLine() int32 {
@@ -3137,7 +3505,7 @@ type TriedRule struct {
 
 func (x *TriedRule) Reset() {
 	*x = TriedRule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[45]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3517,7 @@ func (x *TriedRule) String() string {
 func (*TriedRule) ProtoMessage() {}
 
 func (x *TriedRule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[45]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3530,7 @@ func (x *TriedRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriedRule.ProtoReflect.Descriptor instead.
 func (*TriedRule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{45}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TriedRule) GetId() string {
@@ -3226,7 +3594,7 @@ type PutRuleRequest struct {
 
 func (x *PutRuleRequest) Reset() {
 	*x = PutRuleRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	mi := &file_rollcall_v1_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3238,7 +3606,7 @@ func (x *PutRuleRequest) String() string {
 func (*PutRuleRequest) ProtoMessage() {}
 
 func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	mi := &file_rollcall_v1_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3251,7 +3619,7 @@ func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleRequest.ProtoReflect.Descriptor instead.
 func (*PutRuleRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{46}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PutRuleRequest) GetId() string {
@@ -3277,7 +3645,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	mi := &file_rollcall_v1_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3657,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	mi := &file_rollcall_v1_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3670,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{47}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -3320,7 +3688,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	mi := &file_rollcall_v1_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3332,7 +3700,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	mi := &file_rollcall_v1_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3345,7 +3713,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{48}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{53}
 }
 
 type ListRulesResponse struct {
@@ -3357,7 +3725,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[49]
+	mi := &file_rollcall_v1_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3737,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[49]
+	mi := &file_rollcall_v1_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3750,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{49}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -3424,7 +3792,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[50]
+	mi := &file_rollcall_v1_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3804,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[50]
+	mi := &file_rollcall_v1_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3817,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{50}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Rule) GetId() string {
@@ -3589,7 +3957,7 @@ var File_rollcall_v1_record_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x18rollcall/v1/record.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\"%\n" +
+	"\x18rollcall/v1/record.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\"%\n" +
 	"\x13ExplainAssetRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\xc3\x03\n" +
 	"\x10AssetExplanation\x12\x19\n" +
@@ -3720,7 +4088,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1b\n" +
-	"\tperson_id\x18\x04 \x01(\tR\bpersonId\"\xbe\x02\n" +
+	"\tperson_id\x18\x04 \x01(\tR\bpersonId\"\x93\x03\n" +
 	"\x04Feed\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
@@ -3732,7 +4100,44 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\bfailures\x18\b \x01(\x05R\bfailures\x12\x14\n" +
 	"\x05error\x18\t \x01(\tR\x05error\x12)\n" +
 	"\x04pass\x18\n" +
-	" \x01(\v2\x15.rollcall.v1.FeedPassR\x04pass\"\xbd\x03\n" +
+	" \x01(\v2\x15.rollcall.v1.FeedPassR\x04pass\x12\x16\n" +
+	"\x06origin\x18\v \x01(\tR\x06origin\x12;\n" +
+	"\n" +
+	"connection\x18\f \x01(\v2\x1b.rollcall.v1.FeedConnectionR\n" +
+	"connection\"\x9f\x03\n" +
+	"\x0eFeedConnection\x12\x16\n" +
+	"\x06vendor\x18\x01 \x01(\tR\x06vendor\x12\x1a\n" +
+	"\bmanifest\x18\x02 \x01(\tR\bmanifest\x12E\n" +
+	"\bsettings\x18\x03 \x03(\v2).rollcall.v1.FeedConnection.SettingsEntryR\bsettings\x12\x18\n" +
+	"\asecrets\x18\x04 \x03(\tR\asecrets\x12/\n" +
+	"\x05every\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x05every\x128\n" +
+	"\n" +
+	"full_every\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\tfullEvery\x12\x14\n" +
+	"\x05proxy\x18\a \x01(\tR\x05proxy\x12\x15\n" +
+	"\x06ca_pem\x18\b \x01(\tR\x05caPem\x12#\n" +
+	"\rallow_private\x18\t \x01(\bR\fallowPrivate\x1a;\n" +
+	"\rSettingsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"x\n" +
+	"\x11CreateFeedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
+	"\n" +
+	"connection\x18\x02 \x01(\v2\x1b.rollcall.v1.FeedConnectionR\n" +
+	"connection\x12\x16\n" +
+	"\x06paused\x18\x03 \x01(\bR\x06paused\"\xa0\x01\n" +
+	"\x11UpdateFeedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
+	"\n" +
+	"connection\x18\x02 \x01(\v2\x1b.rollcall.v1.FeedConnectionR\n" +
+	"connection\x12\x16\n" +
+	"\x06fields\x18\x03 \x01(\tR\x06fields\x12\x1b\n" +
+	"\x06paused\x18\x04 \x01(\bH\x00R\x06paused\x88\x01\x01B\t\n" +
+	"\a_paused\"?\n" +
+	"\x11DeleteFeedRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\bwithdraw\x18\x02 \x01(\bR\bwithdraw\"2\n" +
+	"\x12DeleteFeedResponse\x12\x1c\n" +
+	"\twithdrawn\x18\x01 \x01(\x03R\twithdrawn\"\xbd\x03\n" +
 	"\bFeedPass\x12\x12\n" +
 	"\x04full\x18\x01 \x01(\bR\x04full\x124\n" +
 	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
@@ -3894,7 +4299,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -3922,35 +4327,42 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*DeleteObservationResponse)(nil), // 23: rollcall.v1.DeleteObservationResponse
 	(*PushedObservation)(nil),         // 24: rollcall.v1.PushedObservation
 	(*Feed)(nil),                      // 25: rollcall.v1.Feed
-	(*FeedPass)(nil),                  // 26: rollcall.v1.FeedPass
-	(*FeedProblem)(nil),               // 27: rollcall.v1.FeedProblem
-	(*ListFeedsRequest)(nil),          // 28: rollcall.v1.ListFeedsRequest
-	(*ListFeedsResponse)(nil),         // 29: rollcall.v1.ListFeedsResponse
-	(*RunFeedRequest)(nil),            // 30: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),          // 31: rollcall.v1.PauseFeedRequest
-	(*ListFindingsRequest)(nil),       // 32: rollcall.v1.ListFindingsRequest
-	(*GroupFindingsRequest)(nil),      // 33: rollcall.v1.GroupFindingsRequest
-	(*GroupFindingsResponse)(nil),     // 34: rollcall.v1.GroupFindingsResponse
-	(*FindingGroup)(nil),              // 35: rollcall.v1.FindingGroup
-	(*WaiveFindingRequest)(nil),       // 36: rollcall.v1.WaiveFindingRequest
-	(*AcknowledgeFindingRequest)(nil), // 37: rollcall.v1.AcknowledgeFindingRequest
-	(*ReopenFindingRequest)(nil),      // 38: rollcall.v1.ReopenFindingRequest
-	(*ListFindingsResponse)(nil),      // 39: rollcall.v1.ListFindingsResponse
-	(*Finding)(nil),                   // 40: rollcall.v1.Finding
-	(*ListRulesRequest)(nil),          // 41: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),           // 42: rollcall.v1.TryRulesRequest
-	(*TryRulesResponse)(nil),          // 43: rollcall.v1.TryRulesResponse
-	(*RuleProblem)(nil),               // 44: rollcall.v1.RuleProblem
-	(*TriedRule)(nil),                 // 45: rollcall.v1.TriedRule
-	(*PutRuleRequest)(nil),            // 46: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),         // 47: rollcall.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),        // 48: rollcall.v1.DeleteRuleResponse
-	(*ListRulesResponse)(nil),         // 49: rollcall.v1.ListRulesResponse
-	(*Rule)(nil),                      // 50: rollcall.v1.Rule
-	(*Conflict)(nil),                  // 51: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 52: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 53: google.protobuf.Value
-	(*Device)(nil),                    // 54: rollcall.v1.Device
+	(*FeedConnection)(nil),            // 26: rollcall.v1.FeedConnection
+	(*CreateFeedRequest)(nil),         // 27: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),         // 28: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),         // 29: rollcall.v1.DeleteFeedRequest
+	(*DeleteFeedResponse)(nil),        // 30: rollcall.v1.DeleteFeedResponse
+	(*FeedPass)(nil),                  // 31: rollcall.v1.FeedPass
+	(*FeedProblem)(nil),               // 32: rollcall.v1.FeedProblem
+	(*ListFeedsRequest)(nil),          // 33: rollcall.v1.ListFeedsRequest
+	(*ListFeedsResponse)(nil),         // 34: rollcall.v1.ListFeedsResponse
+	(*RunFeedRequest)(nil),            // 35: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),          // 36: rollcall.v1.PauseFeedRequest
+	(*ListFindingsRequest)(nil),       // 37: rollcall.v1.ListFindingsRequest
+	(*GroupFindingsRequest)(nil),      // 38: rollcall.v1.GroupFindingsRequest
+	(*GroupFindingsResponse)(nil),     // 39: rollcall.v1.GroupFindingsResponse
+	(*FindingGroup)(nil),              // 40: rollcall.v1.FindingGroup
+	(*WaiveFindingRequest)(nil),       // 41: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil), // 42: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),      // 43: rollcall.v1.ReopenFindingRequest
+	(*ListFindingsResponse)(nil),      // 44: rollcall.v1.ListFindingsResponse
+	(*Finding)(nil),                   // 45: rollcall.v1.Finding
+	(*ListRulesRequest)(nil),          // 46: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),           // 47: rollcall.v1.TryRulesRequest
+	(*TryRulesResponse)(nil),          // 48: rollcall.v1.TryRulesResponse
+	(*RuleProblem)(nil),               // 49: rollcall.v1.RuleProblem
+	(*TriedRule)(nil),                 // 50: rollcall.v1.TriedRule
+	(*PutRuleRequest)(nil),            // 51: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),         // 52: rollcall.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),        // 53: rollcall.v1.DeleteRuleResponse
+	(*ListRulesResponse)(nil),         // 54: rollcall.v1.ListRulesResponse
+	(*Rule)(nil),                      // 55: rollcall.v1.Rule
+	nil,                               // 56: rollcall.v1.FeedConnection.SettingsEntry
+	(*Conflict)(nil),                  // 57: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 58: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 59: google.protobuf.Value
+	(*Device)(nil),                    // 60: rollcall.v1.Device
+	(*durationpb.Duration)(nil),       // 61: google.protobuf.Duration
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -3958,49 +4370,55 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	51, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	52, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	52, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	57, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	58, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	58, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	52, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	52, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	52, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	58, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	58, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	58, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	52, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	58, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	53, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	53, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	54, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	59, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	59, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	60, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	52, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	58, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	52, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
-	52, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
-	26, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
-	52, // 25: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	52, // 26: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	52, // 27: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
-	27, // 28: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
-	25, // 29: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
-	35, // 30: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
-	52, // 31: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
-	40, // 32: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
-	52, // 33: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
-	52, // 34: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
-	52, // 35: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
-	52, // 36: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
-	52, // 37: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
-	44, // 38: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
-	45, // 39: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
-	40, // 40: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
-	50, // 41: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
-	52, // 42: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	58, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	58, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	31, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
+	26, // 25: rollcall.v1.Feed.connection:type_name -> rollcall.v1.FeedConnection
+	56, // 26: rollcall.v1.FeedConnection.settings:type_name -> rollcall.v1.FeedConnection.SettingsEntry
+	61, // 27: rollcall.v1.FeedConnection.every:type_name -> google.protobuf.Duration
+	61, // 28: rollcall.v1.FeedConnection.full_every:type_name -> google.protobuf.Duration
+	26, // 29: rollcall.v1.CreateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
+	26, // 30: rollcall.v1.UpdateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
+	58, // 31: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	58, // 32: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	58, // 33: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	32, // 34: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
+	25, // 35: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
+	40, // 36: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
+	58, // 37: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
+	45, // 38: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
+	58, // 39: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	58, // 40: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
+	58, // 41: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
+	58, // 42: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
+	58, // 43: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
+	49, // 44: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
+	50, // 45: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
+	45, // 46: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
+	55, // 47: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	58, // 48: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -4011,13 +4429,14 @@ func file_rollcall_v1_record_proto_init() {
 	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_record_proto_msgTypes[18].OneofWrappers = []any{}
 	file_rollcall_v1_record_proto_msgTypes[19].OneofWrappers = []any{}
+	file_rollcall_v1_record_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

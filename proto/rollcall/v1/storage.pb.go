@@ -1473,6 +1473,158 @@ func (x *AuditRecord) GetHash() []byte {
 	return nil
 }
 
+// FeedRecord is a feed that was connected through the API.
+type FeedRecord struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Vendor   string                 `protobuf:"bytes,2,opt,name=vendor,proto3" json:"vendor,omitempty"`
+	Manifest string                 `protobuf:"bytes,3,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// Settings that are no secrets, and references to where secrets are kept.
+	Settings map[string]string `protobuf:"bytes,4,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Secrets, each sealed for this feed and setting.
+	Sealed           map[string][]byte      `protobuf:"bytes,5,rep,name=sealed,proto3" json:"sealed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	EverySeconds     int64                  `protobuf:"varint,6,opt,name=every_seconds,json=everySeconds,proto3" json:"every_seconds,omitempty"`
+	FullEverySeconds int64                  `protobuf:"varint,7,opt,name=full_every_seconds,json=fullEverySeconds,proto3" json:"full_every_seconds,omitempty"`
+	Paused           bool                   `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
+	Proxy            string                 `protobuf:"bytes,9,opt,name=proxy,proto3" json:"proxy,omitempty"`
+	CaPem            string                 `protobuf:"bytes,10,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
+	AllowPrivate     bool                   `protobuf:"varint,11,opt,name=allow_private,json=allowPrivate,proto3" json:"allow_private,omitempty"`
+	CreatedAt        *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedBy        string                 `protobuf:"bytes,13,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	// It is being deleted and does not run.
+	Ending        bool `protobuf:"varint,14,opt,name=ending,proto3" json:"ending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedRecord) Reset() {
+	*x = FeedRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedRecord) ProtoMessage() {}
+
+func (x *FeedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedRecord.ProtoReflect.Descriptor instead.
+func (*FeedRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FeedRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetVendor() string {
+	if x != nil {
+		return x.Vendor
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetManifest() string {
+	if x != nil {
+		return x.Manifest
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetSettings() map[string]string {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *FeedRecord) GetSealed() map[string][]byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *FeedRecord) GetEverySeconds() int64 {
+	if x != nil {
+		return x.EverySeconds
+	}
+	return 0
+}
+
+func (x *FeedRecord) GetFullEverySeconds() int64 {
+	if x != nil {
+		return x.FullEverySeconds
+	}
+	return 0
+}
+
+func (x *FeedRecord) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *FeedRecord) GetProxy() string {
+	if x != nil {
+		return x.Proxy
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetCaPem() string {
+	if x != nil {
+		return x.CaPem
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetAllowPrivate() bool {
+	if x != nil {
+		return x.AllowPrivate
+	}
+	return false
+}
+
+func (x *FeedRecord) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *FeedRecord) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+func (x *FeedRecord) GetEnding() bool {
+	if x != nil {
+		return x.Ending
+	}
+	return false
+}
+
 var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
@@ -1623,7 +1775,32 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04hash\x18\a \x01(\fR\x04hashB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x04hash\x18\a \x01(\fR\x04hash\"\xf7\x04\n" +
+	"\n" +
+	"FeedRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06vendor\x18\x02 \x01(\tR\x06vendor\x12\x1a\n" +
+	"\bmanifest\x18\x03 \x01(\tR\bmanifest\x12A\n" +
+	"\bsettings\x18\x04 \x03(\v2%.rollcall.v1.FeedRecord.SettingsEntryR\bsettings\x12;\n" +
+	"\x06sealed\x18\x05 \x03(\v2#.rollcall.v1.FeedRecord.SealedEntryR\x06sealed\x12#\n" +
+	"\revery_seconds\x18\x06 \x01(\x03R\feverySeconds\x12,\n" +
+	"\x12full_every_seconds\x18\a \x01(\x03R\x10fullEverySeconds\x12\x16\n" +
+	"\x06paused\x18\b \x01(\bR\x06paused\x12\x14\n" +
+	"\x05proxy\x18\t \x01(\tR\x05proxy\x12\x15\n" +
+	"\x06ca_pem\x18\n" +
+	" \x01(\tR\x05caPem\x12#\n" +
+	"\rallow_private\x18\v \x01(\bR\fallowPrivate\x129\n" +
+	"\n" +
+	"created_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\r \x01(\tR\tcreatedBy\x12\x16\n" +
+	"\x06ending\x18\x0e \x01(\bR\x06ending\x1a;\n" +
+	"\rSettingsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vSealedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_storage_proto_rawDescOnce sync.Once
@@ -1637,7 +1814,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1655,48 +1832,54 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*SourceRecord)(nil),          // 13: rollcall.v1.SourceRecord
 	(*AuthorityRecord)(nil),       // 14: rollcall.v1.AuthorityRecord
 	(*AuditRecord)(nil),           // 15: rollcall.v1.AuditRecord
-	nil,                           // 16: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 17: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 18: rollcall.v1.TokenRecord.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*Problem)(nil),               // 20: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 21: rollcall.v1.SectionStatus
+	(*FeedRecord)(nil),            // 16: rollcall.v1.FeedRecord
+	nil,                           // 17: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 18: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 19: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 20: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 21: rollcall.v1.FeedRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*Problem)(nil),               // 23: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 24: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	19, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	19, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	19, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	16, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	17, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	19, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	20, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	21, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	22, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	22, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	22, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	17, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	18, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	22, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	23, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	24, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	19, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	19, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	19, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	19, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	19, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	19, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	19, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	22, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	22, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	22, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	22, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	22, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	22, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	22, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	19, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	19, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	22, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	22, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
 	11, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
 	10, // 21: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
 	10, // 22: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	19, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	19, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	19, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	19, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	19, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	19, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	22, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	22, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	22, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	22, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	22, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	22, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	20, // 29: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	21, // 30: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	22, // 31: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -1711,7 +1894,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
