@@ -59,10 +59,8 @@ var Rooms = []Room{
 	{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
-			"collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
-			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge",
 			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
-			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr",
+			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge",
 			"collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
