@@ -94,7 +94,7 @@ func (s *Service) addDevice(tx *store.Tx, out *pb.PersonContext, id string) erro
 		open, _ := s.Compliance.Open(id)
 		for _, f := range open {
 			told := &pb.Finding{AssetId: id, AssetName: a.GetName(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail()}
-			if r := s.Compliance.Pack.Rule(f.GetRule()); r != nil {
+			if r := s.Compliance.Pack().Rule(f.GetRule()); r != nil {
 				told.Title, told.Remediation = r.Title, r.Remediation
 			}
 			d.Findings = append(d.Findings, told)
