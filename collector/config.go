@@ -50,6 +50,7 @@ type layer struct {
 	LogFormat       *string        `yaml:"log_format" env:"ROLLCALL_LOG_FORMAT" placeholder:"text" help:"text or json."`
 	HistoryDays     *int           `yaml:"history_days" env:"ROLLCALL_HISTORY_DAYS" placeholder:"400" help:"How many days of history are kept; 0 for all."`
 	RulesDir        *string        `yaml:"rules_dir" env:"ROLLCALL_RULES_DIR" placeholder:"DIR" help:"Folder of the site's own rules, *.yaml."`
+	EOLFile         *string        `yaml:"eol_file" name:"eol-file" env:"ROLLCALL_EOL_FILE" placeholder:"FILE" help:"End-of-life data newer than what comes along: the answer of endoflife.date/api/v1/products/full."`
 	// What follows stands in the file only.
 	Feeds      *[]feedSettings     `yaml:"feeds" kong:"-"`
 	Precedence *precedenceSettings `yaml:"precedence" kong:"-"`
@@ -77,6 +78,7 @@ type settings struct {
 	LogFormat       string        `yaml:"log_format"`
 	HistoryDays     int           `yaml:"history_days"`
 	RulesDir        string        `yaml:"rules_dir,omitempty"`
+	EOLFile         string        `yaml:"eol_file,omitempty"`
 	// Feeds are the systems that are read.
 	Feeds []feedSettings `yaml:"feeds,omitempty"`
 	// Precedence changes whom to believe.
@@ -105,7 +107,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
-		RulesDir: first("", flags.RulesDir, file.RulesDir), Precedence: first(nil, file.Precedence),
+		RulesDir: first("", flags.RulesDir, file.RulesDir), EOLFile: first("", flags.EOLFile, file.EOLFile), Precedence: first(nil, file.Precedence),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)

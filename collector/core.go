@@ -32,6 +32,10 @@ type core struct {
 	enroller *enroll.Enroller
 	feeds    *feed.Runner
 	engine   *compliance.Engine
+	// support knows when products end; supportBroken that eol_file could not be
+	// read, and support is what came along.
+	support       *eol.Table
+	supportBroken bool
 	// device signs agents, and server the collector's own certificate.
 	device, server *enroll.Authority
 }
@@ -90,11 +94,10 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.catalog.UseTable(table)
 	v.Follow(c.catalog, c.store)
-	support, err := eol.Builtin()
-	if err != nil {
+	if c.support, c.supportBroken, err = readSupport(s.EOLFile, log); err != nil {
 		return nil, err
 	}
-	c.catalog.Derive(support.Derive)
+	c.catalog.Derive(c.support.Derive)
 	pack, err := readRules(s.RulesDir)
 	if err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *cat
 	if err != nil {
 		return nil, nil, err
 	}
-	support, err := eol.Builtin()
+	support, _, err := readSupport(s.EOLFile, log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -101,7 +101,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	}
 	defer func() { err = errors.Join(err, c.db.Close()) }()
 	agents, err := ingest.New(ctx, ingest.Options{Store: c.store, Catalog: c.catalog, Enroller: c.enroller, Logger: log, Now: time.Now,
-		Metrics: p.metrics.Registry, CheckIn: s.CheckInInterval})
+		Metrics: p.metrics.Registry, CheckIn: s.CheckInInterval, Drifted: c.engine.Look})
 	if err != nil {
 		return err
 	}
@@ -119,6 +119,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 		return err
 	}
 	p.metrics.CountRules(c.engine)
+	p.metrics.CountSupport(c.support.Date(), c.supportBroken)
 	p.metrics.CountAgents(view.NewAgents(c.store, time.Now))
 	handler, err := api.NewHandler(people, p.metrics.Handler(), s.MetricsPublic)
 	if err != nil {

@@ -97,6 +97,7 @@ func (a *Agent) withDelta(inv *Inventory, e *Envelope, answer *Answer) *Envelope
 // send hands in an envelope and remembers what was acknowledged. It returns
 // false where the collector asks for all sections instead.
 func (a *Agent) send(ctx context.Context, c Client, inv *Inventory, e *Envelope, answer *Answer) (bool, error) {
+	e.Header.SentAt = timestamppb.New(a.Now())
 	resp, err := c.Report(ctx, e)
 	if err != nil || resp.GetSendAll() {
 		return false, err

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/expr"
 	"github.com/rollcall-itam/rollcall/collector/policy"
+	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -45,6 +45,8 @@ type Options struct {
 	// written through the API; without Env none can be.
 	Env   *expr.Env
 	Files []*policy.File
+	// Support knows when products end; nil knows of none.
+	Support *eol.Table
 }
 
 // Engine judges assets. It is safe for use by several goroutines.
@@ -64,6 +66,7 @@ type Engine struct {
 	decided decisions
 	tally   tally
 	pack    atomic.Pointer[policy.Pack]
+	ends    lifetimes
 
 	// filing is held while what became of findings is stored, so that a decision
 	// and a judgement follow each other.
@@ -88,6 +91,8 @@ type judgement struct {
 	alive    []store.Ref
 	// pack is what it was judged by.
 	pack *policy.Pack
+	// volume is what is to be kept of its free space; nil for nothing new.
+	volume *pb.VolumeRecord
 }
 
 // New returns an engine that knows nothing yet; Run loads it.
@@ -95,6 +100,7 @@ func New(o Options) *Engine {
 	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}),
 		judged: make(map[string]judgement), decided: make(decisions)}
 	e.pack.Store(o.Pack)
+	e.ends.table = o.Support
 	e.tally = newTally(enabled(o.Pack))
 	return e
 }
@@ -108,7 +114,9 @@ func (e *Engine) Changed(c catalog.Change) {
 	e.look(c.AssetID)
 }
 
-// look has an asset judged soon.
+// Look has an asset judged soon.
+func (e *Engine) Look(id string) { e.look(id) }
+
 func (e *Engine) look(id string) { e.note(e.dirty, id) }
 
 func (e *Engine) note(in map[string]struct{}, id string) {
@@ -317,12 +325,17 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if err != nil {
 		return judgement{}, err
 	}
+	full, volume, err := e.volume(tx, a)
+	if err != nil {
+		return judgement{}, err
+	}
+	in.Record.DiskFullAt = full
 	pack := e.Pack()
 	verdicts := pack.Evaluate(in)
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && software.read, at: in.Now, alive: liveSources(a), pack: pack}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && (software.read || software.looked), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
 	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)
@@ -340,56 +353,3 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	}
 	return j, nil
 }
-
-// input returns what rules look at of an asset, which must be the caller's own,
-// and its software, nil where nobody states any.
-func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string) (*expr.Input, *titles, error) {
-	if err := e.Catalog.Date(tx, a); err != nil {
-		return nil, nil, err
-	}
-	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
-	software := softwareOf(tx, a)
-	if software != nil {
-		in.Software = software
-	}
-	var err error
-	in.Record, err = e.record(tx, a)
-	return in, software, err
-}
-
-// titles is the software of an asset, read once a rule asks for it: a thousand
-// rows are most of what judging an asset costs.
-type titles struct {
-	tx   *store.Tx
-	ref  store.Ref
-	rows expr.Rows
-	read bool
-	err  error
-}
-
-// softwareOf returns the software of an asset, nil where nobody states any.
-func softwareOf(tx *store.Tx, a *pb.Asset) *titles {
-	from := a.GetProvenance()["software"]
-	if from == nil {
-		return nil
-	}
-	return &titles{tx: tx, ref: store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}}
-}
-
-func (t *titles) load() expr.Rows {
-	if t.read {
-		return t.rows
-	}
-	t.read = true
-	t.err = t.tx.Software(t.ref, func(s *pb.Software) error {
-		t.rows = append(t.rows, s)
-		return nil
-	})
-	return t.rows
-}
-
-// Named implements expr.Software.
-func (t *titles) Named(name string) iter.Seq[*pb.Software] { return t.load().Named(name) }
-
-// All implements expr.Software.
-func (t *titles) All() iter.Seq[*pb.Software] { return t.load().All() }

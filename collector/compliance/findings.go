@@ -20,6 +20,9 @@ type outcome struct {
 	// more and on which something was decided.
 	over  []*pb.DecisionRecord
 	ended []string
+	// volumes are to be kept, and gone the assets that are no more.
+	volumes []*pb.VolumeRecord
+	gone    []string
 }
 
 // file stores what became of the findings of some assets, and takes note of it.
@@ -61,6 +64,14 @@ func (e *Engine) outcome(found map[string]judgement) (out outcome) {
 		j.due = sooner(j.due, e.decided.apply(id, j.open, now))
 		found[id] = j
 		out.findings = append(out.findings, settle(e.judged[id].open, j.open, timestamppb.New(now))...)
+		if j.volume != nil {
+			out.volumes = append(out.volumes, j.volume)
+			j.volume = nil
+			found[id] = j
+		}
+		if j.results == nil && e.judged[id].results != nil {
+			out.gone = append(out.gone, id)
+		}
 		if len(e.decided[id]) > 0 && j.results == nil {
 			out.ended = append(out.ended, id)
 		} else {
@@ -73,13 +84,23 @@ func (e *Engine) outcome(found map[string]judgement) (out outcome) {
 // store stores an outcome, and returns the decisions that it moved from one
 // asset to another. The caller holds e.filing.
 func (e *Engine) store(ctx context.Context, out outcome) (moved []*pb.DecisionRecord, err error) {
-	if len(out.findings)+len(out.over)+len(out.ended) == 0 {
+	if len(out.findings)+len(out.over)+len(out.ended)+len(out.volumes)+len(out.gone) == 0 {
 		return nil, nil
 	}
 	err = e.Store.Update(ctx, func(tx *store.Tx) error {
 		moved = nil
 		for _, f := range out.findings {
 			if err := tx.PutFinding(f); err != nil {
+				return err
+			}
+		}
+		for _, v := range out.volumes {
+			if err := tx.PutVolume(v); err != nil {
+				return err
+			}
+		}
+		for _, id := range out.gone {
+			if err := tx.DeleteVolume(id); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package compliance
 
 import (
 	"errors"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/expr"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -23,6 +24,14 @@ func (e *Engine) record(tx *store.Tx, a *pb.Asset) (*expr.Record, error) {
 	for _, s := range a.GetSources() {
 		if s.GetSource() != agentSource {
 			continue
+		}
+		head, err := tx.Head(store.Ref{Source: agentSource, ID: s.GetSourceId()})
+		if err != nil {
+			return nil, err
+		}
+		if b := head.GetBaseline(); b != nil && b.ClockAheadSeconds != nil {
+			ahead := time.Duration(b.GetClockAheadSeconds()) * time.Second
+			r.ClockSkew = &ahead
 		}
 		enrolment, err := tx.Enrolment(s.GetSourceId())
 		if errors.Is(err, store.ErrNotFound) {

@@ -82,6 +82,9 @@ func (e *Engine) tryOn(tx *store.Tx, a *pb.Asset, kinds []string, pack *policy.P
 	if err != nil {
 		return err
 	}
+	if in.Record.DiskFullAt, _, err = e.volume(tx, a); err != nil {
+		return err
+	}
 	verdicts := pack.Evaluate(in)
 	if software != nil && software.err != nil {
 		return software.err

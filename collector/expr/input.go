@@ -76,6 +76,9 @@ type Record struct {
 	IdentityIssues []string
 	// Lifetimes are the titles whose end of life is known. Empty but not nil: none.
 	Lifetimes []*Lifetime
+	// FindLifetimes returns them where they are only looked up once a condition
+	// asks, since that takes going through all titles; nil for unknown.
+	FindLifetimes func() []*Lifetime
 }
 
 // Never is a time that does not come.

@@ -36,10 +36,14 @@ var recordFields = []field[Record]{
 		return r.IdentityIssues
 	}},
 	{"lifetimes", cel.ListType(cel.ObjectType(lifetimeType)), func(r *Record) any {
-		if r.Lifetimes == nil {
+		found := r.Lifetimes
+		if found == nil && r.FindLifetimes != nil {
+			found = r.FindLifetimes()
+		}
+		if found == nil {
 			return nil
 		}
-		return r.Lifetimes
+		return found
 	}},
 }
 

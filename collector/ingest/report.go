@@ -118,6 +118,7 @@ func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHea
 	ref := store.Ref{Source: Source, ID: who.SourceID}
 	observed, problems := s.dated(h)
 	var generation int64
+	drifted := false
 	labels := labelsDigest(who.Labels)
 	id, err := s.catalog.Apply(ctx, ref, func(held *catalog.Held) (*catalog.Statement, error) {
 		base := held.Head.GetBaseline()
@@ -127,6 +128,8 @@ func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHea
 		}
 		generation = next.GetGeneration()
 		next.Labels = labels
+		next.ClockAheadSeconds = s.ahead(h)
+		drifted = base != nil && drift(base, next)
 		st := &catalog.Statement{Baseline: next,
 			Observation: &pb.Observation{Source: ref.Source, SourceId: ref.ID, ObservedAt: observed, Problems: problems}}
 		taken := weigh(st, held.Head.GetSections(), sections)
@@ -147,6 +150,9 @@ func (s *Service) file(ctx context.Context, who enroll.Identity, h *pb.ReportHea
 		return nil, err
 	}
 	s.catalog.Seen(ref, s.now())
+	if drifted && s.onDrift != nil {
+		s.onDrift(id)
+	}
 	return &pb.ReportResponse{Generation: generation, AssetId: id, NextCheckIn: durationpb.New(s.pace.next())}, nil
 }
 
@@ -164,6 +170,27 @@ func (s *Service) dated(h *pb.ReportHeader) (*timestamppb.Timestamp, []*pb.Probl
 	}
 	return timestamppb.New(now), append(slices.Clone(h.GetProblems()), &pb.Problem{Section: section.OS, Fact: "clock", Error: text})
 }
+
+// ahead returns how far the agent's clock is ahead of ours, in seconds, nil where
+// it does not say.
+func (s *Service) ahead(h *pb.ReportHeader) *int64 {
+	if h.GetSentAt().CheckValid() != nil {
+		return nil
+	}
+	ahead := int64(h.GetSentAt().AsTime().Sub(s.now()) / time.Second)
+	return &ahead
+}
+
+// drift tells whether a clock went another way by more than what calls take to
+// arrive.
+func drift(before, now *pb.BaselineRecord) bool {
+	moved := before.GetClockAheadSeconds() - now.GetClockAheadSeconds()
+	return moved > driftTold || moved < -driftTold || (before.ClockAheadSeconds == nil) != (now.ClockAheadSeconds == nil)
+}
+
+// driftTold is how many seconds a clock has to move to have the asset judged
+// again.
+const driftTold = 60
 
 // advance returns the baseline after a report, or errSendAll where the report
 // does not build on the one that is held.

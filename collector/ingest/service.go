@@ -50,6 +50,8 @@ type Options struct {
 	// from 1 to 12, so that a collector short of something can slow the fleet
 	// down; nil for 1.
 	Stretch func() float64
+	// Drifted hears of an asset whose clock went another way; nil for nobody.
+	Drifted func(assetID string)
 }
 
 // Service implements AgentService. Its methods are called through the server
@@ -63,6 +65,7 @@ type Service struct {
 	now      func() time.Time
 	metrics  *metrics
 	decoder  *zstd.Decoder
+	onDrift  func(assetID string)
 	reports  *semaphore.Weighted
 	memory   *semaphore.Weighted
 	guard    *guard
@@ -83,7 +86,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec,
+	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec, onDrift: o.Drifted,
 		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory, stretch: o.Stretch}}
 	if s.pace.checkIn == 0 {
 		s.pace.checkIn = 5 * time.Minute

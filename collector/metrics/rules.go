@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
@@ -122,4 +124,15 @@ func each(ages compliance.Ages, fn func(age string, n int)) {
 	for i, n := range ages {
 		fn(ageNames[i], n)
 	}
+}
+
+// CountSupport tells how old the end-of-life data is, and whether the file of it
+// that the site named cannot be used.
+func (m *Metrics) CountSupport(asOf time.Time, broken bool) {
+	date := prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_eol_data_timestamp_seconds", Help: "The day as of which the end-of-life data is, in Unix seconds."})
+	bad := prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_eol_file_broken", Help: "1 if eol_file cannot be used and what came along holds."})
+	if date.Set(float64(asOf.Unix())); broken {
+		bad.Set(1)
+	}
+	m.MustRegister(date, bad)
 }

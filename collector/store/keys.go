@@ -30,6 +30,7 @@ const (
 	prefixChange      = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
 	prefixFinding     = "p/"   // p/<asset id>\0<rule>          FindingRecord
 	prefixRule        = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
+	prefixVolume      = "z/v/" // z/v/<asset id>               VolumeRecord
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
 	prefixFeed        = "d/"   // d/<feed>                      FeedRecord

@@ -86,7 +86,7 @@ var Rooms = []Room{
 		Why: "when products reach their end is data, whoever asks",
 	},
 	{
-		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/expr", "collector/store", "pkg/...", schema},
+		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema},
 		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
 	},
 	{

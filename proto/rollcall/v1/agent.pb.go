@@ -593,8 +593,10 @@ type ReportHeader struct {
 	AgentVersion   string                 `protobuf:"bytes,3,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Problems       []*Problem             `protobuf:"bytes,4,rep,name=problems,proto3" json:"problems,omitempty"`
 	// Every section that follows, in order of sending.
-	Sections      []*SectionHeader `protobuf:"bytes,5,rep,name=sections,proto3" json:"sections,omitempty"`
-	BootId        string           `protobuf:"bytes,6,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Sections []*SectionHeader `protobuf:"bytes,5,rep,name=sections,proto3" json:"sections,omitempty"`
+	BootId   string           `protobuf:"bytes,6,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// The agent's clock.
+	SentAt        *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -669,6 +671,13 @@ func (x *ReportHeader) GetBootId() string {
 		return x.BootId
 	}
 	return ""
+}
+
+func (x *ReportHeader) GetSentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
+	}
+	return nil
 }
 
 type SectionHeader struct {
@@ -1006,7 +1015,7 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"generation\x18\x04 \x01(\x03R\n" +
 	"generation\x12;\n" +
 	"\vserver_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime\"\x9c\x02\n" +
+	"serverTime\"\xd1\x02\n" +
 	"\fReportHeader\x12'\n" +
 	"\x0fbase_generation\x18\x01 \x01(\x03R\x0ebaseGeneration\x12;\n" +
 	"\vobserved_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1014,7 +1023,8 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"\ragent_version\x18\x03 \x01(\tR\fagentVersion\x120\n" +
 	"\bproblems\x18\x04 \x03(\v2\x14.rollcall.v1.ProblemR\bproblems\x126\n" +
 	"\bsections\x18\x05 \x03(\v2\x1a.rollcall.v1.SectionHeaderR\bsections\x12\x17\n" +
-	"\aboot_id\x18\x06 \x01(\tR\x06bootId\"\xea\x01\n" +
+	"\aboot_id\x18\x06 \x01(\tR\x06bootId\x123\n" +
+	"\asent_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\"\xea\x01\n" +
 	"\rSectionHeader\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
@@ -1089,25 +1099,26 @@ var file_rollcall_v1_agent_proto_depIdxs = []int32{
 	14, // 8: rollcall.v1.ReportHeader.observed_at:type_name -> google.protobuf.Timestamp
 	15, // 9: rollcall.v1.ReportHeader.problems:type_name -> rollcall.v1.Problem
 	9,  // 10: rollcall.v1.ReportHeader.sections:type_name -> rollcall.v1.SectionHeader
-	8,  // 11: rollcall.v1.ReportRequest.header:type_name -> rollcall.v1.ReportHeader
-	13, // 12: rollcall.v1.ReportResponse.next_check_in:type_name -> google.protobuf.Duration
-	16, // 13: rollcall.v1.SoftwareDelta.removed:type_name -> rollcall.v1.Software
-	16, // 14: rollcall.v1.SoftwareDelta.added:type_name -> rollcall.v1.Software
-	0,  // 15: rollcall.v1.AgentService.Enroll:input_type -> rollcall.v1.EnrollRequest
-	2,  // 16: rollcall.v1.AgentService.Renew:input_type -> rollcall.v1.RenewRequest
-	6,  // 17: rollcall.v1.AgentService.CheckIn:input_type -> rollcall.v1.CheckInRequest
-	10, // 18: rollcall.v1.AgentService.Report:input_type -> rollcall.v1.ReportRequest
-	10, // 19: rollcall.v1.AgentService.ReportSmall:input_type -> rollcall.v1.ReportRequest
-	1,  // 20: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
-	3,  // 21: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
-	7,  // 22: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
-	11, // 23: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
-	11, // 24: rollcall.v1.AgentService.ReportSmall:output_type -> rollcall.v1.ReportResponse
-	20, // [20:25] is the sub-list for method output_type
-	15, // [15:20] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	14, // 11: rollcall.v1.ReportHeader.sent_at:type_name -> google.protobuf.Timestamp
+	8,  // 12: rollcall.v1.ReportRequest.header:type_name -> rollcall.v1.ReportHeader
+	13, // 13: rollcall.v1.ReportResponse.next_check_in:type_name -> google.protobuf.Duration
+	16, // 14: rollcall.v1.SoftwareDelta.removed:type_name -> rollcall.v1.Software
+	16, // 15: rollcall.v1.SoftwareDelta.added:type_name -> rollcall.v1.Software
+	0,  // 16: rollcall.v1.AgentService.Enroll:input_type -> rollcall.v1.EnrollRequest
+	2,  // 17: rollcall.v1.AgentService.Renew:input_type -> rollcall.v1.RenewRequest
+	6,  // 18: rollcall.v1.AgentService.CheckIn:input_type -> rollcall.v1.CheckInRequest
+	10, // 19: rollcall.v1.AgentService.Report:input_type -> rollcall.v1.ReportRequest
+	10, // 20: rollcall.v1.AgentService.ReportSmall:input_type -> rollcall.v1.ReportRequest
+	1,  // 21: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
+	3,  // 22: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
+	7,  // 23: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
+	11, // 24: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
+	11, // 25: rollcall.v1.AgentService.ReportSmall:output_type -> rollcall.v1.ReportResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_agent_proto_init() }

@@ -200,9 +200,12 @@ type BaselineRecord struct {
 	// differs from the one above after a partial section that was not taken.
 	SoftwareHeld []byte `protobuf:"bytes,3,opt,name=software_held,json=softwareHeld,proto3" json:"software_held,omitempty"`
 	// Digest of the labels that the device was stored with.
-	Labels        []byte `protobuf:"bytes,4,opt,name=labels,proto3" json:"labels,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Labels []byte `protobuf:"bytes,4,opt,name=labels,proto3" json:"labels,omitempty"`
+	// How far the device's clock was ahead when it last reported, in seconds;
+	// absent where it did not say.
+	ClockAheadSeconds *int64 `protobuf:"varint,5,opt,name=clock_ahead_seconds,json=clockAheadSeconds,proto3,oneof" json:"clock_ahead_seconds,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *BaselineRecord) Reset() {
@@ -261,6 +264,13 @@ func (x *BaselineRecord) GetLabels() []byte {
 		return x.Labels
 	}
 	return nil
+}
+
+func (x *BaselineRecord) GetClockAheadSeconds() int64 {
+	if x != nil && x.ClockAheadSeconds != nil {
+		return *x.ClockAheadSeconds
+	}
+	return 0
 }
 
 // HeadRecord is the part of an observation that each report renews: when it
@@ -917,6 +927,68 @@ func (x *FindingRecord) GetDecision() *DecisionRecord {
 	return nil
 }
 
+// VolumeRecord is how much of an asset's system volume was free on each day.
+type VolumeRecord struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	AssetId string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	// Days since 1970, ascending, and the free bytes of each.
+	Days          []int32 `protobuf:"varint,2,rep,packed,name=days,proto3" json:"days,omitempty"`
+	FreeBytes     []int64 `protobuf:"varint,3,rep,packed,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VolumeRecord) Reset() {
+	*x = VolumeRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VolumeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VolumeRecord) ProtoMessage() {}
+
+func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VolumeRecord.ProtoReflect.Descriptor instead.
+func (*VolumeRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *VolumeRecord) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *VolumeRecord) GetDays() []int32 {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *VolumeRecord) GetFreeBytes() []int64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return nil
+}
+
 // RuleRecord is a rule that a site wrote through the API.
 type RuleRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -930,7 +1002,7 @@ type RuleRecord struct {
 
 func (x *RuleRecord) Reset() {
 	*x = RuleRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1014,7 @@ func (x *RuleRecord) String() string {
 func (*RuleRecord) ProtoMessage() {}
 
 func (x *RuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1027,7 @@ func (x *RuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRecord.ProtoReflect.Descriptor instead.
 func (*RuleRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RuleRecord) GetId() string {
@@ -993,7 +1065,7 @@ type RuleRevision struct {
 
 func (x *RuleRevision) Reset() {
 	*x = RuleRevision{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1077,7 @@ func (x *RuleRevision) String() string {
 func (*RuleRevision) ProtoMessage() {}
 
 func (x *RuleRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1090,7 @@ func (x *RuleRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRevision.ProtoReflect.Descriptor instead.
 func (*RuleRevision) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RuleRevision) GetVersion() int32 {
@@ -1066,7 +1138,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1150,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1163,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DecisionRecord) GetAssetId() string {
@@ -1161,7 +1233,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1245,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1258,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -1244,7 +1316,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1328,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1341,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -1316,7 +1388,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1400,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1413,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1396,7 +1468,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1480,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1493,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1499,7 +1571,7 @@ type FeedRecord struct {
 
 func (x *FeedRecord) Reset() {
 	*x = FeedRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1583,7 @@ func (x *FeedRecord) String() string {
 func (*FeedRecord) ProtoMessage() {}
 
 func (x *FeedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1596,7 @@ func (x *FeedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRecord.ProtoReflect.Descriptor instead.
 func (*FeedRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FeedRecord) GetId() string {
@@ -1654,17 +1726,19 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vcertificate\x18\x10 \x01(\fR\vcertificate\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xed\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x02\n" +
 	"\x0eBaselineRecord\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +
 	"generation\x12B\n" +
 	"\adigests\x18\x02 \x03(\v2(.rollcall.v1.BaselineRecord.DigestsEntryR\adigests\x12#\n" +
 	"\rsoftware_held\x18\x03 \x01(\fR\fsoftwareHeld\x12\x16\n" +
-	"\x06labels\x18\x04 \x01(\fR\x06labels\x1a:\n" +
+	"\x06labels\x18\x04 \x01(\fR\x06labels\x123\n" +
+	"\x13clock_ahead_seconds\x18\x05 \x01(\x03H\x00R\x11clockAheadSeconds\x88\x01\x01\x1a:\n" +
 	"\fDigestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xf0\x02\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B\x16\n" +
+	"\x14_clock_ahead_seconds\"\xf0\x02\n" +
 	"\n" +
 	"HeadRecord\x12;\n" +
 	"\vobserved_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1730,7 +1804,12 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x12\x16\n" +
 	"\x06detail\x18\a \x03(\tR\x06detail\x127\n" +
-	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"x\n" +
+	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"\\\n" +
+	"\fVolumeRecord\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
+	"\x04days\x18\x02 \x03(\x05R\x04days\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x03 \x03(\x03R\tfreeBytes\"x\n" +
 	"\n" +
 	"RuleRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
@@ -1814,7 +1893,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1825,56 +1904,57 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
 	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
 	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
-	(*RuleRecord)(nil),            // 9: rollcall.v1.RuleRecord
-	(*RuleRevision)(nil),          // 10: rollcall.v1.RuleRevision
-	(*DecisionRecord)(nil),        // 11: rollcall.v1.DecisionRecord
-	(*ChangeRecord)(nil),          // 12: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 13: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 14: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 15: rollcall.v1.AuditRecord
-	(*FeedRecord)(nil),            // 16: rollcall.v1.FeedRecord
-	nil,                           // 17: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 18: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 19: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 20: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 21: rollcall.v1.FeedRecord.SealedEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*Problem)(nil),               // 23: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 24: rollcall.v1.SectionStatus
+	(*VolumeRecord)(nil),          // 9: rollcall.v1.VolumeRecord
+	(*RuleRecord)(nil),            // 10: rollcall.v1.RuleRecord
+	(*RuleRevision)(nil),          // 11: rollcall.v1.RuleRevision
+	(*DecisionRecord)(nil),        // 12: rollcall.v1.DecisionRecord
+	(*ChangeRecord)(nil),          // 13: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 14: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 15: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 16: rollcall.v1.AuditRecord
+	(*FeedRecord)(nil),            // 17: rollcall.v1.FeedRecord
+	nil,                           // 18: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 19: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 20: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 21: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 22: rollcall.v1.FeedRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*Problem)(nil),               // 24: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 25: rollcall.v1.SectionStatus
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	22, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	22, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	22, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	17, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	18, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	22, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	23, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	24, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	23, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	23, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	23, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	18, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	19, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	23, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	24, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	25, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	22, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	22, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	22, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	22, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	22, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	22, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	22, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	23, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	23, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	23, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	23, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	23, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	23, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	23, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	22, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	22, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
-	11, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	10, // 21: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
-	10, // 22: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	22, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	22, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	22, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	22, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	22, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	22, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	20, // 29: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	21, // 30: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	22, // 31: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	23, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	23, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	12, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
+	11, // 21: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
+	11, // 22: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
+	23, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	23, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	23, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	23, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	23, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	23, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	21, // 29: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	22, // 30: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	23, // 31: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
 	32, // [32:32] is the sub-list for method output_type
 	32, // [32:32] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
@@ -1888,13 +1968,14 @@ func file_rollcall_v1_storage_proto_init() {
 		return
 	}
 	file_rollcall_v1_observation_proto_init()
+	file_rollcall_v1_storage_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
