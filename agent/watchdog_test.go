@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -71,10 +72,11 @@ func TestAReadingThatCrashesIsAnError(t *testing.T) {
 // and its status names the fact.
 func TestAFactThatHangsDoesNotKeepTheAgentFromReporting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release, tried := make(chan struct{}), 0
+		release := make(chan struct{})
+		var tried atomic.Int32
 		list := facts.Guard([]facts.Fact{
 			{Name: "good", Section: "os", Learn: func(_ context.Context, _ *host.Host, d *pb.Device) error { d.Os = &pb.Os{Name: "Plan 9"}; return nil }},
-			{Name: "mounts", Section: "storage", Learn: func(context.Context, *host.Host, *pb.Device) error { tried++; <-release; return nil }},
+			{Name: "mounts", Section: "storage", Learn: func(context.Context, *host.Host, *pb.Device) error { tried.Add(1); <-release; return nil }},
 		})
 		l := newLearner(privacy.Settings{})
 		l.host = &host.Host{FS: fstest.MapFS{}, OS: "linux", Now: time.Now}
@@ -93,8 +95,8 @@ func TestAFactThatHangsDoesNotKeepTheAgentFromReporting(t *testing.T) {
 		if err := loop.run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if tried != 1 || time.Since(begin) < 2*time.Hour {
-			t.Errorf("%d exchanges in %s, the fact was begun %d times", exchanges, time.Since(begin), tried)
+		if tried.Load() != 1 || time.Since(begin) < 2*time.Hour {
+			t.Errorf("%d exchanges in %s, the fact was begun %d times", exchanges, time.Since(begin), tried.Load())
 		}
 		if len(told.Facts) != 2 || !told.Facts[1].HangsSince.Equal(begin) || !told.HangsSince.IsZero() {
 			t.Errorf("the status says %+v", told)

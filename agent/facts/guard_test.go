@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -18,10 +19,11 @@ import (
 // begun again before it returned.
 func TestAFactThatHangsIsBegunOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release, begun := make(chan struct{}), 0
+		release := make(chan struct{})
+		var begun atomic.Int32
 		list := Guard([]Fact{
 			{Name: "hang", Section: section.Storage, Learn: func(_ context.Context, _ *host.Host, d *pb.Device) error {
-				begun++
+				begun.Add(1)
 				<-release
 				d.Storage = new(pb.Storage)
 				return nil
@@ -36,8 +38,8 @@ func TestAFactThatHangsIsBegunOnce(t *testing.T) {
 		}{{defaultTimeout + maxGrace, "gave up after 20s"}, {0, "not tried: it still hangs in an earlier collection, since 2000-01-01T00:00:00Z"}} {
 			at := time.Now()
 			r := Collect(t.Context(), h, Options{Facts: list})
-			if took := time.Since(at); took != want.took || begun != 1 {
-				t.Errorf("collection %d took %s, the fact was begun %d times", i, took, begun)
+			if took := time.Since(at); took != want.took || begun.Load() != 1 {
+				t.Errorf("collection %d took %s, the fact was begun %d times", i, took, begun.Load())
 			}
 			if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Error, want.problem) || r.Device.Name != "fine" || r.Device.Storage != nil {
 				t.Errorf("collection %d: %v, %v", i, r.Problems, r.Device)
@@ -48,8 +50,8 @@ func TestAFactThatHangsIsBegunOnce(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if r := Collect(t.Context(), h, Options{Facts: list}); begun != 2 || len(r.Problems) != 0 || !r.Costs[0].HangsSince.IsZero() {
-			t.Errorf("after it returned: begun %d times, %v, %+v", begun, r.Problems, r.Costs)
+		if r := Collect(t.Context(), h, Options{Facts: list}); begun.Load() != 2 || len(r.Problems) != 0 || !r.Costs[0].HangsSince.IsZero() {
+			t.Errorf("after it returned: begun %d times, %v, %+v", begun.Load(), r.Problems, r.Costs)
 		}
 	})
 }
