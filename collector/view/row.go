@@ -17,6 +17,7 @@ func (v *View) put(id string, sequence uint64, a *pb.Asset) {
 	at.sequence = sequence
 	if a == nil {
 		if at.here {
+			v.count(at.group, -1)
 			v.remove(at)
 		}
 		v.assets[id] = place{sequence: sequence}
@@ -26,10 +27,22 @@ func (v *View) put(id string, sequence uint64, a *pb.Asset) {
 		at.row, at.here = v.newRow(), true
 		v.size++
 		v.ids.set(at.row, id, v.epoch)
+	} else {
+		v.count(at.group, -1)
 	}
+	at.group = Group{Class: a.GetClass(), OSFamily: a.GetOs().GetFamily(), Stage: a.GetStage()}
+	v.count(at.group, 1)
 	v.fill(at.row, a)
 	v.follow(&at, a)
 	v.assets[id] = at
+}
+
+// count counts an asset in or out of its group, so that nobody has to go through
+// all to tell how many there are.
+func (v *View) count(g Group, n int) {
+	if v.groups[g] += n; v.groups[g] == 0 {
+		delete(v.groups, g)
+	}
 }
 
 func (v *View) newRow() uint32 {
