@@ -50,10 +50,12 @@ const (
 // layer is one source of settings: the flags with the environment behind them,
 // or the file. Nil means that it does not say.
 type layer struct {
-	Collector         *string        `yaml:"collector" env:"ROLLCALL_AGENT_COLLECTOR" placeholder:"HOST:8471" help:"Address of the collector."`
-	CAFile            *string        `yaml:"ca_file" name:"ca-file" env:"ROLLCALL_AGENT_CA_FILE" placeholder:"FILE" help:"PEM file of the authority that signs the collector's certificate."`
-	CAPin             *string        `yaml:"ca_pin" name:"ca-pin" env:"ROLLCALL_AGENT_CA_PIN" placeholder:"sha256:HEX" help:"Pin of that authority, instead of its file."`
-	TokenFile         *string        `yaml:"token_file" env:"ROLLCALL_AGENT_TOKEN_FILE" placeholder:"FILE" help:"File with the enrolment token; - reads standard input."`
+	Collector *string `yaml:"collector" env:"ROLLCALL_AGENT_COLLECTOR" placeholder:"HOST:8471" help:"Address of the collector."`
+	CAFile    *string `yaml:"ca_file" name:"ca-file" env:"ROLLCALL_AGENT_CA_FILE" placeholder:"FILE" help:"PEM file of the authority that signs the collector's certificate."`
+	CAPin     *string `yaml:"ca_pin" name:"ca-pin" env:"ROLLCALL_AGENT_CA_PIN" placeholder:"sha256:HEX" help:"Pin of that authority, instead of its file."`
+	TokenFile *string `yaml:"token_file" env:"ROLLCALL_AGENT_TOKEN_FILE" placeholder:"FILE" help:"File with the enrolment token; - reads standard input."`
+	// Token is in the file only: arguments and environments can be seen by others.
+	Token             *string        `yaml:"token" kong:"-"`
 	StateDir          *string        `yaml:"state_dir" env:"ROLLCALL_AGENT_STATE_DIR" placeholder:"DIR" help:"Folder of the agent's key and certificate."`
 	CheckInInterval   *time.Duration `yaml:"check_in_interval" env:"ROLLCALL_AGENT_CHECK_IN_INTERVAL" placeholder:"5m" help:"Time between check-ins, unless the collector asks for another (10s to 24h)."`
 	InventoryInterval *time.Duration `yaml:"inventory_interval" env:"ROLLCALL_AGENT_INVENTORY_INTERVAL" placeholder:"1h" help:"Time between readings of the machine, unless the collector asks for another (10s to 24h)."`
@@ -82,6 +84,7 @@ type settings struct {
 	CAFile            string        `yaml:"ca_file"`
 	CAPin             string        `yaml:"ca_pin"`
 	TokenFile         string        `yaml:"token_file"`
+	Token             string        `yaml:"token,omitempty"`
 	StateDir          string        `yaml:"state_dir"`
 	CheckInInterval   time.Duration `yaml:"check_in_interval"`
 	InventoryInterval time.Duration `yaml:"inventory_interval"`
@@ -115,7 +118,7 @@ func (c configFlags) settings() (settings, error) {
 func join(flags, file layer) (settings, error) {
 	s := settings{
 		Collector: first("", flags.Collector, file.Collector), CAFile: first("", flags.CAFile, file.CAFile), CAPin: first("", flags.CAPin, file.CAPin),
-		TokenFile: first("", flags.TokenFile, file.TokenFile), StateDir: first(defaultStateDir(runtime.GOOS, os.Getenv), flags.StateDir, file.StateDir),
+		TokenFile: first("", flags.TokenFile, file.TokenFile), Token: first("", file.Token), StateDir: first(defaultStateDir(runtime.GOOS, os.Getenv), flags.StateDir, file.StateDir),
 		CheckInInterval:   first(defaultCheckIn, flags.CheckInInterval, file.CheckInInterval),
 		InventoryInterval: first(defaultInventory, flags.InventoryInterval, file.InventoryInterval),
 		Proxy:             first("", flags.Proxy, file.Proxy),
@@ -166,6 +169,9 @@ func (s *settings) check() error {
 	if s.CAPin != "" && s.CAFile != "" {
 		return errors.New("give ca_file or ca_pin, not both")
 	}
+	if s.Token != "" && s.TokenFile != "" {
+		return errors.New("give token or token_file, not both")
+	}
 	var err error
 	s.withheld, err = s.private()
 	return err
@@ -214,6 +220,9 @@ func (s settings) masked() settings {
 	} else {
 		s.Proxy = "(not a URL)"
 	}
+	if s.Token != "" {
+		s.Token = "(set)"
+	}
 	return s
 }
 
@@ -242,6 +251,12 @@ func readConfig(name string) (layer, error) {
 	l, err := decodeConfig(b)
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration %s: %w", name, err)
+	}
+	if l.Token == nil || runtime.GOOS == "windows" {
+		return l, nil
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return layer{}, fmt.Errorf("configuration %s holds a token and is not its owner's alone: chmod 600 %s", name, name)
 	}
 	return l, nil
 }

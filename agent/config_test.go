@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/rollcall-itam/rollcall/agent/service"
 )
 
 // call runs one command line of the program.
@@ -130,6 +132,60 @@ func TestConfigCheckMasksSecrets(t *testing.T) {
 	}
 }
 
+// A token in the configuration is good, is not shown, and is its owner's alone.
+func TestTokenInTheConfiguration(t *testing.T) {
+	secret := "rce_abcdefgh_" + strings.Repeat("A", 43)
+	config := file(t, "token: "+secret+"\n")
+	out, errs, code := call(t, "config", "check", "--config", config)
+	if code != 0 || strings.Contains(out+errs, secret) || !strings.Contains(out, "token: (set)") {
+		t.Errorf("exits with %d:\n%s%s", code, out, errs)
+	}
+	s, err := configFlags{Config: config}.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.token(nil)(); err != nil || got.Secret != secret {
+		t.Errorf("the token is %q: %v", got.Secret, err)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if err := os.Chmod(config, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "config", "check", "--config", config); code == 0 || !strings.Contains(errs, "chmod 600 "+config) {
+		t.Errorf("one that others can read: exits with %d: %s", code, errs)
+	}
+}
+
+// A device that forgot who it is holds nothing of it, and one whose agent runs
+// does not forget.
+func TestReset(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"identity.json", "pending.json", "status.json", "reported.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := service.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := call(t, "reset", "--state-dir", dir); code == 0 || !strings.Contains(errs, "stop it first") {
+		t.Errorf("under a running agent: exits with %d: %s", code, errs)
+	}
+	unlock()
+	for range 2 { // a second time there is nothing to forget
+		if out, errs, code := call(t, "reset", "--state-dir", dir); code != 0 || !strings.Contains(out, "no identity") {
+			t.Errorf("exits with %d: %s%s", code, out, errs)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+}
+
 func TestConfigErrorsSayWhereAndWhat(t *testing.T) {
 	for name, tc := range map[string]struct {
 		text string
@@ -152,6 +208,7 @@ func TestConfigErrorsSayWhereAndWhat(t *testing.T) {
 		"log format":             {"log_format: xml\n", []string{"xml", "text or json"}},
 		"pin":                    {"ca_pin: sha256:12\n", []string{"sha256"}},
 		"pin and file":           {"ca_pin: " + pin("a") + "\nca_file: ca.pem\n", []string{"ca_file or ca_pin, not both"}},
+		"token and file":         {"token: rce_x\ntoken_file: /t\n", []string{"token or token_file, not both"}},
 		"CA file that is not":    {"ca_file: /nowhere/ca.pem\n", []string{"/nowhere/ca.pem"}},
 		"collector without host": {"collector: :8471\n", []string{"collector", "HOST:PORT"}},
 		"collector without port": {"collector: a.example\n", []string{"a.example", "HOST:PORT"}},

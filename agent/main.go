@@ -29,6 +29,7 @@ type command struct {
 	Stop      controlCommand `cmd:"" help:"Stop the installed service."`
 	Status    statusCommand  `cmd:"" help:"Show the service and what the agent last heard of its collector."`
 	Show      showCommand    `cmd:"" help:"Tell in plain words what was reported of this device last, or print all of it."`
+	Reset     resetCommand   `cmd:"" help:"Forget who this device is, before its disk becomes an image for others."`
 	Version   versionCommand `cmd:"" help:"Print the version."`
 }
 

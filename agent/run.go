@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -137,7 +138,7 @@ func options(s settings, folder report.Folder, stdin io.Reader, log *slog.Logger
 	o := report.Options{
 		Dialer: report.Dialer{Addr: s.Collector, Proxy: proxy}, Trust: report.Trust{Pin: s.pin}, Folder: folder, Packer: packer,
 		Version: buildinfo.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Log: log,
-		Token: tokenReader(s.TokenFile, stdin),
+		Token: s.token(stdin),
 	}
 	if s.CAFile != "" {
 		text, err := os.ReadFile(s.CAFile)
@@ -149,6 +150,14 @@ func options(s settings, folder report.Folder, stdin io.Reader, log *slog.Logger
 		}
 	}
 	return o, nil
+}
+
+// token returns a function that tells the token when it is needed.
+func (s settings) token(stdin io.Reader) func() (report.Token, error) {
+	if s.Token == "" {
+		return tokenReader(s.TokenFile, stdin)
+	}
+	return func() (report.Token, error) { return report.ReadToken(strings.NewReader(s.Token)) }
 }
 
 // tokenReader returns a function that reads the token when it is needed:

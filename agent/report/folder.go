@@ -42,6 +42,18 @@ func OpenFolder(dir string) (Folder, error) {
 	return Folder{dir: dir}, nil
 }
 
+// Forget removes all that the folder holds, so that the next report is that of
+// a device that was never seen.
+func (f Folder) Forget() error {
+	var errs []error
+	for _, name := range []string{pendingFile, identityFile, statusFile, reportedFile} {
+		if err := f.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // read decodes a file of the folder strictly: half a file, an unknown field or
 // more than one value is an error. A missing file gives fs.ErrNotExist.
 func (f Folder) read(name string, into any) error { return f.readLong(name, into, maxStateBytes) }

@@ -45,6 +45,8 @@ type Options struct {
 	Now         func() time.Time
 	// Engine names the storage engine, for GetServerInfo.
 	Engine string
+	// CAPin is the pin of the authority that agents trust, for GetServerInfo.
+	CAPin string
 	// Metrics gets the counts of calls; nil registers none.
 	Metrics prometheus.Registerer
 }
@@ -83,7 +85,7 @@ func (s *Service) Register(g *grpc.Server) { pb.RegisterAdminServiceServer(g, s)
 
 // GetServerInfo tells which collector answers.
 func (s *Service) GetServerInfo(ctx context.Context, _ *pb.GetServerInfoRequest) (*pb.GetServerInfoResponse, error) {
-	out := &pb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started)}
+	out := &pb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started), CaPin: s.CAPin}
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanEnrolments("", func(*pb.EnrolmentRecord) error {
 			out.Agents++

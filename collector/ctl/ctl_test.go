@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -163,5 +166,28 @@ func TestTokens(t *testing.T) {
 	}
 	if out := w.ok("token", "create", "--kind", "api", "--role", "viewer", "--name", "me"); !strings.HasPrefix(out, "Token    rca_") || !strings.Contains(out, "Role     viewer\n") {
 		t.Errorf("a new token is shown as\n%s", out)
+	}
+}
+
+// One file has all that an agent needs, for its owner only, and none is left
+// where no token was made.
+func TestAgentConfig(t *testing.T) {
+	w := newWorld(t)
+	name := filepath.Join(t.TempDir(), "agent.yaml")
+	w.ok("token", "create", "--kind", "enroll", "--uses", "500", "--agent-config", name, "--collector", "rollcall.example.com:8471")
+	b, err := os.ReadFile(name)
+	must(t, err)
+	var got map[string]string
+	must(t, yaml.Unmarshal(b, &got))
+	token := got["token"]
+	delete(got, "token")
+	if diff := cmp.Diff(map[string]string{"collector": "rollcall.example.com:8471", "ca_pin": "sha256:" + strings.Repeat("a", 64)}, got); diff != "" || !strings.HasPrefix(token, "rce_") {
+		t.Errorf("token %.4s..., and (-want +got):\n%s", token, diff)
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v: %v", info.Mode(), err)
+	}
+	if list := w.ok("token", "list"); !strings.Contains(list, "0/500") || strings.Contains(list, token) {
+		t.Errorf("the list is\n%s", list)
 	}
 }

@@ -36,12 +36,14 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 }
 
 type tokenCreateCommand struct {
-	Kind    string            `required:"" enum:"enroll,api" help:"enroll, for agents, or api, for people and scripts."`
-	Name    string            `help:"What the token is for."`
-	Role    string            `placeholder:"ROLE" help:"For kind api: viewer, operator, admin, metrics or servicedesk."`
-	Uses    int32             `help:"For kind enroll: how many devices may enrol with it (1)."`
-	Expires lifetime          `placeholder:"90d" help:"How long it is good for, as in 12h or 90d (24h for enroll, 365d for api)."`
-	Label   map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"For kind enroll: put on the assets that enrol with it; may be repeated."`
+	Kind        string            `required:"" enum:"enroll,api" help:"enroll, for agents, or api, for people and scripts."`
+	Name        string            `help:"What the token is for."`
+	Role        string            `placeholder:"ROLE" help:"For kind api: viewer, operator, admin, metrics or servicedesk."`
+	Uses        int32             `help:"For kind enroll: how many devices may enrol with it (1)."`
+	Expires     lifetime          `placeholder:"90d" help:"How long it is good for, as in 12h or 90d (24h for enroll, 365d for api)."`
+	AgentConfig string            `placeholder:"FILE" help:"For kind enroll: write the token, with --collector and the collector's pin, as the configuration of agents."`
+	Collector   string            `placeholder:"HOST:8471" help:"For --agent-config: where agents reach the collector."`
+	Label       map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"For kind enroll: put on the assets that enrol with it; may be repeated."`
 }
 
 // tokenRequest is the body of POST /v1/tokens.
@@ -60,11 +62,13 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	req := tokenRequest{Kind: cmd.Kind, Name: cmd.Name, Role: cmd.Role, MaxUses: cmd.Uses, Labels: cmd.Label}
-	if cmd.Expires > 0 {
-		req.ExpiresIn = strconv.FormatFloat(time.Duration(cmd.Expires).Seconds(), 'f', -1, 64) + "s"
+	if (cmd.AgentConfig == "") != (cmd.Collector == "") || cmd.AgentConfig != "" && cmd.Kind != "enroll" {
+		return fail(exitUsage, "--agent-config and --collector go together, with --kind enroll")
 	}
-	raw, err := c.call(s.ctx, http.MethodPost, "/v1/tokens", req)
+	if cmd.AgentConfig != "" {
+		return cmd.agentConfig(s, c)
+	}
+	raw, err := cmd.create(s, c)
 	if err != nil {
 		return err
 	}
@@ -89,6 +93,15 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	sh.write(s.out)
 	s.note("the token itself is shown this once only: keep it where others cannot read it")
 	return nil
+}
+
+// create makes the token and returns the answer.
+func (cmd tokenCreateCommand) create(s *session, c *client) ([]byte, error) {
+	req := tokenRequest{Kind: cmd.Kind, Name: cmd.Name, Role: cmd.Role, MaxUses: cmd.Uses, Labels: cmd.Label}
+	if cmd.Expires > 0 {
+		req.ExpiresIn = strconv.FormatFloat(time.Duration(cmd.Expires).Seconds(), 'f', -1, 64) + "s"
+	}
+	return c.call(s.ctx, http.MethodPost, "/v1/tokens", req)
 }
 
 type tokenListCommand struct{}

@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	server, err := enroll.OpenAuthority(t.Context(), st, dir, enroll.PurposeServer, noon)
 	must(t, err)
-	s, err := api.New(api.Options{Store: st, Catalog: w.catalog, View: v, Tokens: w.tokens, Logger: log, Now: now, Engine: "memory",
+	s, err := api.New(api.Options{Store: st, Catalog: w.catalog, View: v, Tokens: w.tokens, Logger: log, Now: now, Engine: "memory", CAPin: "sha256:" + strings.Repeat("a", 64),
 		Enroller: enroll.New(st, w.tokens, device, server, 0)})
 	must(t, err)
 	w.service = s
