@@ -99,6 +99,8 @@ type source struct {
 	Config
 	reader   reader
 	mappings []*mapping.Mapping
+	// hook is nil where the system does not call.
+	hook *hook
 }
 
 var validSource = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,62}$`)
@@ -117,6 +119,8 @@ func open(c Config, o Options, answered func(int)) (*source, error) {
 	}
 	settings, err := fetch.NewSettings(c.Manifest, c.Settings, o.Getenv)
 	errs := []error{err}
+	s.hook, err = newHook(c.Manifest.Webhook, settings)
+	errs = append(errs, err)
 	for i := range c.Manifest.Streams {
 		m, err := mapping.Compile(&c.Manifest.Streams[i], settings)
 		s.mappings, errs = append(s.mappings, m), append(errs, err)

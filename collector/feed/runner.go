@@ -62,6 +62,9 @@ type scheduled struct {
 	mu     sync.Mutex
 	paused bool
 	wish   *Wish
+	// called is when to answer a call of the system with a pass, zero for no call;
+	// answered is when that was done last.
+	called, answered time.Time
 	// wake ends the wait for the next pass.
 	wake context.CancelFunc
 	// stop ends the feed's running, and ended tells that it has; both are nil for
@@ -245,17 +248,14 @@ func (r *Runner) await(ctx context.Context, f *scheduled, due time.Time) (Wish, 
 	f.board.change(func(s *Status) { s.Next = due })
 	for {
 		waiting, wake := context.WithCancel(ctx)
-		f.mu.Lock()
-		wish, paused := f.wish, f.paused
-		f.wish, f.wake = nil, wake
-		f.mu.Unlock()
+		until, wish := f.until(due, wake)
 		if wish != nil {
 			wake()
 			return *wish, nil
 		}
-		wait := due.Sub(r.o.Now())
-		if paused {
-			wait = 24 * time.Hour
+		wait := 24 * time.Hour
+		if !until.IsZero() {
+			wait = until.Sub(r.o.Now())
 		}
 		err := r.o.Wait(waiting, wait)
 		woken := waiting.Err() != nil
@@ -265,9 +265,36 @@ func (r *Runner) await(ctx context.Context, f *scheduled, due time.Time) (Wish, 
 			return Wish{}, ctx.Err()
 		case err != nil && !woken:
 			return Wish{}, fmt.Errorf("wait for feed %s: %w", f.source.Name, err)
-		case !woken && !paused && !due.After(r.o.Now()):
+		case !woken && !until.IsZero() && !until.After(r.o.Now()):
+			f.answer(r.o.Now())
 			return Wish{}, nil
 		}
+	}
+}
+
+// until says until when a feed waits, zero for one that is paused, or what
+// somebody wants of it now. wake ends the wait.
+func (f *scheduled) until(due time.Time, wake context.CancelFunc) (time.Time, *Wish) {
+	failing := f.board.read().Failures > 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wish := f.wish
+	f.wish, f.wake = nil, wake
+	switch {
+	case f.paused:
+		return time.Time{}, wish
+	case !f.called.IsZero() && !failing && f.called.Before(due):
+		return f.called, wish
+	}
+	return due, wish
+}
+
+// answer notes that the pass that begins answers the calls so far.
+func (f *scheduled) answer(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.called.IsZero() {
+		f.called, f.answered = time.Time{}, now
 	}
 }
 

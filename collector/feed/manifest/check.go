@@ -83,6 +83,12 @@ func (m *Manifest) check() error {
 		c.errorf("retry.attempts", "want 1 to 20")
 	}
 	c.auth(m.Auth)
+	if w := m.Webhook; w != nil {
+		c.require(w.Scheme != "", "webhook.scheme")
+		c.require(w.Secret != "", "webhook.secret")
+		c.require(w.Header != "" || w.Scheme != "hmac_sha256", "webhook.header")
+		c.require(w.User != "" || w.Scheme != "basic", "webhook.user")
+	}
 	c.streams(m)
 	c.holes(m)
 	for i, t := range m.Tests {

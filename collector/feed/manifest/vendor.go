@@ -23,6 +23,7 @@ type Manifest struct {
 	Deny        []string            `yaml:"deny_fields" doc:"Keys whose values are dropped before anything sees them, beside those that the engine knows as secrets."`
 	Driver      string              `yaml:"driver" doc:"Reads records that do not come as JSON over HTTP." enum:"table"`
 	Table       *Table              `yaml:"table" doc:"The table that the driver reads."`
+	Webhook     *Webhook            `yaml:"webhook" doc:"How the system tells, at /v1/hooks/FEED, that something has changed."`
 	Streams     []Stream            `yaml:"streams" doc:"Lists of records that the system offers."`
 	Tests       []Test              `yaml:"tests" doc:"What rollcall-collector feeds test checks."`
 
@@ -117,6 +118,14 @@ type Absent struct {
 	After int     `yaml:"after" doc:"Complete passes in a row that must lack a record (2)."`
 	Share float64 `yaml:"share" doc:"Part of what is held that one pass may withdraw (0.2); more is refused until somebody looks."`
 	Keep  bool    `yaml:"keep" doc:"What is no longer listed stays; the list is no statement of all there is."`
+}
+
+// Webhook says how the system's calls are verified.
+type Webhook struct {
+	Scheme string   `yaml:"scheme" doc:"header: a header holds the secret. basic: user name and password. hmac_sha256: a header holds the HMAC of the body, in hex or base64. okta: Okta's event hooks. graph: change notifications of Microsoft Graph, whose clientState is the secret." enum:"header,basic,hmac_sha256,okta,graph"`
+	Header string   `yaml:"header" doc:"Header of the secret (Authorization) or of the HMAC."`
+	User   Template `yaml:"user" doc:"User name of basic."`
+	Secret Template `yaml:"secret" doc:"The secret, a setting; empty turns the hook off."`
 }
 
 // Table describes a file of rows.
