@@ -433,11 +433,14 @@ type CheckInRequest struct {
 	// Generation of the baseline that the agent believes the collector holds.
 	Generation int64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The agent's clock.
-	SentAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
-	AgentVersion  string                 `protobuf:"bytes,4,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
-	BootId        string                 `protobuf:"bytes,5,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	SentAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	AgentVersion string                 `protobuf:"bytes,4,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	BootId       string                 `protobuf:"bytes,5,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// GOOS/GOARCH of an agent that updates itself; empty for one that does not,
+	// which is not offered anything.
+	UpdatePlatform string `protobuf:"bytes,6,opt,name=update_platform,json=updatePlatform,proto3" json:"update_platform,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CheckInRequest) Reset() {
@@ -505,6 +508,13 @@ func (x *CheckInRequest) GetBootId() string {
 	return ""
 }
 
+func (x *CheckInRequest) GetUpdatePlatform() string {
+	if x != nil {
+		return x.UpdatePlatform
+	}
+	return ""
+}
+
 type CheckInResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names of the sections that the collector lacks or holds with another
@@ -514,7 +524,10 @@ type CheckInResponse struct {
 	Settings    *AgentSettings       `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
 	Generation  int64                `protobuf:"varint,4,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The collector's clock.
-	ServerTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Version of the agent that FetchUpdate would hand out; empty where there is
+	// none for this one.
+	UpdateVersion string `protobuf:"bytes,6,opt,name=update_version,json=updateVersion,proto3" json:"update_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -582,6 +595,13 @@ func (x *CheckInResponse) GetServerTime() *timestamppb.Timestamp {
 		return x.ServerTime
 	}
 	return nil
+}
+
+func (x *CheckInResponse) GetUpdateVersion() string {
+	if x != nil {
+		return x.UpdateVersion
+	}
+	return ""
 }
 
 type ReportHeader struct {
@@ -966,6 +986,113 @@ func (x *SoftwareDelta) GetAdded() []*Software {
 	return nil
 }
 
+type FetchUpdateRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// GOOS/GOARCH
+	Platform      string `protobuf:"bytes,2,opt,name=platform,proto3" json:"platform,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchUpdateRequest) Reset() {
+	*x = FetchUpdateRequest{}
+	mi := &file_rollcall_v1_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchUpdateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchUpdateRequest) ProtoMessage() {}
+
+func (x *FetchUpdateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchUpdateRequest.ProtoReflect.Descriptor instead.
+func (*FetchUpdateRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *FetchUpdateRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *FetchUpdateRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+type FetchUpdateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The signed manifest as it was made; in the first message, alone.
+	Manifest []byte `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// The next part of the program.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchUpdateResponse) Reset() {
+	*x = FetchUpdateResponse{}
+	mi := &file_rollcall_v1_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchUpdateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchUpdateResponse) ProtoMessage() {}
+
+func (x *FetchUpdateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchUpdateResponse.ProtoReflect.Descriptor instead.
+func (*FetchUpdateResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FetchUpdateResponse) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *FetchUpdateResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_rollcall_v1_agent_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_agent_proto_rawDesc = "" +
@@ -998,7 +1125,7 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"\x12inventory_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11inventoryInterval\";\n" +
 	"\rSectionDigest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\fR\x06digest\"\xdb\x01\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"\x84\x02\n" +
 	"\x0eCheckInRequest\x126\n" +
 	"\bsections\x18\x01 \x03(\v2\x1a.rollcall.v1.SectionDigestR\bsections\x12\x1e\n" +
 	"\n" +
@@ -1006,7 +1133,8 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"generation\x123\n" +
 	"\asent_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12#\n" +
 	"\ragent_version\x18\x04 \x01(\tR\fagentVersion\x12\x17\n" +
-	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"\xfd\x01\n" +
+	"\aboot_id\x18\x05 \x01(\tR\x06bootId\x12'\n" +
+	"\x0fupdate_platform\x18\x06 \x01(\tR\x0eupdatePlatform\"\xa4\x02\n" +
 	"\x0fCheckInResponse\x12\x16\n" +
 	"\x06wanted\x18\x01 \x03(\tR\x06wanted\x12=\n" +
 	"\rnext_check_in\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vnextCheckIn\x126\n" +
@@ -1015,7 +1143,8 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"generation\x18\x04 \x01(\x03R\n" +
 	"generation\x12;\n" +
 	"\vserver_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime\"\xd1\x02\n" +
+	"serverTime\x12%\n" +
+	"\x0eupdate_version\x18\x06 \x01(\tR\rupdateVersion\"\xd1\x02\n" +
 	"\fReportHeader\x12'\n" +
 	"\x0fbase_generation\x18\x01 \x01(\x03R\x0ebaseGeneration\x12;\n" +
 	"\vobserved_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1047,13 +1176,20 @@ const file_rollcall_v1_agent_proto_rawDesc = "" +
 	"\rnext_check_in\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vnextCheckIn\"m\n" +
 	"\rSoftwareDelta\x12/\n" +
 	"\aremoved\x18\x01 \x03(\v2\x15.rollcall.v1.SoftwareR\aremoved\x12+\n" +
-	"\x05added\x18\x02 \x03(\v2\x15.rollcall.v1.SoftwareR\x05added2\xe4\x02\n" +
+	"\x05added\x18\x02 \x03(\v2\x15.rollcall.v1.SoftwareR\x05added\"J\n" +
+	"\x12FetchUpdateRequest\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
+	"\bplatform\x18\x02 \x01(\tR\bplatform\"E\n" +
+	"\x13FetchUpdateResponse\x12\x1a\n" +
+	"\bmanifest\x18\x01 \x01(\fR\bmanifest\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data2\xb8\x03\n" +
 	"\fAgentService\x12A\n" +
 	"\x06Enroll\x12\x1a.rollcall.v1.EnrollRequest\x1a\x1b.rollcall.v1.EnrollResponse\x12>\n" +
 	"\x05Renew\x12\x19.rollcall.v1.RenewRequest\x1a\x1a.rollcall.v1.RenewResponse\x12D\n" +
 	"\aCheckIn\x12\x1b.rollcall.v1.CheckInRequest\x1a\x1c.rollcall.v1.CheckInResponse\x12C\n" +
 	"\x06Report\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponse(\x01\x12F\n" +
-	"\vReportSmall\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponseB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\vReportSmall\x12\x1a.rollcall.v1.ReportRequest\x1a\x1b.rollcall.v1.ReportResponse\x12R\n" +
+	"\vFetchUpdate\x12\x1f.rollcall.v1.FetchUpdateRequest\x1a .rollcall.v1.FetchUpdateResponse0\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_agent_proto_rawDescOnce sync.Once
@@ -1067,7 +1203,7 @@ func file_rollcall_v1_agent_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_agent_proto_rawDescData
 }
 
-var file_rollcall_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_rollcall_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_rollcall_v1_agent_proto_goTypes = []any{
 	(*EnrollRequest)(nil),         // 0: rollcall.v1.EnrollRequest
 	(*EnrollResponse)(nil),        // 1: rollcall.v1.EnrollResponse
@@ -1082,40 +1218,44 @@ var file_rollcall_v1_agent_proto_goTypes = []any{
 	(*ReportRequest)(nil),         // 10: rollcall.v1.ReportRequest
 	(*ReportResponse)(nil),        // 11: rollcall.v1.ReportResponse
 	(*SoftwareDelta)(nil),         // 12: rollcall.v1.SoftwareDelta
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*Problem)(nil),               // 15: rollcall.v1.Problem
-	(*Software)(nil),              // 16: rollcall.v1.Software
+	(*FetchUpdateRequest)(nil),    // 13: rollcall.v1.FetchUpdateRequest
+	(*FetchUpdateResponse)(nil),   // 14: rollcall.v1.FetchUpdateResponse
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*Problem)(nil),               // 17: rollcall.v1.Problem
+	(*Software)(nil),              // 18: rollcall.v1.Software
 }
 var file_rollcall_v1_agent_proto_depIdxs = []int32{
 	4,  // 0: rollcall.v1.EnrollResponse.settings:type_name -> rollcall.v1.AgentSettings
-	13, // 1: rollcall.v1.AgentSettings.check_in_interval:type_name -> google.protobuf.Duration
-	13, // 2: rollcall.v1.AgentSettings.inventory_interval:type_name -> google.protobuf.Duration
+	15, // 1: rollcall.v1.AgentSettings.check_in_interval:type_name -> google.protobuf.Duration
+	15, // 2: rollcall.v1.AgentSettings.inventory_interval:type_name -> google.protobuf.Duration
 	5,  // 3: rollcall.v1.CheckInRequest.sections:type_name -> rollcall.v1.SectionDigest
-	14, // 4: rollcall.v1.CheckInRequest.sent_at:type_name -> google.protobuf.Timestamp
-	13, // 5: rollcall.v1.CheckInResponse.next_check_in:type_name -> google.protobuf.Duration
+	16, // 4: rollcall.v1.CheckInRequest.sent_at:type_name -> google.protobuf.Timestamp
+	15, // 5: rollcall.v1.CheckInResponse.next_check_in:type_name -> google.protobuf.Duration
 	4,  // 6: rollcall.v1.CheckInResponse.settings:type_name -> rollcall.v1.AgentSettings
-	14, // 7: rollcall.v1.CheckInResponse.server_time:type_name -> google.protobuf.Timestamp
-	14, // 8: rollcall.v1.ReportHeader.observed_at:type_name -> google.protobuf.Timestamp
-	15, // 9: rollcall.v1.ReportHeader.problems:type_name -> rollcall.v1.Problem
+	16, // 7: rollcall.v1.CheckInResponse.server_time:type_name -> google.protobuf.Timestamp
+	16, // 8: rollcall.v1.ReportHeader.observed_at:type_name -> google.protobuf.Timestamp
+	17, // 9: rollcall.v1.ReportHeader.problems:type_name -> rollcall.v1.Problem
 	9,  // 10: rollcall.v1.ReportHeader.sections:type_name -> rollcall.v1.SectionHeader
-	14, // 11: rollcall.v1.ReportHeader.sent_at:type_name -> google.protobuf.Timestamp
+	16, // 11: rollcall.v1.ReportHeader.sent_at:type_name -> google.protobuf.Timestamp
 	8,  // 12: rollcall.v1.ReportRequest.header:type_name -> rollcall.v1.ReportHeader
-	13, // 13: rollcall.v1.ReportResponse.next_check_in:type_name -> google.protobuf.Duration
-	16, // 14: rollcall.v1.SoftwareDelta.removed:type_name -> rollcall.v1.Software
-	16, // 15: rollcall.v1.SoftwareDelta.added:type_name -> rollcall.v1.Software
+	15, // 13: rollcall.v1.ReportResponse.next_check_in:type_name -> google.protobuf.Duration
+	18, // 14: rollcall.v1.SoftwareDelta.removed:type_name -> rollcall.v1.Software
+	18, // 15: rollcall.v1.SoftwareDelta.added:type_name -> rollcall.v1.Software
 	0,  // 16: rollcall.v1.AgentService.Enroll:input_type -> rollcall.v1.EnrollRequest
 	2,  // 17: rollcall.v1.AgentService.Renew:input_type -> rollcall.v1.RenewRequest
 	6,  // 18: rollcall.v1.AgentService.CheckIn:input_type -> rollcall.v1.CheckInRequest
 	10, // 19: rollcall.v1.AgentService.Report:input_type -> rollcall.v1.ReportRequest
 	10, // 20: rollcall.v1.AgentService.ReportSmall:input_type -> rollcall.v1.ReportRequest
-	1,  // 21: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
-	3,  // 22: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
-	7,  // 23: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
-	11, // 24: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
-	11, // 25: rollcall.v1.AgentService.ReportSmall:output_type -> rollcall.v1.ReportResponse
-	21, // [21:26] is the sub-list for method output_type
-	16, // [16:21] is the sub-list for method input_type
+	13, // 21: rollcall.v1.AgentService.FetchUpdate:input_type -> rollcall.v1.FetchUpdateRequest
+	1,  // 22: rollcall.v1.AgentService.Enroll:output_type -> rollcall.v1.EnrollResponse
+	3,  // 23: rollcall.v1.AgentService.Renew:output_type -> rollcall.v1.RenewResponse
+	7,  // 24: rollcall.v1.AgentService.CheckIn:output_type -> rollcall.v1.CheckInResponse
+	11, // 25: rollcall.v1.AgentService.Report:output_type -> rollcall.v1.ReportResponse
+	11, // 26: rollcall.v1.AgentService.ReportSmall:output_type -> rollcall.v1.ReportResponse
+	14, // 27: rollcall.v1.AgentService.FetchUpdate:output_type -> rollcall.v1.FetchUpdateResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
 	16, // [16:16] is the sub-list for extension extendee
 	0,  // [0:16] is the sub-list for field type_name
@@ -1134,7 +1274,7 @@ func file_rollcall_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_agent_proto_rawDesc), len(file_rollcall_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

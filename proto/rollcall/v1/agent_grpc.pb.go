@@ -24,6 +24,7 @@ const (
 	AgentService_CheckIn_FullMethodName     = "/rollcall.v1.AgentService/CheckIn"
 	AgentService_Report_FullMethodName      = "/rollcall.v1.AgentService/Report"
 	AgentService_ReportSmall_FullMethodName = "/rollcall.v1.AgentService/ReportSmall"
+	AgentService_FetchUpdate_FullMethodName = "/rollcall.v1.AgentService/FetchUpdate"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -47,6 +48,10 @@ type AgentServiceClient interface {
 	// ReportSmall does the same for a report that is one message, as most are:
 	// without a stream it costs both ends half as much.
 	ReportSmall(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
+	// FetchUpdate hands out a version of the agent for the agent's system: the
+	// signed manifest in the first message, which the agent judges before it
+	// takes the program, in the messages that follow.
+	FetchUpdate(ctx context.Context, in *FetchUpdateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchUpdateResponse], error)
 }
 
 type agentServiceClient struct {
@@ -110,6 +115,25 @@ func (c *agentServiceClient) ReportSmall(ctx context.Context, in *ReportRequest,
 	return out, nil
 }
 
+func (c *agentServiceClient) FetchUpdate(ctx context.Context, in *FetchUpdateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchUpdateResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AgentService_ServiceDesc.Streams[1], AgentService_FetchUpdate_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FetchUpdateRequest, FetchUpdateResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_FetchUpdateClient = grpc.ServerStreamingClient[FetchUpdateResponse]
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -131,6 +155,10 @@ type AgentServiceServer interface {
 	// ReportSmall does the same for a report that is one message, as most are:
 	// without a stream it costs both ends half as much.
 	ReportSmall(context.Context, *ReportRequest) (*ReportResponse, error)
+	// FetchUpdate hands out a version of the agent for the agent's system: the
+	// signed manifest in the first message, which the agent judges before it
+	// takes the program, in the messages that follow.
+	FetchUpdate(*FetchUpdateRequest, grpc.ServerStreamingServer[FetchUpdateResponse]) error
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -155,6 +183,9 @@ func (UnimplementedAgentServiceServer) Report(grpc.ClientStreamingServer[ReportR
 }
 func (UnimplementedAgentServiceServer) ReportSmall(context.Context, *ReportRequest) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportSmall not implemented")
+}
+func (UnimplementedAgentServiceServer) FetchUpdate(*FetchUpdateRequest, grpc.ServerStreamingServer[FetchUpdateResponse]) error {
+	return status.Error(codes.Unimplemented, "method FetchUpdate not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -256,6 +287,17 @@ func _AgentService_ReportSmall_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AgentService_FetchUpdate_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FetchUpdateRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AgentServiceServer).FetchUpdate(m, &grpc.GenericServerStream[FetchUpdateRequest, FetchUpdateResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_FetchUpdateServer = grpc.ServerStreamingServer[FetchUpdateResponse]
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -285,6 +327,11 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Report",
 			Handler:       _AgentService_Report_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "FetchUpdate",
+			Handler:       _AgentService_FetchUpdate_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "rollcall/v1/agent.proto",
