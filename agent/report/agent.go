@@ -30,6 +30,8 @@ type Options struct {
 	Machine Machine
 	// Version is the agent's, Platform its GOOS/GOARCH.
 	Version, Platform string
+	// Updates tells that the agent updates itself, and takes offers.
+	Updates bool
 	// KeepConnection keeps the connection from one exchange to the next.
 	KeepConnection bool
 	// Now is the clock and Random gives numbers in [0, 1); nil means the usual

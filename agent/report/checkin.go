@@ -20,6 +20,9 @@ type Answer struct {
 	// CheckInInterval and InventoryInterval are the collector's settings; 0
 	// where it has none.
 	CheckInInterval, InventoryInterval time.Duration
+	// UpdateVersion is the version of the agent that the collector offers; empty
+	// where there is none.
+	UpdateVersion string
 	// AssetID is the asset that a report became part of; empty where nothing
 	// was reported or the collector does not say.
 	AssetID string
@@ -34,14 +37,18 @@ type Answer struct {
 // checkIn tells the digests and reports what is wanted. The state of a section
 // is reported when it changed, wanted or not.
 func (a *Agent) checkIn(ctx context.Context, c Client, inv *Inventory) (Answer, error) {
-	resp, err := c.CheckIn(ctx, &pb.CheckInRequest{
+	req := &pb.CheckInRequest{
 		Sections: inv.Digests(), Generation: a.status.Generation, SentAt: timestamppb.New(a.Now().Truncate(time.Second)),
 		AgentVersion: a.Version, BootId: a.Machine.BootID,
-	})
+	}
+	if a.Updates {
+		req.UpdatePlatform = a.Platform
+	}
+	resp, err := c.CheckIn(ctx, req)
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := Answer{NextCheckIn: resp.GetNextCheckIn().AsDuration(),
+	answer := Answer{NextCheckIn: resp.GetNextCheckIn().AsDuration(), UpdateVersion: resp.GetUpdateVersion(),
 		CheckInInterval:   resp.GetSettings().GetCheckInInterval().AsDuration(),
 		InventoryInterval: resp.GetSettings().GetInventoryInterval().AsDuration()}
 	if resp.GetGeneration() != a.status.Generation || resp.GetGeneration() == 0 {

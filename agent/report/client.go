@@ -22,6 +22,7 @@ import (
 const (
 	callTimeout   = 60 * time.Second
 	reportTimeout = 5 * time.Minute
+	fetchTimeout  = 15 * time.Minute
 	maxAnswer     = 256 << 10
 	maxRequest    = 1 << 20
 )

@@ -49,6 +49,8 @@ type world struct {
 	// own is what the installed version does, the first time and so on; after
 	// that it works until it is stopped.
 	own []func(ctx context.Context) error
+	// last is the process that was started last.
+	last *fake
 }
 
 func newWorld(t testing.TB, f Folder) *world {
@@ -73,6 +75,7 @@ func newWorld(t testing.TB, f Folder) *world {
 			return nil, errors.New("exec format error")
 		}
 		p := &fake{healthy: make(chan struct{}), done: make(chan struct{}), stopped: make(chan struct{})}
+		w.last = p
 		go act(p)
 		return p, nil
 	}
@@ -293,14 +296,13 @@ func TestVersionThatDoesNotStopIsKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, folder(t))
 		staged(t, w.Folder, "1.0.0", "1.1.0")
-		var killed *fake
-		w.acts["1.1.0"] = func(p *fake) { killed = p; <-p.stopped }
+		w.acts["1.1.0"] = func(p *fake) { <-p.stopped }
 		begin := time.Now()
 		if err := w.serve(time.Minute); err != nil {
 			t.Error(err)
 		}
-		if !killed.killed || time.Since(begin) != time.Minute+stopTime {
-			t.Errorf("killed %v after %s", killed.killed, time.Since(begin))
+		if !w.last.killed || time.Since(begin) != time.Minute+stopTime {
+			t.Errorf("killed %v after %s", w.last.killed, time.Since(begin))
 		}
 	})
 }

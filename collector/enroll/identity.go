@@ -25,6 +25,8 @@ type Identity struct {
 	SourceID string
 	// Labels of the token that it enrolled with.
 	Labels map[string]string
+	// Version is the one that it last said that it runs.
+	Version string
 
 	key []byte
 }
@@ -43,7 +45,7 @@ func (e *Enroller) Authenticate(ctx context.Context, cert *x509.Certificate) (Id
 	case record.GetRevokedAt() != nil:
 		return Identity{}, ErrRevokedAgent
 	}
-	who := Identity{AgentID: id, SourceID: id, Labels: record.GetLabels(), key: sum[:]}
+	who := Identity{AgentID: id, SourceID: id, Labels: record.GetLabels(), Version: record.GetAgentVersion(), key: sum[:]}
 	// What is noted below is noted at the next call where the store takes
 	// nothing now: an agent is not refused for it.
 	switch {
@@ -60,6 +62,23 @@ func (e *Enroller) Authenticate(ctx context.Context, cert *x509.Certificate) (Id
 		}
 	}
 	return who, nil
+}
+
+// Runs notes the version that an agent says it runs, where that is another than
+// before.
+func (e *Enroller) Runs(ctx context.Context, who Identity, version string) error {
+	// What a copy runs is not what the agent does.
+	if version == "" || version == who.Version || who.SourceID != who.AgentID {
+		return nil
+	}
+	if err := checkTexts(nil, version); err != nil {
+		return err
+	}
+	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+		changed := r.GetAgentVersion() != version
+		r.AgentVersion = version
+		return changed, nil
+	})
 }
 
 // retirePrevious ends the life of the key before, now that the current one was

@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/updates"
 )
 
 var (
@@ -21,6 +22,7 @@ var (
 	errInvalid = errors.New("invalid report")
 	errTooMany = errors.New("too many enrolments were refused")
 	errBusy    = errors.New("the collector is busy with other reports: report again later")
+	errFetches = errors.New("the collector hands out as many updates as it can: try again later")
 	errSlow    = errors.New("the report took too long to arrive: report again")
 )
 
@@ -52,6 +54,8 @@ var outcomes = []outcome{
 	{err: enroll.ErrRevokedAgent, code: codes.PermissionDenied, reason: "revoked_agent"},
 	{err: errTooMany, code: codes.ResourceExhausted, reason: "limited", retry: retryLimited},
 	{err: errBusy, code: codes.ResourceExhausted, reason: "busy", retry: retryBusy},
+	{err: errFetches, code: codes.ResourceExhausted, reason: "updates_busy", retry: retryFull},
+	{err: updates.ErrUnavailable, code: codes.FailedPrecondition, reason: "no_such_update"},
 	{err: errSlow, code: codes.DeadlineExceeded, reason: "timeout"},
 	{err: store.ErrFull, code: codes.ResourceExhausted, reason: "storage_full", retry: retryFull},
 	{err: store.ErrClosed, code: codes.Unavailable, reason: "stopping"},

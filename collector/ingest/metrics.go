@@ -10,9 +10,9 @@ import (
 
 // metrics count what agents do; no label names a device.
 type metrics struct {
-	reports, checkIns, rejects, enrolments, sections *prometheus.CounterVec
-	payload                                          prometheus.Counter
-	seconds                                          prometheus.Histogram
+	reports, checkIns, rejects, enrolments, sections, updates *prometheus.CounterVec
+	payload                                                   prometheus.Counter
+	seconds                                                   prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -27,6 +27,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rejects:    counter("rollcall_ingest_rejected_total", "Calls of agents that were refused, by reason.", "reason"),
 		enrolments: counter("rollcall_enrolments_total", "Enrolments and renewals of agents, by result.", "result"),
 		sections:   counter("rollcall_ingest_sections_total", "Sections in reports, by name and state.", "section", "state"),
+		updates:    counter("rollcall_agent_updates_total", "Versions of the agent that were handed out, by result.", "result"),
 		payload:    prometheus.NewCounter(prometheus.CounterOpts{Name: "rollcall_ingest_payload_bytes_total", Help: "Compressed payload of accepted reports."}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rollcall_ingest_report_seconds", Help: "Time from the first message of a report to its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),

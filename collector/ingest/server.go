@@ -46,8 +46,19 @@ func serverOptions() []grpc.ServerOption {
 	}
 }
 
-// callTimeout bounds one call of an agent.
-const callTimeout = time.Minute
+// callTimeout bounds one call of an agent, fetchTimeout one that fetches an
+// update: 16 MiB take so long at 150 kbit/s.
+const (
+	callTimeout  = time.Minute
+	fetchTimeout = 15 * time.Minute
+)
+
+func timeoutOf(method string) time.Duration {
+	if method == pb.AgentService_FetchUpdate_FullMethodName {
+		return fetchTimeout
+	}
+	return callTimeout
+}
 
 const (
 	agentService = "/rollcall.v1.AgentService/"
@@ -110,7 +121,7 @@ func (s *Service) stream(srv any, stream grpc.ServerStream, info *grpc.StreamSer
 		return handler(srv, stream)
 	}
 	defer s.recover(info.FullMethod, &err)
-	ctx, cancel := context.WithTimeout(stream.Context(), callTimeout)
+	ctx, cancel := context.WithTimeout(stream.Context(), timeoutOf(info.FullMethod))
 	defer cancel()
 	if ctx, err = s.authenticate(ctx, info.FullMethod); err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/updates"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -46,6 +47,8 @@ type Options struct {
 	// five minutes; Inventory that at which they read themselves anew, 0 for an
 	// hour.
 	CheckIn, Inventory time.Duration
+	// Updates are the versions of the agent that are offered; nil for none.
+	Updates *updates.Shelf
 	// Stretch says how many times longer than usual agents shall stay away,
 	// from 1 to 12, so that a collector short of something can slow the fleet
 	// down; nil for 1.
@@ -70,6 +73,8 @@ type Service struct {
 	memory   *semaphore.Weighted
 	guard    *guard
 	pace     pace
+	updates  *updates.Shelf
+	fetches  *semaphore.Weighted
 }
 
 // New returns the service and declares its source.
@@ -87,7 +92,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec, onDrift: o.Drifted,
-		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory, stretch: o.Stretch}}
+		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics),
+		updates: o.Updates, fetches: semaphore.NewWeighted(maxFetches), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory, stretch: o.Stretch}}
 	if s.pace.checkIn == 0 {
 		s.pace.checkIn = 5 * time.Minute
 	}
@@ -161,7 +167,9 @@ func (s *Service) Renew(ctx context.Context, r *pb.RenewRequest) (*pb.RenewRespo
 	return resp, nil
 }
 
-// CheckIn tells an agent which sections are wanted. It writes nothing.
+// CheckIn tells an agent which sections are wanted, and which version of itself
+// there is for it. It writes nothing but that the agent runs another version
+// than before.
 func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckInResponse, error) {
 	who, err := caller(ctx)
 	if err != nil {
@@ -192,6 +200,7 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 	if base != nil && len(resp.Wanted) == 0 {
 		s.catalog.Seen(ref, s.now())
 	}
+	resp.UpdateVersion = s.offered(ctx, who, r)
 	s.metrics.checkedIn(len(resp.Wanted) > 0)
 	return resp, nil
 }
