@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
+	"github.com/rollcall-itam/rollcall/collector/updates"
 )
 
 // Bounds of the interval at which agents check in.
@@ -51,9 +52,12 @@ type layer struct {
 	HistoryDays     *int           `yaml:"history_days" env:"ROLLCALL_HISTORY_DAYS" placeholder:"400" help:"How many days of history are kept; 0 for all."`
 	RulesDir        *string        `yaml:"rules_dir" env:"ROLLCALL_RULES_DIR" placeholder:"DIR" help:"Folder of the site's own rules, *.yaml."`
 	EOLFile         *string        `yaml:"eol_file" name:"eol-file" env:"ROLLCALL_EOL_FILE" placeholder:"FILE" help:"End-of-life data newer than what comes along: the answer of endoflife.date/api/v1/products/full."`
+	UpdatesDir      *string        `yaml:"updates_dir" env:"ROLLCALL_UPDATES_DIR" placeholder:"DIR" help:"Folder of versions of the agent, signed with rollcall-collector updates sign, that are offered to agents."`
+	UpdateKeys      *[]string      `yaml:"update_keys" env:"ROLLCALL_UPDATE_KEYS" placeholder:"ed25519:KEY" help:"Public key that the manifest in --updates-dir must be signed with; may be repeated."`
 	// What follows stands in the file only.
-	Feeds      *[]feedSettings     `yaml:"feeds" kong:"-"`
-	Precedence *precedenceSettings `yaml:"precedence" kong:"-"`
+	Feeds       *[]feedSettings     `yaml:"feeds" kong:"-"`
+	Precedence  *precedenceSettings `yaml:"precedence" kong:"-"`
+	UpdateRings *[]updates.Ring     `yaml:"update_rings" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -79,6 +83,11 @@ type settings struct {
 	HistoryDays     int           `yaml:"history_days"`
 	RulesDir        string        `yaml:"rules_dir,omitempty"`
 	EOLFile         string        `yaml:"eol_file,omitempty"`
+	UpdatesDir      string        `yaml:"updates_dir,omitempty"`
+	UpdateKeys      []string      `yaml:"update_keys,omitempty"`
+	// UpdateRings are the parts of the fleet that updates reach one after the
+	// other.
+	UpdateRings []updates.Ring `yaml:"update_rings,omitempty"`
 	// Feeds are the systems that are read.
 	Feeds []feedSettings `yaml:"feeds,omitempty"`
 	// Precedence changes whom to believe.
@@ -108,6 +117,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
 		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
 		RulesDir: first("", flags.RulesDir, file.RulesDir), EOLFile: first("", flags.EOLFile, file.EOLFile), Precedence: first(nil, file.Precedence),
+		UpdatesDir: first("", flags.UpdatesDir, file.UpdatesDir), UpdateKeys: first(nil, flags.UpdateKeys, file.UpdateKeys), UpdateRings: first(nil, file.UpdateRings),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
@@ -142,6 +152,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("--store %q is not known: want badger:DIR or memory", s.Store)
 	case s.MinFree == 0:
 		return errors.New("min_free is 0: a store on a full disk cannot even delete; leave at least some hundred megabytes")
+	case (s.UpdatesDir == "") != (len(s.UpdateKeys) == 0):
+		return errors.New("updates_dir and update_keys belong together: agents take nothing that is not signed; make a key with `rollcall-collector updates keygen`")
 	case (s.HTTPTLSCert == "") != (s.HTTPTLSKey == ""):
 		return errors.New("http_tls_cert and http_tls_key belong together: give both or neither")
 	case s.HTTPTLSCert == "" && !loopback(s.HTTPAddr):

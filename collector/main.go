@@ -27,6 +27,7 @@ type command struct {
 	Feeds      feedsCommands      `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
 	Rules      rulesCommands      `cmd:"" help:"List the rules that come along, and check those that you write."`
 	Precedence precedenceCommands `cmd:"" help:"Look at what another precedence of sources would alter."`
+	Updates    updatesCommands    `cmd:"" help:"Sign versions of the agent, and look at what is signed."`
 	Version    versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -100,8 +100,12 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, c.db.Close()) }()
+	shelf, err := openShelf(s, log)
+	if err != nil {
+		return err
+	}
 	agents, err := ingest.New(ctx, ingest.Options{Store: c.store, Catalog: c.catalog, Enroller: c.enroller, Logger: log, Now: time.Now,
-		Metrics: p.metrics.Registry, CheckIn: s.CheckInInterval, Drifted: c.engine.Look})
+		Metrics: p.metrics.Registry, CheckIn: s.CheckInInterval, Updates: shelf, Drifted: c.engine.Look})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/updates"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -68,6 +69,8 @@ type collector struct {
 	server   *enroll.Authority
 	addr     string
 	registry *prometheus.Registry
+	// updates is the folder of updates, signed with updateKey.
+	updates string
 
 	mu  sync.Mutex
 	now time.Time
@@ -104,8 +107,11 @@ func serve(t testing.TB) *collector {
 	must(err)
 	c.enroller = enroll.New(c.store, c.tokens, c.devices, c.server, 10*365*24*time.Hour)
 	log := slog.New(slog.DiscardHandler)
+	c.updates = t.TempDir()
+	shelf, err := updates.New(updates.Options{Dir: c.updates, Keys: updateKeys(t), Now: c.clock, Logger: log})
+	must(err)
 	service, err := ingest.New(ctx, ingest.Options{Store: c.store, Catalog: catalog.New(c.store, c.clock, log), Enroller: c.enroller,
-		Logger: log, Now: c.clock, Metrics: c.registry})
+		Logger: log, Now: c.clock, Metrics: c.registry, Updates: shelf})
 	must(err)
 	conf := tlsconf.Server(enroll.NewServerCertificate(c.server, []string{"localhost", "127.0.0.1"}, time.Now).Get, c.devices.Pool)
 	g := service.NewServer(conf)

@@ -36,6 +36,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
+// seconds is a time as Prometheus has it, 0 for none.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
+}
+
 func (m *metrics) enrolled(result string) { m.enrolments.WithLabelValues(result).Inc() }
 func (m *metrics) rejected(reason string) { m.rejects.WithLabelValues(reason).Inc() }
 

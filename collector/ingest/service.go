@@ -94,6 +94,10 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{store: o.Store, catalog: o.Catalog, enroller: o.Enroller, log: o.Logger, now: o.Now, decoder: dec, onDrift: o.Drifted,
 		reports: semaphore.NewWeighted(maxReports), memory: semaphore.NewWeighted(memoryForReports), guard: guard, metrics: newMetrics(o.Metrics),
 		updates: o.Updates, fetches: semaphore.NewWeighted(maxFetches), pace: pace{checkIn: o.CheckIn, inventory: o.Inventory, stretch: o.Stretch}}
+	if o.Updates != nil {
+		o.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_agent_updates_expire_timestamp_seconds",
+			Help: "Until when the signed manifest of the agent's versions counts, 0 where there is none."}, func() float64 { return seconds(o.Updates.Expires()) }))
+	}
 	if s.pace.checkIn == 0 {
 		s.pace.checkIn = 5 * time.Minute
 	}
