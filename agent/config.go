@@ -20,6 +20,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/agent/privacy"
 	"github.com/rollcall-itam/rollcall/agent/report"
+	"github.com/rollcall-itam/rollcall/pkg/release"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
 )
@@ -31,6 +32,10 @@ const (
 	defaultInventory = time.Hour
 	minInterval      = 10 * time.Second
 	maxInterval      = 24 * time.Hour
+
+	// defaultUpdateHealth is longer than a machine takes to be read for the first
+	// time.
+	defaultUpdateHealth = 15 * time.Minute
 )
 
 // Default and bounds of the memory limit, in MiB. Below, the collector of garbage
@@ -68,6 +73,9 @@ type layer struct {
 	LogFileKeep       *int           `yaml:"log_file_keep" env:"ROLLCALL_AGENT_LOG_FILE_KEEP" placeholder:"3" help:"Rotated log files that are kept (1 to 100)."`
 	BYOD              *bool          `yaml:"byod" name:"byod" env:"ROLLCALL_AGENT_BYOD" help:"The device is its user's own: report no personal applications and no browser extensions."`
 	PrivacyKeyFile    *string        `yaml:"privacy_key_file" env:"ROLLCALL_AGENT_PRIVACY_KEY_FILE" placeholder:"FILE" help:"File with the key that names of people are hashed with, the same on all devices of a fleet."`
+	SelfUpdate        *bool          `yaml:"self_update" env:"ROLLCALL_AGENT_SELF_UPDATE" help:"Take newer versions of the agent from the collector, where one of the update keys signed them."`
+	UpdateKeys        *[]string      `yaml:"update_keys" env:"ROLLCALL_AGENT_UPDATE_KEYS" placeholder:"ed25519:KEY" help:"Public key that updates must be signed with; may be repeated."`
+	UpdateHealth      *time.Duration `yaml:"update_health_timeout" name:"update-health-timeout" env:"ROLLCALL_AGENT_UPDATE_HEALTH_TIMEOUT" placeholder:"15m" help:"Time in which an update must reach the collector, or is taken back (10s to 24h)."`
 	// Privacy is in the file only: what is withheld is settled once.
 	Privacy map[string]string `yaml:"privacy" kong:"-"`
 }
@@ -97,12 +105,16 @@ type settings struct {
 	LogFileKeep       int           `yaml:"log_file_keep"`
 	BYOD              bool          `yaml:"byod"`
 	PrivacyKeyFile    string        `yaml:"privacy_key_file"`
+	SelfUpdate        bool          `yaml:"self_update"`
+	UpdateKeys        []string      `yaml:"update_keys,omitempty"`
+	UpdateHealth      time.Duration `yaml:"update_health_timeout"`
 	// Privacy has the level of each section that is not full.
 	Privacy map[string]string `yaml:"privacy,omitempty"`
 
 	level    slog.Level
 	pin      tlsconf.Pin
 	withheld privacy.Settings
+	updaters release.Keys
 }
 
 // settings reads the file, joins the layers and checks the result.
@@ -127,6 +139,8 @@ func join(flags, file layer) (settings, error) {
 		LogFile: first("", flags.LogFile, file.LogFile), LogFileSize: first(defaultLogSize, flags.LogFileSize, file.LogFileSize),
 		LogFileKeep: first(defaultLogKeep, flags.LogFileKeep, file.LogFileKeep),
 		BYOD:        first(false, flags.BYOD, file.BYOD), PrivacyKeyFile: first("", flags.PrivacyKeyFile, file.PrivacyKeyFile), Privacy: file.Privacy,
+		SelfUpdate: first(false, flags.SelfUpdate, file.SelfUpdate), UpdateKeys: first(nil, flags.UpdateKeys, file.UpdateKeys),
+		UpdateHealth: first(defaultUpdateHealth, flags.UpdateHealth, file.UpdateHealth),
 	}
 	return s, s.check()
 }
@@ -148,7 +162,8 @@ func (s *settings) check() error {
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
 	}
-	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval), s.checkLog()); err != nil {
+	if err := errors.Join(bounded("check_in_interval", s.CheckInInterval), bounded("inventory_interval", s.InventoryInterval),
+		bounded("update_health_timeout", s.UpdateHealth), s.checkLog()); err != nil {
 		return err
 	}
 	if s.MemoryLimit < minMemoryLimit || s.MemoryLimit > maxMemoryLimit {
@@ -173,6 +188,12 @@ func (s *settings) check() error {
 		return errors.New("give token or token_file, not both")
 	}
 	var err error
+	if s.updaters, err = release.ParseKeys(s.UpdateKeys); err != nil {
+		return err
+	}
+	if s.SelfUpdate && len(s.updaters) == 0 {
+		return errors.New("self_update needs update_keys: an agent takes nothing that is not signed by a key that you name")
+	}
 	s.withheld, err = s.private()
 	return err
 }

@@ -86,6 +86,7 @@ func (c statusCommand) Run(world outside) error {
 		err = fmt.Errorf("%w: the state folder is its owner's only, try as administrator", err)
 	case err == nil:
 		describe(w, sum)
+		describeUpdates(w, dir)
 	}
 	return errors.Join(w.Flush(), err)
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/rollcall-itam/rollcall/agent/report"
+	"github.com/rollcall-itam/rollcall/agent/update"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -33,6 +35,9 @@ type loop struct {
 	now                func() time.Time
 	random             func() float64
 	log                *slog.Logger
+	// exchanged is told of each exchange that went well, and may end the loop with
+	// update.ErrSwitch; nil hears nothing.
+	exchanged func(ctx context.Context, answer report.Answer) error
 	// wait waits, or returns early with the context's error.
 	wait func(ctx context.Context, d time.Duration) error
 
@@ -47,6 +52,9 @@ func (l *loop) run(ctx context.Context) error {
 		next, err := l.step(ctx)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, update.ErrSwitch) {
+			return err
 		}
 		if err == nil {
 			l.backoff.Reset()
@@ -83,6 +91,11 @@ func (l *loop) step(ctx context.Context) (time.Duration, error) {
 		l.log.Info("reported", "asset_id", answer.AssetID, "sections", answer.Sections, "bytes", answer.Bytes, "delta", answer.Delta)
 	} else {
 		l.log.Debug("checked in, nothing changed")
+	}
+	if l.exchanged != nil {
+		if err := l.exchanged(ctx, answer); err != nil {
+			return 0, err
+		}
 	}
 	// What the collector names is jittered by it already.
 	if answer.NextCheckIn > 0 {

@@ -50,12 +50,8 @@ func (c runCommand) run(world outside) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := service.Lock(s.StateDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	log, closeLog := s.logger(world, c.Service)
+	// The file of the log belongs to whoever holds the state folder.
+	log, closeLog := s.withoutLogFile().logger(world, c.Service)
 	defer closeLog()
 	if err := host.LowerPriority(); err != nil {
 		log.Debug("priority cannot be lowered", "error", err)
@@ -63,12 +59,17 @@ func (c runCommand) run(world outside) error {
 	debug.SetMemoryLimit(int64(s.MemoryLimit) << 20)
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 
-	o, err := options(s, folder, world.stdin, log)
+	o, err := options(s, folder, tokenInput(world), log)
 	if err != nil {
 		return err
 	}
-	work := func(ctx context.Context) error { return c.report(ctx, s, o) }
-	if c.Service {
+	own := &ownWork{run: c, settings: s, options: o, world: world, asService: c.Service}
+	work, done, err := own.arrange(log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if own.run.Service {
 		sv, err := service.New(nil, work)
 		if err != nil {
 			return err
@@ -82,9 +83,10 @@ func (c runCommand) run(world outside) error {
 
 // report reads the machine a first time, which tells which machine this is, and
 // goes on from there.
-func (c runCommand) report(ctx context.Context, s settings, o report.Options) error {
+func (c runCommand) report(ctx context.Context, w *ownWork) error {
+	s, o := w.settings, w.options
 	reader := newLearner(s.withheld)
-	l := &loop{collect: reader.learn, changed: reader.changed, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
+	l := &loop{collect: w.collecting(reader.learn), changed: reader.changed, packer: o.Packer, backoff: report.NewBackoff(rand.Float64), checkIn: s.CheckInInterval, inventory: s.InventoryInterval,
 		now: time.Now, random: rand.Float64, wait: sleep, log: o.Log}
 	all, err := reader.learnAll(ctx)
 	if ctx.Err() != nil {
@@ -100,11 +102,13 @@ func (c runCommand) report(ctx context.Context, s settings, o report.Options) er
 	if err != nil {
 		return err
 	}
+	w.tell(first)
 	agent, err := report.New(o)
 	if err != nil {
 		return err
 	}
 	defer agent.Close()
+	w.watching(l, agent)
 	l.agent = agent
 	agent.Collected(reader.cost)
 	reader.tell = agent.Collected

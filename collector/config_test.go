@@ -57,6 +57,8 @@ func TestBadSettingsAreExplained(t *testing.T) {
 	}{
 		"unknown key":       {"log_level: info\nhttp_adr: x\n", nil, []string{"line 2", "http_adr"}},
 		"wrong type":        {"metrics_public: maybe\n", nil, []string{"line 1", "maybe"}},
+		"updates, no key":   {"updates_dir: /srv/updates\n", nil, []string{"update_keys", "keygen"}},
+		"a key, no updates": {"update_keys: [x]\n", nil, []string{"updates_dir"}},
 		"two documents":     {"log_level: info\n---\nlog_level: info\n", nil, []string{"more than one document"}},
 		"open to the world": {"", []string{"--http-addr", ":8470"}, []string{"--http-addr", "TLS", "--http-tls-cert"}},
 		"half of TLS":       {"http_tls_cert: x\n", nil, []string{"http_tls_key"}},

@@ -14,7 +14,7 @@ const (
 var Rooms = []Room{
 	// The agent: host -> facts -> report, wired by main.
 	{
-		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/capture", "agent/logfile", "agent/privacy", "agent/report", "agent/service", "pkg/...", schema},
+		Dir: "agent", May: []string{"agent/host", "agent/facts", "agent/capture", "agent/logfile", "agent/privacy", "agent/report", "agent/service", "agent/update", "pkg/...", schema},
 		Why: "the agent's main wires the agent's packages; the collector is reached over the wire only",
 	},
 	{
@@ -47,6 +47,10 @@ var Rooms = []Room{
 		Why: "the client sends observations whatever they were made from, so that fleetsim can use it with made-up ones",
 	},
 	{
+		Dir: "agent/update", May: []string{"pkg/release"},
+		Why: "which version runs is decided from a folder and a manifest; how it is fetched and started is told by the caller, so that every way it can fail is tested",
+	},
+	{
 		Dir: "agent/service", May: []string{},
 		Why: "the service manager starts and stops a program, whatever it does",
 	},
@@ -61,7 +65,7 @@ var Rooms = []Room{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge",
-			"collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
+			"collector/updates", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
 	},
@@ -70,8 +74,12 @@ var Rooms = []Room{
 		Why: "the command line is a client of the API like any other; what it cannot ask there, nobody can",
 	},
 	{
-		Dir: "collector/ingest", May: []string{"collector/enroll", "collector/catalog", "collector/store", "pkg/...", schema},
+		Dir: "collector/ingest", May: []string{"collector/enroll", "collector/catalog", "collector/store", "collector/updates", "pkg/...", schema},
 		Why: "ingest takes what agents send and hands it to the catalog; it asks enroll who is calling",
+	},
+	{
+		Dir: "collector/updates", May: []string{"pkg/release"},
+		Why: "what is offered to whom follows from a signed folder and the agent's labels; who asks is ingest's matter",
 	},
 	{
 		Dir: "collector/enroll", May: []string{"collector/store", "pkg/...", schema},
@@ -196,6 +204,7 @@ var Rooms = []Room{
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},
 	{Dir: "pkg/buildinfo", May: []string{}, Why: both},
 	{Dir: "pkg/pkgversion", May: []string{}, Why: both},
+	{Dir: "pkg/release", May: []string{}, Why: both},
 	{Dir: "pkg/section", May: []string{schema}, Why: both},
 	{Dir: "pkg/synth", May: []string{schema}, Why: both},
 	{Dir: "pkg/systest", May: []string{}, Why: "the programs are tested from outside, as processes over the wire"},
