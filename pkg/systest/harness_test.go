@@ -67,7 +67,14 @@ var touchSources = sync.OnceValue(func() error {
 	return nil
 })
 
-func program(name string) string { return filepath.Join(programs, name) }
+// program is the path of a program under test, or of another where name is a
+// path.
+func program(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(programs, name)
+}
 
 // deadline is how long anything in these tests may take; it is a bound for a
 // hung test and no measure of speed.
@@ -230,6 +237,8 @@ type collector struct {
 	*process
 	dir, http, grpc string
 	token           string
+	// more are further arguments.
+	more []string
 }
 
 // newCollector starts a collector on an empty data folder.
@@ -248,7 +257,7 @@ func openCollector(t testing.TB, dir string) *collector {
 // serve starts the collector, again on the same addresses after it ended.
 func (c *collector) serve(t testing.TB) {
 	t.Helper()
-	c.process = start(t, "rollcall-collector", "serve", "--data-dir", c.dir, "--http-addr", c.http, "--grpc-addr", c.grpc)
+	c.process = start(t, "rollcall-collector", append([]string{"serve", "--data-dir", c.dir, "--http-addr", c.http, "--grpc-addr", c.grpc}, c.more...)...)
 	c.ready(t)
 }
 
