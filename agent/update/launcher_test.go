@@ -228,7 +228,7 @@ func TestHungVersionIsRolledBack(t *testing.T) {
 			if !r.refuses("1.1.0", time.Now()) || r.refuses("1.1.0", time.Now().Add(retryAfter)) != (i == maxTries-1) {
 				t.Errorf("try %d: %+v", i, r.Refused)
 			}
-			time.Sleep(retryAfter)
+			pass(retryAfter)
 		}
 	})
 }
@@ -277,7 +277,7 @@ func TestStopsAreNotCounted(t *testing.T) {
 				if i%2 == 0 {
 					<-p.stopped
 				} else {
-					time.Sleep(time.Minute) // the signal came to the child first
+					pass(time.Minute) // the signal came to the child first
 				}
 				p.end(nil)
 			}
@@ -336,7 +336,7 @@ func TestOnlyWhatIsVouchedForRuns(t *testing.T) {
 		want   []string
 	}{
 		"as it was":        {func(*testing.T, *world) {}, []string{"1.1.0"}},
-		"manifest expired": {func(*testing.T, *world) { time.Sleep(1000 * 24 * time.Hour) }, []string{"1.1.0"}},
+		"manifest expired": {func(*testing.T, *world) { pass(1000 * 24 * time.Hour) }, []string{"1.1.0"}},
 		"key not trusted":  {func(t *testing.T, w *world) { w.Keys = keys(t, "b") }, []string{"own"}},
 		"other program":    {func(t *testing.T, w *world) { write(t, pathOf(w.Folder, "1.1.0"), "program of 6.6.6") }, []string{"own"}},
 		"no program":       {func(t *testing.T, w *world) { write(t, pathOf(w.Folder, "1.1.0"), "") }, []string{"own"}},

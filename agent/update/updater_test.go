@@ -150,7 +150,7 @@ func TestFailedOffersAreTriedAgainEverLater(t *testing.T) {
 			if s.fetched > before {
 				at = append(at, time.Since(begin))
 			}
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 		}
 		for i, want := range []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, 24 * time.Hour} {
 			if got := at[i+1] - at[i]; got != want {
@@ -158,7 +158,7 @@ func TestFailedOffersAreTriedAgainEverLater(t *testing.T) {
 			}
 		}
 		s.err, s.manifest, s.program = nil, signed(t, manifestOf(5, time.Now(), "1.1.0"), "a"), content("1.1.0")
-		time.Sleep(25 * time.Hour)
+		pass(25 * time.Hour)
 		if err := u.Exchanged(t.Context(), "1.1.0"); !errors.Is(err, ErrSwitch) {
 			t.Errorf("once it can be had: %v", err)
 		}
@@ -176,7 +176,7 @@ func TestProgramThatDoesNotRunIsRefused(t *testing.T) {
 			if err := u.Exchanged(t.Context(), "1.1.0"); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 		}
 		r := recorded(t, f)
 		if s.fetched != 3 || len(r.Refused) != 1 || !strings.Contains(r.Refused[0].Reason, "exec format error") || !r.Refused[0].Until.IsZero() {

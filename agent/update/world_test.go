@@ -110,6 +110,9 @@ func updater(t testing.TB, f Folder, version string, s *shelf) *Updater {
 	return u
 }
 
+// pass lets time go by, in a bubble whose clock is its own.
+func pass(d time.Duration) { <-time.After(d) }
+
 func folder(t testing.TB) Folder { return NewFolder(t.TempDir()) }
 
 func recorded(t testing.TB, f Folder) record {

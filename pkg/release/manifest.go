@@ -14,9 +14,10 @@ const (
 	// Format is the form of manifests that this version understands. Fields that
 	// may be ignored can be added within a format.
 	Format = 1
-	// MaxManifest bounds a signed manifest, MaxProgram a program, in bytes.
+	// MaxManifest bounds a signed manifest, in bytes.
 	MaxManifest = 128 << 10
-	MaxProgram  = 64 << 20
+	// MaxProgram bounds a program, in bytes.
+	MaxProgram = 64 << 20
 
 	maxReleases = 64
 	maxFiles    = 64
