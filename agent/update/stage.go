@@ -25,7 +25,7 @@ func (u *Updater) take(ctx context.Context, offered string) error {
 	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		return fmt.Errorf("make room for it: %w", err)
 	}
-	defer os.RemoveAll(dir) // before the next one, too
+	defer os.RemoveAll(dir)
 	if err := u.fetch(ctx, v, dir); err != nil {
 		return err
 	}
