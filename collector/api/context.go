@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -93,9 +94,12 @@ func (s *Service) addDevice(tx *store.Tx, out *pb.PersonContext, id string) erro
 	if s.Compliance != nil {
 		open, _ := s.Compliance.Open(id)
 		for _, f := range open {
-			told := &pb.Finding{AssetId: id, AssetName: a.GetName(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail()}
-			if r := s.Compliance.Pack().Rule(f.GetRule()); r != nil {
-				told.Title, told.Remediation = r.Title, r.Remediation
+			if compliance.StateOf(f) == compliance.Waived {
+				continue
+			}
+			told, err := s.findingOf(tx, f)
+			if err != nil {
+				return err
 			}
 			d.Findings = append(d.Findings, told)
 		}

@@ -28,6 +28,7 @@ type command struct {
 	Assets   assetsCommands   `cmd:"" help:"Look at assets."`
 	Group    groupCommand     `cmd:"" help:"Count assets by the values of a field."`
 	Software softwareCommands `cmd:"" help:"List the software of an asset, or of all."`
+	People   peopleCommands   `cmd:"" help:"Look at people: who they are, what they have, and what needs a look."`
 	History  historyCommand   `cmd:"" help:"Tell what happened to an asset."`
 	Export   exportCommand    `cmd:"" help:"Write assets, or their software, as NDJSON, CSV or XLSX."`
 	Watch    watchCommand     `cmd:"" help:"Tell what happens to assets, as it happens."`
