@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/rollcall-itam/rollcall/collector/api"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/updates"
 )
@@ -45,6 +46,7 @@ type layer struct {
 	HTTPTLSCert     *string        `yaml:"http_tls_cert" name:"http-tls-cert" env:"ROLLCALL_HTTP_TLS_CERT" placeholder:"FILE" help:"PEM file of the certificate chain of --http-addr."`
 	HTTPTLSKey      *string        `yaml:"http_tls_key" name:"http-tls-key" env:"ROLLCALL_HTTP_TLS_KEY" placeholder:"FILE" help:"PEM file of its key."`
 	MetricsPublic   *bool          `yaml:"metrics_public" env:"ROLLCALL_METRICS_PUBLIC" help:"Let everybody read /metrics, without a token."`
+	APIRate         *float64       `yaml:"api_rate" env:"ROLLCALL_API_RATE" placeholder:"500" help:"How many calls a second one API token may make, over time; negative for any number."`
 	MinFree         *uint64        `yaml:"min_free" env:"ROLLCALL_MIN_FREE" placeholder:"BYTES" help:"Free disk space below which nothing is written (1 GiB)."`
 	CheckInInterval *time.Duration `yaml:"check_in_interval" env:"ROLLCALL_CHECK_IN_INTERVAL" placeholder:"5m" help:"How often agents check in (10s to 24h)."`
 	LogLevel        *string        `yaml:"log_level" env:"ROLLCALL_LOG_LEVEL" placeholder:"info" help:"debug, info, warn or error."`
@@ -76,6 +78,7 @@ type settings struct {
 	HTTPTLSCert     string        `yaml:"http_tls_cert"`
 	HTTPTLSKey      string        `yaml:"http_tls_key"`
 	MetricsPublic   bool          `yaml:"metrics_public"`
+	APIRate         float64       `yaml:"api_rate"`
 	MinFree         uint64        `yaml:"min_free"`
 	CheckInInterval time.Duration `yaml:"check_in_interval"`
 	LogLevel        string        `yaml:"log_level"`
@@ -115,6 +118,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		MetricsPublic: first(false, flags.MetricsPublic, file.MetricsPublic), MinFree: first(badgerkv.DefaultMinFree, flags.MinFree, file.MinFree),
 		CheckInInterval: first(5*time.Minute, flags.CheckInInterval, file.CheckInInterval),
 		LogLevel:        first("info", flags.LogLevel, file.LogLevel), LogFormat: first("text", flags.LogFormat, file.LogFormat),
+		APIRate:     first(api.DefaultRate, flags.APIRate, file.APIRate),
 		HistoryDays: first(defaultHistoryDays, flags.HistoryDays, file.HistoryDays), Feeds: first(nil, file.Feeds),
 		RulesDir: first("", flags.RulesDir, file.RulesDir), EOLFile: first("", flags.EOLFile, file.EOLFile), Precedence: first(nil, file.Precedence),
 		UpdatesDir: first("", flags.UpdatesDir, file.UpdatesDir), UpdateKeys: first(nil, flags.UpdateKeys, file.UpdateKeys), UpdateRings: first(nil, file.UpdateRings),
@@ -146,6 +150,8 @@ func (s *settings) check() error {
 		return fmt.Errorf("log_format %q: want text or json", s.LogFormat)
 	case s.CheckInInterval < minCheckIn || s.CheckInInterval > maxCheckIn:
 		return fmt.Errorf("check_in_interval %s: want %s to %s", s.CheckInInterval, minCheckIn, maxCheckIn)
+	case s.APIRate == 0:
+		return errors.New("api_rate is 0, with which nobody could ask anything: want calls a second, or -1 for any number")
 	case s.HistoryDays < 0:
 		return fmt.Errorf("history_days %d: want 0 (for all) or more", s.HistoryDays)
 	case s.Store != "memory" && (engine != "badger" || dir == ""):

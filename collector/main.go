@@ -23,6 +23,7 @@ type command struct {
 	Backup     backupCommands     `cmd:"" help:"Make and check backups."`
 	Restore    restoreCommand     `cmd:"" help:"Put a backup in the place of a data folder; the collector must be stopped."`
 	Rebuild    rebuildCommand     `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
+	Audit      auditCommands      `cmd:"" help:"Look after the audit log."`
 	Config     configCommands     `cmd:"" help:"Look at the configuration."`
 	Feeds      feedsCommands      `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
 	Rules      rulesCommands      `cmd:"" help:"List the rules that come along, and check those that you write."`

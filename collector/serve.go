@@ -118,7 +118,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 		return err
 	}
 	people, err := api.New(api.Options{Feeds: c.feeds, Connections: connections, Compliance: c.engine, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
-		Logger: log, Now: time.Now, Engine: s.Store, CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
+		Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate, CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,8 @@ var grants = map[string]grant{
 	pb.AdminService_DeleteFeed_FullMethodName:           {least: admin},
 	pb.AdminService_TestFeed_FullMethodName:             {least: admin},
 	pb.AdminService_PreviewObservations_FullMethodName:  {least: operator},
+	pb.AdminService_ListAudit_FullMethodName:            {least: admin},
+	pb.AdminService_VerifyAudit_FullMethodName:          {least: admin},
 	pb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
 	pb.AdminService_ListAgents_FullMethodName:           {least: viewer},
 	pb.AdminService_RevokeAgent_FullMethodName:          {least: operator},
@@ -126,7 +128,12 @@ func callerOf(ctx context.Context) *caller {
 }
 
 // actor names who calls, for the audit log.
-func actor(ctx context.Context) string { return "token:" + callerOf(ctx).token }
+func actor(ctx context.Context) string {
+	if c := callerOf(ctx); c.token != "" {
+		return "token:" + c.token
+	}
+	return "nobody"
+}
 
 // UnaryInterceptor authenticates the calls of AdminService on a listener that
 // callers reach directly. Calls of other services pass.
@@ -163,7 +170,10 @@ func (s *Service) serve(ctx context.Context, address string, req any, info *grpc
 	if ctx, err = s.admit(ctx, info.FullMethod, address); err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	if resp, err = handler(ctx, req); err == nil {
+		err = s.record(ctx, info.FullMethod, req)
+	}
+	return resp, err
 }
 
 // callerStream is a stream whose caller is known.
@@ -215,6 +225,12 @@ func (s *Service) enter(ctx context.Context, header, address string, g grant) (c
 	if err != nil {
 		return nil, err
 	}
+	if retry, ok := s.limits.allow(r.GetId()); !ok {
+		return nil, later(codes.ResourceExhausted, fmt.Sprintf("this token is used more than %.0f times a second: ask less often, or for larger pages", s.limits.rate), retry)
+	}
+	if err := s.signedIn(ctx, r, address); err != nil {
+		return nil, err
+	}
 	c := &caller{token: r.GetId(), again: func(ctx context.Context) error {
 		_, err := s.authorise(ctx, header, address, g)
 		return err
@@ -236,6 +252,7 @@ func (s *Service) authorise(ctx context.Context, header, address string, g grant
 	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken} {
 		if errors.Is(err, reason) {
 			s.failures.failed(address, secret)
+			s.refusedSignIn(ctx, address, reason)
 			return nil, status.Error(codes.Unauthenticated, err.Error())
 		}
 	}

@@ -31,6 +31,8 @@ var allowed = map[string]string{
 	"GetAssetSourceStates": "viewer operator admin servicedesk",
 	"WatchChanges":         "viewer operator admin servicedesk",
 	"ExportAssets":         "viewer operator admin servicedesk",
+	"ListAudit":            "admin",
+	"VerifyAudit":          "admin",
 	"GetServerInfo":        "viewer operator admin servicedesk",
 	"ExplainAsset":         "viewer operator admin servicedesk",
 	"GetAssetHistory":      "viewer operator admin servicedesk",

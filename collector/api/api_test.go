@@ -108,12 +108,21 @@ func (w *world) report(name string, software ...*pb.Software) string {
 
 func (w *world) ask(token, method, path, body string) (int, http.Header, []byte) {
 	w.t.Helper()
+	return w.askWith(token, method, path, body, "", "")
+}
+
+// askWith asks with one more header.
+func (w *world) askWith(token, method, path, body, header, value string) (int, http.Header, []byte) {
+	w.t.Helper()
 	req, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if header != "" {
+		req.Header.Set(header, value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -78,7 +77,7 @@ func (x *eventStream) send(e *pb.ChangeEvent) error {
 		fmt.Fprint(x.out, "\n")
 		return x.flush()
 	}
-	b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(e)
+	b, err := jsonText.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("write an event as JSON: %w", err)
 	}
@@ -88,7 +87,7 @@ func (x *eventStream) send(e *pb.ChangeEvent) error {
 
 // fail ends the stream with an event of kind error.
 func (x *eventStream) fail(err error) {
-	b, marshalErr := protojson.MarshalOptions{UseProtoNames: true}.Marshal(status.Convert(err).Proto())
+	b, marshalErr := jsonText.Marshal(status.Convert(err).Proto())
 	if marshalErr != nil {
 		return
 	}

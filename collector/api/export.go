@@ -42,10 +42,13 @@ func (s *Service) ExportAssets(r *pb.ExportAssetsRequest, stream grpc.ServerStre
 	}
 	defer e.done()
 	out := bufio.NewWriterSize(chunks{stream}, exportChunk)
-	if err := e.write(stream.Context(), out); err != nil {
+	if err = e.write(stream.Context(), out); err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
 		return s.answer("write the export", err)
 	}
-	return out.Flush()
+	return nil
 }
 
 // chunks is a stream that is written to.
@@ -150,6 +153,10 @@ func (s *Service) newExport(ctx context.Context, r *pb.ExportAssetsRequest) (*ex
 	if e.ids, err = s.View.All(ctx, view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), Now: s.Now()}); err != nil {
 		e.done()
 		return nil, s.answerQuery("find the assets", err)
+	}
+	if err := s.record(ctx, pb.AdminService_ExportAssets_FullMethodName, r); err != nil {
+		e.done()
+		return nil, err
 	}
 	return e, nil
 }

@@ -27,6 +27,9 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+// jsonText writes JSON as the API has it.
+var jsonText = protojson.MarshalOptions{UseProtoNames: true}
+
 const (
 	pipeSize = 256 << 10
 	// maxMessage has room for one record over maxPageBytes.
@@ -98,7 +101,7 @@ func gatewayAddress(ctx context.Context) string {
 
 func newMux() *runtime.ServeMux {
 	return runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: jsonText}),
 		// Of the headers only Authorization goes on, which the gateway sees to.
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
@@ -176,7 +179,7 @@ func writeStatus(w http.ResponseWriter, code int, st *status.Status) {
 			}
 		}
 	}
-	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(st.Proto())
+	body, err := jsonText.Marshal(st.Proto())
 	if err != nil {
 		body = []byte(`{"code":13,"message":"the error could not be written as JSON"}`)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	_ "embed" // for the files that are served
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,7 +18,7 @@ import (
 const maxBody = 1 << 20
 
 //go:embed openapi.swagger.json
-var openAPI []byte
+var swagger []byte
 
 //go:embed index.html
 var index []byte
@@ -39,18 +40,31 @@ func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error)
 	if !public {
 		metrics = s.guarded(metricsGrant, metrics)
 	}
+	description, err := openAPI3(swagger)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	docs, err := renderDocs(description)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	calls, err := s.onlyOnce(g)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", g)
+	mux.Handle("/v1/", calls)
 	mux.Handle("POST "+pushPath, s.guarded(pushGrant, http.HandlerFunc(s.push)))
 	mux.Handle("GET "+changesPath, s.guarded(grants[pb.AdminService_WatchChanges_FullMethodName], http.HandlerFunc(s.serveChanges)))
 	mux.Handle("GET "+exportPath, s.guarded(grants[pb.AdminService_ExportAssets_FullMethodName], http.HandlerFunc(s.serveExport)))
 	mux.HandleFunc(hooksPath, s.hook)
 	mux.Handle("GET /metrics", metrics)
-	mux.Handle("GET /openapi.json", static("application/json", openAPI))
+	mux.Handle("GET /openapi.json", static("application/json", description))
+	mux.Handle("GET /docs", static("text/html; charset=utf-8", docs))
 	mux.Handle("GET /{$}", static("text/html; charset=utf-8", index))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusNotFound
-		if r.URL.Path == "/" || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json" {
+		if r.URL.Path == "/" || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json" || r.URL.Path == "/docs" {
 			code = http.StatusMethodNotAllowed
 		}
 		writeRoutingError(w, r, code)
@@ -113,6 +127,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	if r.TLS != nil {
 		h.Set("Strict-Transport-Security", "max-age=31536000")

@@ -62,7 +62,7 @@ func (s *Service) push(w http.ResponseWriter, r *http.Request) {
 	}()
 	out := bufio.NewWriter(w)
 	for answer := range answers {
-		b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(<-answer)
+		b, err := jsonText.Marshal(<-answer)
 		if err == nil {
 			_, err = out.Write(append(b, '\n'))
 		}
@@ -74,6 +74,9 @@ func (s *Service) push(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_ = out.Flush() // the same
+	if n := lines.taken; n > 0 {
+		_ = s.note(r.Context(), "observations.push", "", fmt.Sprintf("%d lines", n)) // note logs it
+	}
 }
 
 // readLines files the lines of a body, some at once, and hands on where their
@@ -147,6 +150,8 @@ type lineReader struct {
 	r        *bufio.Reader
 	patience func()
 	begun    bool
+	// taken counts the lines that were handed on.
+	taken int
 }
 
 // next returns the next line that is not blank, or io.EOF.
@@ -154,6 +159,7 @@ func (l *lineReader) next() ([]byte, error) {
 	for {
 		line, err := l.line()
 		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 && err == nil || errors.Is(err, errLineTooLong) {
+			l.taken++
 			if !l.begun {
 				l.begun = true
 				return l.whole(trimmed), err

@@ -47,6 +47,9 @@ type Options struct {
 	Engine string
 	// CAPin is the pin of the authority that agents trust, for GetServerInfo.
 	CAPin string
+	// Rate is how many calls a second one token may make; 0 is DefaultRate, and
+	// less is no limit.
+	Rate float64
 	// Metrics gets the counts of calls; nil registers none.
 	Metrics prometheus.Registerer
 }
@@ -57,6 +60,8 @@ type Service struct {
 	Options
 	started  time.Time
 	failures *failures
+	limits   *limits
+	signIns  signIns
 	calls    calls
 	changes  *watch.Log
 	watchers watchers
@@ -70,7 +75,11 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Options: o, started: o.Now(), failures: f, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)},
+	l, err := newLimits(o.Now, o.Rate)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Options: o, started: o.Now(), failures: f, limits: l, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)},
 		exports: make(chan struct{}, maxExports)}
 	s.changes.Follow(o.Catalog)
 	return s, nil

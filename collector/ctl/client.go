@@ -184,6 +184,23 @@ func (c *client) pages(ctx context.Context, path, key string, query url.Values) 
 	}
 }
 
+// upTo ends a list after a number of items; 0 is no limit.
+func upTo(pages iter.Seq2[page, error], limit int) iter.Seq2[page, error] {
+	if limit <= 0 {
+		return pages
+	}
+	return func(yield func(page, error) bool) {
+		left := limit
+		for p, err := range pages {
+			p.items = p.items[:min(left, len(p.items))]
+			left -= len(p.items)
+			if !yield(p, err) || left == 0 {
+				return
+			}
+		}
+	}
+}
+
 func (c *client) page(ctx context.Context, path, key string, query url.Values) (page, string, error) {
 	answer, err := c.get(ctx, path, query)
 	if err != nil {

@@ -38,6 +38,7 @@ type command struct {
 	Rules    rulesCommands    `cmd:"" help:"List the rules that assets are judged by, try others, and write the site's own."`
 	Feeds    feedsCommands    `cmd:"" help:"Look after the systems that the collector reads."`
 	Token    tokenCommands    `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Audit    auditCommands    `cmd:"" help:"Tell who changed what and who signed in, and check that nothing of it was changed."`
 	Agents   agentsCommands   `cmd:"" help:"Manage enrolled agents."`
 	Version  versionCommand   `cmd:"" help:"Print the version of this program."`
 }

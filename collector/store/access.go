@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -85,6 +86,44 @@ func (t *Tx) AppendAudit(r *pb.AuditRecord) error {
 	return t.setValue([]byte(keyAuditHead), append(binary.BigEndian.AppendUint64(nil, uint64(r.Sequence)), r.Hash...))
 }
 
+// AuditHead returns the number and the hash of the audit log's last entry; 0 and
+// nothing where there is none.
+func (t *Tx) AuditHead() (sequence int64, hash []byte, err error) {
+	head, err := t.value([]byte(keyAuditHead))
+	if err := ignoreNotFound(err); err != nil {
+		return 0, nil, fmt.Errorf("read the head of the audit log: %w", err)
+	}
+	if len(head) < 8 {
+		return 0, nil, nil
+	}
+	return int64(binary.BigEndian.Uint64(head)), slices.Clone(head[8:]), nil
+}
+
+// Audit returns an entry of the audit log.
+func (t *Tx) Audit(sequence int64) (*pb.AuditRecord, error) {
+	return read[pb.AuditRecord](t, auditKey(sequence))
+}
+
+// ErrAudit is wrapped where the audit log is not what was written.
+var ErrAudit = errors.New("the audit log was tampered with")
+
+// VerifyAudit checks every entry of the audit log, and that the last one is the
+// last that was written. The error wraps ErrAudit where one is not right.
+func (t *Tx) VerifyAudit(ctx context.Context) (entries int64, hash []byte, err error) {
+	err = t.ScanAudit(func(r *pb.AuditRecord) error {
+		entries, hash = r.GetSequence(), r.GetHash()
+		return ctx.Err()
+	})
+	if err != nil {
+		return entries, hash, err
+	}
+	last, want, err := t.AuditHead()
+	if err == nil && (last != entries || !slices.Equal(want, hash)) {
+		err = fmt.Errorf("%w: it ends with entry %d, and %d were written", ErrAudit, entries, last)
+	}
+	return entries, hash, err
+}
+
 // ScanAudit calls fn with each entry of the audit log, oldest first, and
 // checks the chain of hashes on the way.
 func (t *Tx) ScanAudit(fn func(*pb.AuditRecord) error) error {
@@ -96,7 +135,7 @@ func (t *Tx) ScanAudit(fn func(*pb.AuditRecord) error) error {
 			return err
 		}
 		if r.GetSequence() != last+1 || !slices.Equal(want, r.GetHash()) {
-			return fmt.Errorf("audit log: entry %d does not follow entry %d: it was changed, or entries are missing", r.GetSequence(), last)
+			return fmt.Errorf("%w: entry %d does not follow entry %d: it was changed, or entries are missing", ErrAudit, r.GetSequence(), last)
 		}
 		last, hash = r.GetSequence(), r.GetHash()
 		return fn(r)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -289,6 +290,27 @@ func TestAuditLogShowsTampering(t *testing.T) {
 	})
 	if n, err := read(); n != 2 || err == nil {
 		t.Errorf("after an entry was changed: %d entries read, error %v", n, err)
+	}
+}
+
+func TestAuditLogShowsThatItsEndIsMissing(t *testing.T) {
+	s := open(t)
+	for range 3 {
+		update(t, s, func(tx *Tx) error { return tx.AppendAudit(&pb.AuditRecord{Actor: "ann", Action: "token.create"}) })
+	}
+	verify := func() (n int64, err error) {
+		err = s.View(context.Background(), func(tx *Tx) error {
+			n, _, err = tx.VerifyAudit(context.Background())
+			return err
+		})
+		return n, err
+	}
+	if n, err := verify(); n != 3 || err != nil {
+		t.Fatalf("%d entries, %v", n, err)
+	}
+	update(t, s, func(tx *Tx) error { return tx.remove(auditKey(3)) })
+	if _, err := verify(); !errors.Is(err, ErrAudit) {
+		t.Errorf("without the last entry: %v", err)
 	}
 }
 

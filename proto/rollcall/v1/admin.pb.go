@@ -2351,7 +2351,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x15\n" +
-	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\xff\x1a\n" +
+	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\x9d\x1c\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2403,7 +2403,9 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
 	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
 	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12L\n" +
-	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
+	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
+	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponseB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2489,30 +2491,34 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*GetPersonRequest)(nil),             // 67: rollcall.v1.GetPersonRequest
 	(*GetPersonContextRequest)(nil),      // 68: rollcall.v1.GetPersonContextRequest
 	(*ExportAssetsRequest)(nil),          // 69: rollcall.v1.ExportAssetsRequest
-	(*AssetExplanation)(nil),             // 70: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 71: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 72: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 73: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 74: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 75: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 76: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 77: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 78: rollcall.v1.Finding
-	(*ListRulesResponse)(nil),            // 79: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 80: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 81: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 82: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 83: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 84: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),           // 85: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),             // 86: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),  // 87: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),    // 88: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 89: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 90: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 91: rollcall.v1.Person
-	(*PersonContext)(nil),                // 92: rollcall.v1.PersonContext
-	(*ExportChunk)(nil),                  // 93: rollcall.v1.ExportChunk
+	(*ListAuditRequest)(nil),             // 70: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),           // 71: rollcall.v1.VerifyAuditRequest
+	(*AssetExplanation)(nil),             // 72: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 73: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 74: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 75: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 76: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 77: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 78: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 79: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 80: rollcall.v1.Finding
+	(*ListRulesResponse)(nil),            // 81: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 82: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 83: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 84: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 85: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 86: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),           // 87: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),             // 88: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),  // 89: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),    // 90: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 91: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 92: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 93: rollcall.v1.Person
+	(*PersonContext)(nil),                // 94: rollcall.v1.PersonContext
+	(*ExportChunk)(nil),                  // 95: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),            // 96: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),          // 97: rollcall.v1.VerifyAuditResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2587,51 +2593,55 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	67, // 69: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
 	68, // 70: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
 	69, // 71: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	1,  // 72: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 73: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 74: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 75: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 76: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 77: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 78: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	70, // 79: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	71, // 80: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 81: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	72, // 82: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	73, // 83: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	74, // 84: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	75, // 85: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	76, // 86: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	77, // 87: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	78, // 88: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	78, // 89: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	78, // 90: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	79, // 91: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	80, // 92: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	81, // 93: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	82, // 94: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	83, // 95: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	84, // 96: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	84, // 97: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	84, // 98: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	84, // 99: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	85, // 100: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	86, // 101: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	87, // 102: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	88, // 103: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 104: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 105: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 106: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 107: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 108: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 109: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	89, // 110: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	90, // 111: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	91, // 112: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	92, // 113: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	93, // 114: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	72, // [72:115] is the sub-list for method output_type
-	29, // [29:72] is the sub-list for method input_type
+	70, // 72: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	71, // 73: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	1,  // 74: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 75: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 76: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 77: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 78: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 79: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 80: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	72, // 81: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	73, // 82: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 83: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	74, // 84: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	75, // 85: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	76, // 86: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	77, // 87: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	78, // 88: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	79, // 89: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	80, // 90: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	80, // 91: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	80, // 92: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	81, // 93: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	82, // 94: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	83, // 95: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	84, // 96: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	85, // 97: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	86, // 98: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	86, // 99: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	86, // 100: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	86, // 101: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	87, // 102: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	88, // 103: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	89, // 104: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	90, // 105: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 106: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 107: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 108: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 109: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 110: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 111: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	91, // 112: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	92, // 113: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	93, // 114: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	94, // 115: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	95, // 116: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	96, // 117: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	97, // 118: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	74, // [74:119] is the sub-list for method output_type
+	29, // [29:74] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name
