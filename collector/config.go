@@ -60,6 +60,7 @@ type layer struct {
 	Feeds       *[]feedSettings     `yaml:"feeds" kong:"-"`
 	Precedence  *precedenceSettings `yaml:"precedence" kong:"-"`
 	UpdateRings *[]updates.Ring     `yaml:"update_rings" kong:"-"`
+	Expiry      *expirySettings     `yaml:"expiry" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -95,6 +96,8 @@ type settings struct {
 	Feeds []feedSettings `yaml:"feeds,omitempty"`
 	// Precedence changes whom to believe.
 	Precedence precedenceSettings `yaml:"precedence,omitempty"`
+	// Expiry says when assets of which nothing is heard are no longer in use.
+	Expiry expirySettings `yaml:"expiry,omitempty"`
 
 	level slog.Level
 	// preset is the administrator's token that the environment sets; it is
@@ -124,6 +127,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		UpdatesDir: first("", flags.UpdatesDir, file.UpdatesDir), UpdateKeys: first(nil, flags.UpdateKeys, file.UpdateKeys), UpdateRings: first(nil, file.UpdateRings),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
+	s.Expiry = first(nil, file.Expiry)
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()
 }
@@ -141,6 +145,9 @@ func first[T any](otherwise T, layers ...*T) T {
 func (s *settings) check() error {
 	if err := s.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return fmt.Errorf("log_level %q: want debug, info, warn or error", s.LogLevel)
+	}
+	if _, err := s.Expiry.policy(); err != nil {
+		return err
 	}
 	engine, dir, _ := strings.Cut(s.Store, ":")
 	switch {

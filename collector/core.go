@@ -88,11 +88,9 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.catalog = catalog.New(c.store, time.Now, log)
 	c.catalog.KeepHistory(time.Duration(s.HistoryDays) * 24 * time.Hour)
-	table, err := s.Precedence.table()
-	if err != nil {
+	if err := s.judgeBy(c.catalog); err != nil {
 		return nil, err
 	}
-	c.catalog.UseTable(table)
 	v.Follow(c.catalog, c.store)
 	if c.support, c.supportBroken, err = readSupport(s.EOLFile, log); err != nil {
 		return nil, err
@@ -142,6 +140,21 @@ func (c *core) openEnrolment(ctx context.Context, s settings, log *slog.Logger) 
 	return err
 }
 
+// judgeBy lets a catalog make assets by the settings.
+func (s settings) judgeBy(c *catalog.Catalog) error {
+	table, err := s.Precedence.table()
+	if err != nil {
+		return err
+	}
+	policy, err := s.Expiry.policy()
+	if err != nil {
+		return err
+	}
+	c.UseTable(table)
+	c.ExpireBy(policy)
+	return nil
+}
+
 // openCatalog opens a store that is there with the catalog over it, for commands
 // that work without the collector.
 func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *catalog.Catalog, error) {
@@ -151,10 +164,6 @@ func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *cat
 	}
 	if _, err := os.Stat(dir); err != nil {
 		return nil, nil, fmt.Errorf("there is no store: %w; name the collector's with --data-dir or --store", err)
-	}
-	table, err := s.Precedence.table()
-	if err != nil {
-		return nil, nil, err
 	}
 	support, _, err := readSupport(s.EOLFile, log)
 	if err != nil {
@@ -169,9 +178,8 @@ func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *cat
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	c := catalog.New(st, time.Now, log)
-	c.UseTable(table)
 	c.Derive(support.Derive)
-	if err := c.Load(ctx); err != nil {
+	if err := errors.Join(s.judgeBy(c), c.Load(ctx)); err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
 	return db, c, nil

@@ -105,3 +105,16 @@ func TestPrecedenceCheck(t *testing.T) {
 		t.Errorf("asked again it tells something else:\n%s", again)
 	}
 }
+
+func TestBadExpiryIsExplained(t *testing.T) {
+	for file, want := range map[string]string{
+		"expiry:\n  - class: [notebook]\n    after: 3d\n":          `expiry: rule 1: there is no class "notebook"`,
+		"expiry:\n  - after: 3d\n  - after: later\n":               `expiry: rule 2: after: "later" is no age`,
+		"expiry:\n  - {class: [laptop], aftr: 3d}\n":               "line 2",
+		"expiry:\n  - {class: [laptop], after: 3d, stage: gone}\n": `stage "gone": want retired or missing`,
+	} {
+		if _, errs, code := check(t, "--config", configFile(t, file)); code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%q: exits with %d and says %q, want %q", file, code, errs, want)
+		}
+	}
+}

@@ -12,20 +12,14 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // assertable are the fields, and the groups of them, on which an operator's
 // word may stand: what people decide or know, not what a machine reads of itself.
-var assertable = []string{"name", "class", "stage", "labels", "owner", "location", "purchase", "financial", "warranty", "hardware.asset_tag"}
-
-// classes and stages are the vocabularies of schema.md.
-var (
-	classes = []string{"laptop", "desktop", "workstation", "server", "virtual_machine", "cloud_instance", "phone", "tablet", "network", "printer",
-		"display", "peripheral", "point_of_sale", "conference_room", "iot", "other"}
-	stages = []string{"requested", "approved", "ordered", "received", "in_stock", "deployed", "in_repair", "retired", "disposed", "missing"}
-)
+var assertable = []string{"name", "class", "stage", "labels", "owner", "location", "purchase", "financial", "warranty", "hold", "hardware.asset_tag"}
 
 // maxSpoken bounds the statements of one call.
 const maxSpoken = 100
@@ -111,10 +105,10 @@ func checkAssertion(r *pb.AssertAssetRequest) error {
 	switch {
 	case bad != "":
 		return status.Errorf(codes.InvalidArgument, "an operator's word does not count for %.100q, only for: %s", bad, strings.Join(assertable, ", "))
-	case d.GetClass() != "" && !slices.Contains(classes, d.GetClass()):
-		return status.Errorf(codes.InvalidArgument, "class %.50q is none of: %s", d.GetClass(), strings.Join(classes, ", "))
-	case d.GetStage() != "" && !slices.Contains(stages, d.GetStage()):
-		return status.Errorf(codes.InvalidArgument, "stage %.50q is none of: %s", d.GetStage(), strings.Join(stages, ", "))
+	case d.GetClass() != "" && !slices.Contains(merge.Classes, d.GetClass()):
+		return status.Errorf(codes.InvalidArgument, "class %.50q is none of: %s", d.GetClass(), strings.Join(merge.Classes, ", "))
+	case d.GetStage() != "" && !slices.Contains(merge.Stages, d.GetStage()):
+		return status.Errorf(codes.InvalidArgument, "stage %.50q is none of: %s", d.GetStage(), strings.Join(merge.Stages, ", "))
 	}
 	return nil
 }

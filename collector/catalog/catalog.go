@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-itam/rollcall/collector/expiry"
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -30,7 +31,9 @@ type Catalog struct {
 	// derive fills in what follows from an asset and from what the collector knows.
 	derive func(*pb.Asset)
 	// table says whom to believe.
-	table  *merge.Table
+	table *merge.Table
+	// expiry says when assets expire of which nothing is heard, nil for never.
+	expiry *expiry.Policy
 	upkeep *upkeep
 	// sources remembers the declared sources.
 	sources sync.Map

@@ -154,11 +154,12 @@ func (f *filing) merged(assetID string, redirects []string, parts []part) (*pb.A
 	if err := f.own(a); err != nil {
 		return nil, outlook{}, err
 	}
+	expires := f.catalog.age(a, stmts)
 	undate(a)
 	if f.catalog.derive != nil {
 		f.catalog.derive(a)
 	}
-	return a, f.catalog.outlook(a, stmts), nil
+	return a, f.catalog.outlook(a, stmts, expires), nil
 }
 
 // put merges parts into an asset and stores it.

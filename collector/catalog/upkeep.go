@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -23,19 +24,23 @@ type outlook struct {
 	silent, others []store.Ref
 }
 
-// outlook tells what may change a merged asset.
-func (c *Catalog) outlook(a *pb.Asset, stmts []merge.Statement) outlook {
+// outlook tells what may change a merged asset that expires at a time, or did;
+// zero for never.
+func (c *Catalog) outlook(a *pb.Asset, stmts []merge.Statement, expires time.Time) outlook {
 	o := outlook{assetID: a.GetId()}
-	if len(stmts) < 2 {
+	if a.GetExpiredAt() == nil {
+		o.due = expires
+	}
+	if len(stmts) < 2 && a.GetExpiredAt() == nil {
 		return o
 	}
-	var silent []int
-	o.due, silent = c.table.Outlook(stmts, c.now())
-	next := 0
+	due, silent := c.table.Outlook(stmts, c.now())
+	if !due.IsZero() && (o.due.IsZero() || due.Before(o.due)) {
+		o.due = due
+	}
 	for i, s := range stmts {
 		ref := store.Ref{Source: s.Observation.GetSource(), ID: s.Observation.GetSourceId()}
-		if next < len(silent) && silent[next] == i {
-			next++
+		if a.GetExpiredAt() != nil && merge.Repeats(s.Kind) || slices.Contains(silent, i) {
 			o.silent = append(o.silent, ref)
 			continue
 		}
@@ -47,7 +52,8 @@ func (c *Catalog) outlook(a *pb.Asset, stmts []merge.Statement) outlook {
 // sameOutlook tells whether the look that is planned for an asset comes in time
 // for what it is now: all that is heard of puts the time off.
 func sameOutlook(before, now *pb.Asset) bool {
-	if len(before.GetSources()) != len(now.GetSources()) {
+	if len(before.GetSources()) != len(now.GetSources()) || before.GetClass() != now.GetClass() || before.GetStage() != now.GetStage() ||
+		before.GetHold().GetReason() != now.GetHold().GetReason() || (before.GetExpiredAt() == nil) != (now.GetExpiredAt() == nil) {
 		return false
 	}
 	for i, s := range now.GetSources() {

@@ -53,6 +53,7 @@ var precedence = map[string][]string{
 	"location":     {KindOperator, KindFile, KindMDM, KindAgent},
 	"purchase":     {KindPurchasing, KindWarranty, KindOperator, KindFile, KindMDM},
 	"warranties":   {KindPurchasing, KindWarranty, KindOperator, KindFile, KindMDM},
+	"hold":         {KindOperator},
 	"financial":    {KindOperator, KindPurchasing, KindFile},
 	"stage":        {KindOperator, KindPurchasing, KindFile, KindMDM},
 	"labels":       {KindOperator, KindFile, KindMDM, KindAgent},

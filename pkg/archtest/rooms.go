@@ -64,7 +64,7 @@ var Rooms = []Room{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
-			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge",
+			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
 			"collector/updates", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
@@ -114,7 +114,7 @@ var Rooms = []Room{
 		Why: "what happened is told from the change log alone; who hears of it, and may, is not its matter",
 	},
 	{
-		Dir: "collector/catalog", May: []string{"collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema},
+		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema},
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
@@ -132,6 +132,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/merge", May: []string{schema}, Pure: true,
 		Why: "an asset is a function of its observations alone, so that rebuild gives the same bytes",
+	},
+	{
+		Dir: "collector/expiry", May: []string{"collector/merge", schema}, Pure: true,
+		Why: "when an asset expires is a function of the asset and the rules; who looks when is the catalog's matter",
 	},
 	{
 		Dir: "collector/history", May: []string{schema}, Pure: true,

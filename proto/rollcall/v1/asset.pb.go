@@ -69,6 +69,10 @@ type Asset struct {
 	// Number of software rows; the rows are at /v1/assets/{id}/software.
 	SoftwareCount *int32         `protobuf:"varint,40,opt,name=software_count,json=softwareCount,proto3,oneof" json:"software_count,omitempty"`
 	Findings      *FindingCounts `protobuf:"bytes,41,opt,name=findings,proto3" json:"findings,omitempty"`
+	// Since when nothing has been heard of it for longer than is usual for what it
+	// is; absent while it is heard of. Its stage comes back once it is.
+	ExpiredAt     *timestamppb.Timestamp `protobuf:"bytes,61,opt,name=expired_at,json=expiredAt,proto3" json:"expired_at,omitempty"`
+	Hold          *Hold                  `protobuf:"bytes,62,opt,name=hold,proto3" json:"hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -306,6 +310,65 @@ func (x *Asset) GetFindings() *FindingCounts {
 	return nil
 }
 
+func (x *Asset) GetExpiredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiredAt
+	}
+	return nil
+}
+
+func (x *Asset) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+// Hold keeps an asset from expiring until the operator's word is taken back.
+type Hold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hold) Reset() {
+	*x = Hold{}
+	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hold) ProtoMessage() {}
+
+func (x *Hold) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hold.ProtoReflect.Descriptor instead.
+func (*Hold) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Hold) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // AssetSource is one observation that an asset is made of.
 type AssetSource struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -321,7 +384,7 @@ type AssetSource struct {
 
 func (x *AssetSource) Reset() {
 	*x = AssetSource{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +396,7 @@ func (x *AssetSource) String() string {
 func (*AssetSource) ProtoMessage() {}
 
 func (x *AssetSource) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +409,7 @@ func (x *AssetSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssetSource.ProtoReflect.Descriptor instead.
 func (*AssetSource) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{1}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AssetSource) GetSource() string {
@@ -396,7 +459,7 @@ type Provenance struct {
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +471,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +484,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Provenance) GetSource() string {
@@ -457,7 +520,7 @@ type Conflict struct {
 
 func (x *Conflict) Reset() {
 	*x = Conflict{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +532,7 @@ func (x *Conflict) String() string {
 func (*Conflict) ProtoMessage() {}
 
 func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +545,7 @@ func (x *Conflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
 func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Conflict) GetField() string {
@@ -511,7 +574,7 @@ type ConflictValue struct {
 
 func (x *ConflictValue) Reset() {
 	*x = ConflictValue{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +586,7 @@ func (x *ConflictValue) String() string {
 func (*ConflictValue) ProtoMessage() {}
 
 func (x *ConflictValue) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +599,7 @@ func (x *ConflictValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConflictValue.ProtoReflect.Descriptor instead.
 func (*ConflictValue) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ConflictValue) GetValue() *structpb.Value {
@@ -580,7 +643,7 @@ type FindingCounts struct {
 
 func (x *FindingCounts) Reset() {
 	*x = FindingCounts{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +655,7 @@ func (x *FindingCounts) String() string {
 func (*FindingCounts) ProtoMessage() {}
 
 func (x *FindingCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +668,7 @@ func (x *FindingCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindingCounts.ProtoReflect.Descriptor instead.
 func (*FindingCounts) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FindingCounts) GetOpen() int32 {
@@ -657,13 +720,14 @@ type Device struct {
 	// What management systems call this device, as it knows itself: kind directory
 	// with scope entra for its device id there, ...
 	Identifiers   []*Identifier `protobuf:"bytes,42,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	Hold          *Hold         `protobuf:"bytes,62,opt,name=hold,proto3" json:"hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +739,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +752,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Device) GetName() string {
@@ -838,6 +902,13 @@ func (x *Device) GetIdentifiers() []*Identifier {
 	return nil
 }
 
+func (x *Device) GetHold() *Hold {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
 // Identifier names a thing in one namespace.
 type Identifier struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -853,7 +924,7 @@ type Identifier struct {
 
 func (x *Identifier) Reset() {
 	*x = Identifier{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +936,7 @@ func (x *Identifier) String() string {
 func (*Identifier) ProtoMessage() {}
 
 func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +949,7 @@ func (x *Identifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
 func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Identifier) GetKind() string {
@@ -937,7 +1008,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1020,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1033,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Hardware) GetManufacturer() string {
@@ -1140,7 +1211,7 @@ type Cloud struct {
 
 func (x *Cloud) Reset() {
 	*x = Cloud{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1223,7 @@ func (x *Cloud) String() string {
 func (*Cloud) ProtoMessage() {}
 
 func (x *Cloud) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1236,7 @@ func (x *Cloud) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cloud.ProtoReflect.Descriptor instead.
 func (*Cloud) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Cloud) GetProvider() string {
@@ -1215,7 +1286,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1298,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1311,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1279,7 +1350,7 @@ type Cpu struct {
 
 func (x *Cpu) Reset() {
 	*x = Cpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1362,7 @@ func (x *Cpu) String() string {
 func (*Cpu) ProtoMessage() {}
 
 func (x *Cpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1375,7 @@ func (x *Cpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cpu.ProtoReflect.Descriptor instead.
 func (*Cpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Cpu) GetModel() string {
@@ -1365,7 +1436,7 @@ type MemoryModule struct {
 
 func (x *MemoryModule) Reset() {
 	*x = MemoryModule{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1448,7 @@ func (x *MemoryModule) String() string {
 func (*MemoryModule) ProtoMessage() {}
 
 func (x *MemoryModule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1461,7 @@ func (x *MemoryModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryModule.ProtoReflect.Descriptor instead.
 func (*MemoryModule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MemoryModule) GetSizeBytes() int64 {
@@ -1461,7 +1532,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1544,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1557,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Disk) GetName() string {
@@ -1557,7 +1628,7 @@ type Gpu struct {
 
 func (x *Gpu) Reset() {
 	*x = Gpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1640,7 @@ func (x *Gpu) String() string {
 func (*Gpu) ProtoMessage() {}
 
 func (x *Gpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1653,7 @@ func (x *Gpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gpu.ProtoReflect.Descriptor instead.
 func (*Gpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Gpu) GetName() string {
@@ -1625,7 +1696,7 @@ type Display struct {
 
 func (x *Display) Reset() {
 	*x = Display{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1708,7 @@ func (x *Display) String() string {
 func (*Display) ProtoMessage() {}
 
 func (x *Display) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1721,7 @@ func (x *Display) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Display.ProtoReflect.Descriptor instead.
 func (*Display) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Display) GetManufacturer() string {
@@ -1694,7 +1765,7 @@ type Battery struct {
 
 func (x *Battery) Reset() {
 	*x = Battery{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1777,7 @@ func (x *Battery) String() string {
 func (*Battery) ProtoMessage() {}
 
 func (x *Battery) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1790,7 @@ func (x *Battery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Battery.ProtoReflect.Descriptor instead.
 func (*Battery) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Battery) GetDesignMwh() int32 {
@@ -1760,7 +1831,7 @@ type Tpm struct {
 
 func (x *Tpm) Reset() {
 	*x = Tpm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1843,7 @@ func (x *Tpm) String() string {
 func (*Tpm) ProtoMessage() {}
 
 func (x *Tpm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1856,7 @@ func (x *Tpm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tpm.ProtoReflect.Descriptor instead.
 func (*Tpm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Tpm) GetPresent() bool {
@@ -1815,7 +1886,7 @@ type UsbDevice struct {
 
 func (x *UsbDevice) Reset() {
 	*x = UsbDevice{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +1898,7 @@ func (x *UsbDevice) String() string {
 func (*UsbDevice) ProtoMessage() {}
 
 func (x *UsbDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +1911,7 @@ func (x *UsbDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsbDevice.ProtoReflect.Descriptor instead.
 func (*UsbDevice) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UsbDevice) GetVendor() string {
@@ -1882,7 +1953,7 @@ type Printer struct {
 
 func (x *Printer) Reset() {
 	*x = Printer{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1965,7 @@ func (x *Printer) String() string {
 func (*Printer) ProtoMessage() {}
 
 func (x *Printer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +1978,7 @@ func (x *Printer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Printer.ProtoReflect.Descriptor instead.
 func (*Printer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Printer) GetName() string {
@@ -1960,7 +2031,7 @@ type Os struct {
 
 func (x *Os) Reset() {
 	*x = Os{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2043,7 @@ func (x *Os) String() string {
 func (*Os) ProtoMessage() {}
 
 func (x *Os) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2056,7 @@ func (x *Os) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Os.ProtoReflect.Descriptor instead.
 func (*Os) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Os) GetFamily() string {
@@ -2120,7 +2191,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2203,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2216,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Patch) GetCheckedAt() *timestamppb.Timestamp {
@@ -2221,7 +2292,7 @@ type PendingUpdate struct {
 
 func (x *PendingUpdate) Reset() {
 	*x = PendingUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2304,7 @@ func (x *PendingUpdate) String() string {
 func (*PendingUpdate) ProtoMessage() {}
 
 func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2317,7 @@ func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingUpdate.ProtoReflect.Descriptor instead.
 func (*PendingUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PendingUpdate) GetId() string {
@@ -2301,7 +2372,7 @@ type InstalledUpdate struct {
 
 func (x *InstalledUpdate) Reset() {
 	*x = InstalledUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2384,7 @@ func (x *InstalledUpdate) String() string {
 func (*InstalledUpdate) ProtoMessage() {}
 
 func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2397,7 @@ func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstalledUpdate.ProtoReflect.Descriptor instead.
 func (*InstalledUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *InstalledUpdate) GetId() string {
@@ -2359,7 +2430,7 @@ type Security struct {
 
 func (x *Security) Reset() {
 	*x = Security{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2442,7 @@ func (x *Security) String() string {
 func (*Security) ProtoMessage() {}
 
 func (x *Security) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2455,7 @@ func (x *Security) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Security.ProtoReflect.Descriptor instead.
 func (*Security) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Security) GetDiskEncryption() *DiskEncryption {
@@ -2455,7 +2526,7 @@ type DiskEncryption struct {
 
 func (x *DiskEncryption) Reset() {
 	*x = DiskEncryption{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2538,7 @@ func (x *DiskEncryption) String() string {
 func (*DiskEncryption) ProtoMessage() {}
 
 func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2551,7 @@ func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskEncryption.ProtoReflect.Descriptor instead.
 func (*DiskEncryption) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DiskEncryption) GetState() string {
@@ -2509,7 +2580,7 @@ type Firewall struct {
 
 func (x *Firewall) Reset() {
 	*x = Firewall{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2521,7 +2592,7 @@ func (x *Firewall) String() string {
 func (*Firewall) ProtoMessage() {}
 
 func (x *Firewall) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2534,7 +2605,7 @@ func (x *Firewall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firewall.ProtoReflect.Descriptor instead.
 func (*Firewall) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Firewall) GetState() string {
@@ -2562,7 +2633,7 @@ type ScreenLock struct {
 
 func (x *ScreenLock) Reset() {
 	*x = ScreenLock{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2645,7 @@ func (x *ScreenLock) String() string {
 func (*ScreenLock) ProtoMessage() {}
 
 func (x *ScreenLock) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2658,7 @@ func (x *ScreenLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenLock.ProtoReflect.Descriptor instead.
 func (*ScreenLock) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ScreenLock) GetState() string {
@@ -2615,7 +2686,7 @@ type Antivirus struct {
 
 func (x *Antivirus) Reset() {
 	*x = Antivirus{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2698,7 @@ func (x *Antivirus) String() string {
 func (*Antivirus) ProtoMessage() {}
 
 func (x *Antivirus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2711,7 @@ func (x *Antivirus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Antivirus.ProtoReflect.Descriptor instead.
 func (*Antivirus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Antivirus) GetName() string {
@@ -2676,7 +2747,7 @@ type IntegrityProtection struct {
 
 func (x *IntegrityProtection) Reset() {
 	*x = IntegrityProtection{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2688,7 +2759,7 @@ func (x *IntegrityProtection) String() string {
 func (*IntegrityProtection) ProtoMessage() {}
 
 func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2701,7 +2772,7 @@ func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityProtection.ProtoReflect.Descriptor instead.
 func (*IntegrityProtection) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *IntegrityProtection) GetName() string {
@@ -2736,7 +2807,7 @@ type Mdm struct {
 
 func (x *Mdm) Reset() {
 	*x = Mdm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2819,7 @@ func (x *Mdm) String() string {
 func (*Mdm) ProtoMessage() {}
 
 func (x *Mdm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2832,7 @@ func (x *Mdm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mdm.ProtoReflect.Descriptor instead.
 func (*Mdm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Mdm) GetEnrolled() bool {
@@ -2849,7 +2920,7 @@ type Edr struct {
 
 func (x *Edr) Reset() {
 	*x = Edr{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2861,7 +2932,7 @@ func (x *Edr) String() string {
 func (*Edr) ProtoMessage() {}
 
 func (x *Edr) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2874,7 +2945,7 @@ func (x *Edr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edr.ProtoReflect.Descriptor instead.
 func (*Edr) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Edr) GetPresent() bool {
@@ -2940,7 +3011,7 @@ type Network struct {
 
 func (x *Network) Reset() {
 	*x = Network{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3023,7 @@ func (x *Network) String() string {
 func (*Network) ProtoMessage() {}
 
 func (x *Network) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3036,7 @@ func (x *Network) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Network.ProtoReflect.Descriptor instead.
 func (*Network) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Network) GetHostname() string {
@@ -3026,7 +3097,7 @@ type Interface struct {
 
 func (x *Interface) Reset() {
 	*x = Interface{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3109,7 @@ func (x *Interface) String() string {
 func (*Interface) ProtoMessage() {}
 
 func (x *Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3122,7 @@ func (x *Interface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interface.ProtoReflect.Descriptor instead.
 func (*Interface) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Interface) GetName() string {
@@ -3102,7 +3173,7 @@ type Storage struct {
 
 func (x *Storage) Reset() {
 	*x = Storage{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +3185,7 @@ func (x *Storage) String() string {
 func (*Storage) ProtoMessage() {}
 
 func (x *Storage) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +3198,7 @@ func (x *Storage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Storage.ProtoReflect.Descriptor instead.
 func (*Storage) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Storage) GetVolumes() []*Volume {
@@ -3172,7 +3243,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3184,7 +3255,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3197,7 +3268,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Volume) GetMount() string {
@@ -3258,7 +3329,7 @@ type Owner struct {
 
 func (x *Owner) Reset() {
 	*x = Owner{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3341,7 @@ func (x *Owner) String() string {
 func (*Owner) ProtoMessage() {}
 
 func (x *Owner) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3354,7 @@ func (x *Owner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Owner.ProtoReflect.Descriptor instead.
 func (*Owner) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Owner) GetEmail() string {
@@ -3354,7 +3425,7 @@ type PrimaryUser struct {
 
 func (x *PrimaryUser) Reset() {
 	*x = PrimaryUser{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3437,7 @@ func (x *PrimaryUser) String() string {
 func (*PrimaryUser) ProtoMessage() {}
 
 func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3450,7 @@ func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrimaryUser.ProtoReflect.Descriptor instead.
 func (*PrimaryUser) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PrimaryUser) GetName() string {
@@ -3418,7 +3489,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +3501,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +3514,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Location) GetSite() string {
@@ -3508,7 +3579,7 @@ type Money struct {
 
 func (x *Money) Reset() {
 	*x = Money{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3520,7 +3591,7 @@ func (x *Money) String() string {
 func (*Money) ProtoMessage() {}
 
 func (x *Money) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3533,7 +3604,7 @@ func (x *Money) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Money.ProtoReflect.Descriptor instead.
 func (*Money) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Money) GetAmount() string {
@@ -3571,7 +3642,7 @@ type Purchase struct {
 
 func (x *Purchase) Reset() {
 	*x = Purchase{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3654,7 @@ func (x *Purchase) String() string {
 func (*Purchase) ProtoMessage() {}
 
 func (x *Purchase) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3667,7 @@ func (x *Purchase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purchase.ProtoReflect.Descriptor instead.
 func (*Purchase) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Purchase) GetVendor() string {
@@ -3698,7 +3769,7 @@ type Warranty struct {
 
 func (x *Warranty) Reset() {
 	*x = Warranty{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3710,7 +3781,7 @@ func (x *Warranty) String() string {
 func (*Warranty) ProtoMessage() {}
 
 func (x *Warranty) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3723,7 +3794,7 @@ func (x *Warranty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warranty.ProtoReflect.Descriptor instead.
 func (*Warranty) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Warranty) GetProvider() string {
@@ -3775,7 +3846,7 @@ type Financial struct {
 
 func (x *Financial) Reset() {
 	*x = Financial{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3787,7 +3858,7 @@ func (x *Financial) String() string {
 func (*Financial) ProtoMessage() {}
 
 func (x *Financial) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3800,7 +3871,7 @@ func (x *Financial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Financial.ProtoReflect.Descriptor instead.
 func (*Financial) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Financial) GetMethod() string {
@@ -3859,7 +3930,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +3942,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +3955,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{43}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Software) GetKind() string {
@@ -3961,7 +4032,7 @@ var File_rollcall_v1_asset_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/asset.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\v\n" +
+	"\x17rollcall/v1/asset.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\f\n" +
 	"\x05Asset\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -3998,14 +4069,19 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"warranties\x124\n" +
 	"\tfinancial\x18\" \x01(\v2\x16.rollcall.v1.FinancialR\tfinancial\x12*\n" +
 	"\x0esoftware_count\x18( \x01(\x05H\x00R\rsoftwareCount\x88\x01\x01\x126\n" +
-	"\bfindings\x18) \x01(\v2\x1a.rollcall.v1.FindingCountsR\bfindings\x1a9\n" +
+	"\bfindings\x18) \x01(\v2\x1a.rollcall.v1.FindingCountsR\bfindings\x129\n" +
+	"\n" +
+	"expired_at\x18= \x01(\v2\x1a.google.protobuf.TimestampR\texpiredAt\x12%\n" +
+	"\x04hold\x18> \x01(\v2\x11.rollcall.v1.HoldR\x04hold\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aV\n" +
 	"\x0fProvenanceEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.rollcall.v1.ProvenanceR\x05value:\x028\x01B\x11\n" +
-	"\x0f_software_count\"\xca\x01\n" +
+	"\x0f_software_count\"\x1e\n" +
+	"\x04Hold\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xca\x01\n" +
 	"\vAssetSource\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1b\n" +
@@ -4036,7 +4112,7 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\x0fBySeverityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01B\a\n" +
-	"\x05_open\"\xf0\a\n" +
+	"\x05_open\"\x97\b\n" +
 	"\x06Device\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x14\n" +
@@ -4060,7 +4136,8 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\tfinancial\x18\" \x01(\v2\x16.rollcall.v1.FinancialR\tfinancial\x121\n" +
 	"\bsoftware\x18( \x03(\v2\x15.rollcall.v1.SoftwareR\bsoftware\x121\n" +
 	"\bwarranty\x18) \x01(\v2\x15.rollcall.v1.WarrantyR\bwarranty\x129\n" +
-	"\videntifiers\x18* \x03(\v2\x17.rollcall.v1.IdentifierR\videntifiers\x1a9\n" +
+	"\videntifiers\x18* \x03(\v2\x17.rollcall.v1.IdentifierR\videntifiers\x12%\n" +
+	"\x04hold\x18> \x01(\v2\x11.rollcall.v1.HoldR\x04hold\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
@@ -4430,151 +4507,155 @@ func file_rollcall_v1_asset_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_asset_proto_rawDescData
 }
 
-var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_rollcall_v1_asset_proto_goTypes = []any{
 	(*Asset)(nil),                 // 0: rollcall.v1.Asset
-	(*AssetSource)(nil),           // 1: rollcall.v1.AssetSource
-	(*Provenance)(nil),            // 2: rollcall.v1.Provenance
-	(*Conflict)(nil),              // 3: rollcall.v1.Conflict
-	(*ConflictValue)(nil),         // 4: rollcall.v1.ConflictValue
-	(*FindingCounts)(nil),         // 5: rollcall.v1.FindingCounts
-	(*Device)(nil),                // 6: rollcall.v1.Device
-	(*Identifier)(nil),            // 7: rollcall.v1.Identifier
-	(*Hardware)(nil),              // 8: rollcall.v1.Hardware
-	(*Cloud)(nil),                 // 9: rollcall.v1.Cloud
-	(*Firmware)(nil),              // 10: rollcall.v1.Firmware
-	(*Cpu)(nil),                   // 11: rollcall.v1.Cpu
-	(*MemoryModule)(nil),          // 12: rollcall.v1.MemoryModule
-	(*Disk)(nil),                  // 13: rollcall.v1.Disk
-	(*Gpu)(nil),                   // 14: rollcall.v1.Gpu
-	(*Display)(nil),               // 15: rollcall.v1.Display
-	(*Battery)(nil),               // 16: rollcall.v1.Battery
-	(*Tpm)(nil),                   // 17: rollcall.v1.Tpm
-	(*UsbDevice)(nil),             // 18: rollcall.v1.UsbDevice
-	(*Printer)(nil),               // 19: rollcall.v1.Printer
-	(*Os)(nil),                    // 20: rollcall.v1.Os
-	(*Patch)(nil),                 // 21: rollcall.v1.Patch
-	(*PendingUpdate)(nil),         // 22: rollcall.v1.PendingUpdate
-	(*InstalledUpdate)(nil),       // 23: rollcall.v1.InstalledUpdate
-	(*Security)(nil),              // 24: rollcall.v1.Security
-	(*DiskEncryption)(nil),        // 25: rollcall.v1.DiskEncryption
-	(*Firewall)(nil),              // 26: rollcall.v1.Firewall
-	(*ScreenLock)(nil),            // 27: rollcall.v1.ScreenLock
-	(*Antivirus)(nil),             // 28: rollcall.v1.Antivirus
-	(*IntegrityProtection)(nil),   // 29: rollcall.v1.IntegrityProtection
-	(*Mdm)(nil),                   // 30: rollcall.v1.Mdm
-	(*Edr)(nil),                   // 31: rollcall.v1.Edr
-	(*Network)(nil),               // 32: rollcall.v1.Network
-	(*Interface)(nil),             // 33: rollcall.v1.Interface
-	(*Storage)(nil),               // 34: rollcall.v1.Storage
-	(*Volume)(nil),                // 35: rollcall.v1.Volume
-	(*Owner)(nil),                 // 36: rollcall.v1.Owner
-	(*PrimaryUser)(nil),           // 37: rollcall.v1.PrimaryUser
-	(*Location)(nil),              // 38: rollcall.v1.Location
-	(*Money)(nil),                 // 39: rollcall.v1.Money
-	(*Purchase)(nil),              // 40: rollcall.v1.Purchase
-	(*Warranty)(nil),              // 41: rollcall.v1.Warranty
-	(*Financial)(nil),             // 42: rollcall.v1.Financial
-	(*Software)(nil),              // 43: rollcall.v1.Software
-	nil,                           // 44: rollcall.v1.Asset.LabelsEntry
-	nil,                           // 45: rollcall.v1.Asset.ProvenanceEntry
-	nil,                           // 46: rollcall.v1.FindingCounts.BySeverityEntry
-	nil,                           // 47: rollcall.v1.Device.LabelsEntry
-	nil,                           // 48: rollcall.v1.Patch.PendingCountEntry
-	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 50: google.protobuf.Value
+	(*Hold)(nil),                  // 1: rollcall.v1.Hold
+	(*AssetSource)(nil),           // 2: rollcall.v1.AssetSource
+	(*Provenance)(nil),            // 3: rollcall.v1.Provenance
+	(*Conflict)(nil),              // 4: rollcall.v1.Conflict
+	(*ConflictValue)(nil),         // 5: rollcall.v1.ConflictValue
+	(*FindingCounts)(nil),         // 6: rollcall.v1.FindingCounts
+	(*Device)(nil),                // 7: rollcall.v1.Device
+	(*Identifier)(nil),            // 8: rollcall.v1.Identifier
+	(*Hardware)(nil),              // 9: rollcall.v1.Hardware
+	(*Cloud)(nil),                 // 10: rollcall.v1.Cloud
+	(*Firmware)(nil),              // 11: rollcall.v1.Firmware
+	(*Cpu)(nil),                   // 12: rollcall.v1.Cpu
+	(*MemoryModule)(nil),          // 13: rollcall.v1.MemoryModule
+	(*Disk)(nil),                  // 14: rollcall.v1.Disk
+	(*Gpu)(nil),                   // 15: rollcall.v1.Gpu
+	(*Display)(nil),               // 16: rollcall.v1.Display
+	(*Battery)(nil),               // 17: rollcall.v1.Battery
+	(*Tpm)(nil),                   // 18: rollcall.v1.Tpm
+	(*UsbDevice)(nil),             // 19: rollcall.v1.UsbDevice
+	(*Printer)(nil),               // 20: rollcall.v1.Printer
+	(*Os)(nil),                    // 21: rollcall.v1.Os
+	(*Patch)(nil),                 // 22: rollcall.v1.Patch
+	(*PendingUpdate)(nil),         // 23: rollcall.v1.PendingUpdate
+	(*InstalledUpdate)(nil),       // 24: rollcall.v1.InstalledUpdate
+	(*Security)(nil),              // 25: rollcall.v1.Security
+	(*DiskEncryption)(nil),        // 26: rollcall.v1.DiskEncryption
+	(*Firewall)(nil),              // 27: rollcall.v1.Firewall
+	(*ScreenLock)(nil),            // 28: rollcall.v1.ScreenLock
+	(*Antivirus)(nil),             // 29: rollcall.v1.Antivirus
+	(*IntegrityProtection)(nil),   // 30: rollcall.v1.IntegrityProtection
+	(*Mdm)(nil),                   // 31: rollcall.v1.Mdm
+	(*Edr)(nil),                   // 32: rollcall.v1.Edr
+	(*Network)(nil),               // 33: rollcall.v1.Network
+	(*Interface)(nil),             // 34: rollcall.v1.Interface
+	(*Storage)(nil),               // 35: rollcall.v1.Storage
+	(*Volume)(nil),                // 36: rollcall.v1.Volume
+	(*Owner)(nil),                 // 37: rollcall.v1.Owner
+	(*PrimaryUser)(nil),           // 38: rollcall.v1.PrimaryUser
+	(*Location)(nil),              // 39: rollcall.v1.Location
+	(*Money)(nil),                 // 40: rollcall.v1.Money
+	(*Purchase)(nil),              // 41: rollcall.v1.Purchase
+	(*Warranty)(nil),              // 42: rollcall.v1.Warranty
+	(*Financial)(nil),             // 43: rollcall.v1.Financial
+	(*Software)(nil),              // 44: rollcall.v1.Software
+	nil,                           // 45: rollcall.v1.Asset.LabelsEntry
+	nil,                           // 46: rollcall.v1.Asset.ProvenanceEntry
+	nil,                           // 47: rollcall.v1.FindingCounts.BySeverityEntry
+	nil,                           // 48: rollcall.v1.Device.LabelsEntry
+	nil,                           // 49: rollcall.v1.Patch.PendingCountEntry
+	(*timestamppb.Timestamp)(nil), // 50: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 51: google.protobuf.Value
 }
 var file_rollcall_v1_asset_proto_depIdxs = []int32{
-	49, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
-	49, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
-	44, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
-	1,  // 4: rollcall.v1.Asset.sources:type_name -> rollcall.v1.AssetSource
-	45, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
-	3,  // 6: rollcall.v1.Asset.conflicts:type_name -> rollcall.v1.Conflict
-	8,  // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
-	20, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
-	21, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
-	24, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
-	30, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
-	31, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
-	32, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
-	34, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
-	36, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
-	37, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
-	38, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
-	40, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
-	41, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
-	41, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
-	42, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
-	5,  // 22: rollcall.v1.Asset.findings:type_name -> rollcall.v1.FindingCounts
-	49, // 23: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
-	49, // 24: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
-	49, // 25: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
-	4,  // 26: rollcall.v1.Conflict.values:type_name -> rollcall.v1.ConflictValue
-	50, // 27: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
-	49, // 28: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
-	46, // 29: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
-	47, // 30: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
-	8,  // 31: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
-	20, // 32: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
-	21, // 33: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
-	24, // 34: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
-	30, // 35: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
-	31, // 36: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
-	32, // 37: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
-	34, // 38: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
-	36, // 39: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
-	37, // 40: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
-	38, // 41: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
-	40, // 42: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
-	41, // 43: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
-	42, // 44: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
-	43, // 45: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
-	41, // 46: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
-	7,  // 47: rollcall.v1.Device.identifiers:type_name -> rollcall.v1.Identifier
-	9,  // 48: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
-	10, // 49: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
-	11, // 50: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
-	12, // 51: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
-	13, // 52: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
-	14, // 53: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
-	15, // 54: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
-	16, // 55: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
-	17, // 56: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
-	18, // 57: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
-	19, // 58: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
-	49, // 59: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
-	49, // 60: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
-	49, // 61: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
-	49, // 62: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
-	22, // 63: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
-	48, // 64: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
-	23, // 65: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
-	49, // 66: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
-	49, // 67: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
-	25, // 68: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
-	26, // 69: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
-	27, // 70: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
-	28, // 71: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
-	29, // 72: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
-	49, // 73: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
-	49, // 74: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
-	49, // 75: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
-	33, // 76: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
-	35, // 77: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
-	49, // 78: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
-	39, // 79: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
-	39, // 80: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
-	39, // 81: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
-	49, // 82: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
-	49, // 83: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
-	2,  // 84: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	85, // [85:85] is the sub-list for method output_type
-	85, // [85:85] is the sub-list for method input_type
-	85, // [85:85] is the sub-list for extension type_name
-	85, // [85:85] is the sub-list for extension extendee
-	0,  // [0:85] is the sub-list for field type_name
+	50, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
+	50, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
+	50, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
+	45, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
+	2,  // 4: rollcall.v1.Asset.sources:type_name -> rollcall.v1.AssetSource
+	46, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
+	4,  // 6: rollcall.v1.Asset.conflicts:type_name -> rollcall.v1.Conflict
+	9,  // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
+	21, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
+	22, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
+	25, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
+	31, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
+	32, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
+	33, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
+	35, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
+	37, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
+	38, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
+	39, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
+	41, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
+	42, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
+	42, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
+	43, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
+	6,  // 22: rollcall.v1.Asset.findings:type_name -> rollcall.v1.FindingCounts
+	50, // 23: rollcall.v1.Asset.expired_at:type_name -> google.protobuf.Timestamp
+	1,  // 24: rollcall.v1.Asset.hold:type_name -> rollcall.v1.Hold
+	50, // 25: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
+	50, // 26: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
+	50, // 27: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
+	5,  // 28: rollcall.v1.Conflict.values:type_name -> rollcall.v1.ConflictValue
+	51, // 29: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
+	50, // 30: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
+	47, // 31: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
+	48, // 32: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
+	9,  // 33: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
+	21, // 34: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
+	22, // 35: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
+	25, // 36: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
+	31, // 37: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
+	32, // 38: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
+	33, // 39: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
+	35, // 40: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
+	37, // 41: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
+	38, // 42: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
+	39, // 43: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
+	41, // 44: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
+	42, // 45: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
+	43, // 46: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
+	44, // 47: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
+	42, // 48: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
+	8,  // 49: rollcall.v1.Device.identifiers:type_name -> rollcall.v1.Identifier
+	1,  // 50: rollcall.v1.Device.hold:type_name -> rollcall.v1.Hold
+	10, // 51: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
+	11, // 52: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
+	12, // 53: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
+	13, // 54: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
+	14, // 55: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
+	15, // 56: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
+	16, // 57: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
+	17, // 58: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
+	18, // 59: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
+	19, // 60: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
+	20, // 61: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
+	50, // 62: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
+	50, // 63: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
+	50, // 64: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
+	50, // 65: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
+	23, // 66: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
+	49, // 67: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
+	24, // 68: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
+	50, // 69: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
+	50, // 70: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
+	26, // 71: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
+	27, // 72: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
+	28, // 73: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
+	29, // 74: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
+	30, // 75: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
+	50, // 76: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
+	50, // 77: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
+	50, // 78: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
+	34, // 79: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
+	36, // 80: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
+	50, // 81: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
+	40, // 82: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
+	40, // 83: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
+	40, // 84: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
+	50, // 85: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
+	50, // 86: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
+	3,  // 87: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	88, // [88:88] is the sub-list for method output_type
+	88, // [88:88] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_asset_proto_init() }
@@ -4583,36 +4664,36 @@ func file_rollcall_v1_asset_proto_init() {
 		return
 	}
 	file_rollcall_v1_asset_proto_msgTypes[0].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[5].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[8].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[11].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[6].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[9].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[12].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[13].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[14].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[15].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[16].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[17].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[20].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[18].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[21].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[24].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[27].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[22].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[25].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[28].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[30].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[29].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[31].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[33].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[32].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[34].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[35].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[36].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[40].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[42].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[37].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[41].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[43].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_asset_proto_rawDesc), len(file_rollcall_v1_asset_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
