@@ -74,6 +74,7 @@ var grants = map[string]grant{
 	pb.AdminService_WaiveFinding_FullMethodName:         {least: operator},
 	pb.AdminService_AcknowledgeFinding_FullMethodName:   {least: operator, also: serviceDesk},
 	pb.AdminService_ReopenFinding_FullMethodName:        {least: operator},
+	pb.AdminService_GetCompliance_FullMethodName:        {least: viewer},
 	pb.AdminService_TryRules_FullMethodName:             {least: operator},
 	pb.AdminService_PutRule_FullMethodName:              {least: admin},
 	pb.AdminService_DeleteRule_FullMethodName:           {least: admin},

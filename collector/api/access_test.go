@@ -44,6 +44,7 @@ var allowed = map[string]string{
 	"DeleteObservation":    "operator admin",
 	"ListFindings":         "viewer operator admin servicedesk",
 	"ListRules":            "viewer operator admin",
+	"GetCompliance":        "viewer operator admin",
 	"TryRules":             "operator admin",
 	"PutRule":              "admin",
 	"DeleteRule":           "admin",

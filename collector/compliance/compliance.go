@@ -67,6 +67,8 @@ type Engine struct {
 	tally   tally
 	pack    atomic.Pointer[policy.Pack]
 	ends    lifetimes
+	// kept is Run's alone.
+	kept keptDay
 
 	// filing is held while what became of findings is stored, so that a decision
 	// and a judgement follow each other.
@@ -169,6 +171,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-timer.C:
 		case <-minute.C:
 			e.age()
+			if err := e.keepDay(ctx); err != nil && ctx.Err() == nil {
+				e.Logger.Warn("keep how the fleet stands", "error", err)
+			}
 		case <-day.C:
 			if err := e.prune(ctx); err != nil && ctx.Err() == nil {
 				e.Logger.Warn("prune resolved findings", "error", err)

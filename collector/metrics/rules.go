@@ -28,6 +28,7 @@ var (
 	waivedDesc   = prometheus.NewDesc("rollcall_findings_waived", "Assets that fail a rule and may, until the waiver lapses.", []string{"rule", "severity"}, nil)
 	findingsDesc = prometheus.NewDesc("rollcall_findings", "Assets that fail a rule, by state (open, acknowledged, waived) and by how long they do.",
 		[]string{"severity", "state", "age"}, nil)
+	scoreDesc   = prometheus.NewDesc("rollcall_compliance_score_ratio", "The share of answers that pass and are fresh, weighted by severity, of those that pass or fail without a waiver.", nil, nil)
 	judgedDesc  = prometheus.NewDesc("rollcall_assets_judged", "Assets that the rules were applied to, by the age of what is known of them.", []string{"age"}, nil)
 	failingDesc = prometheus.NewDesc("rollcall_assets_failing", "Those of rollcall_assets_judged that fail a rule without a waiver.", []string{"age"}, nil)
 )
@@ -40,7 +41,7 @@ type rules struct{ engine *compliance.Engine }
 
 // Describe implements prometheus.Collector.
 func (rules) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ruleDesc, resultsDesc, openDesc, waivedDesc, findingsDesc, judgedDesc, failingDesc} {
+	for _, d := range []*prometheus.Desc{ruleDesc, resultsDesc, openDesc, waivedDesc, findingsDesc, scoreDesc, judgedDesc, failingDesc} {
 		ch <- d
 	}
 }
@@ -95,6 +96,9 @@ func (r rules) Collect(ch chan<- prometheus.Metric) {
 		for state, ages := range byState {
 			each(ages, func(age string, n int) { gauge(findingsDesc, n, string(severity), string(state), age) })
 		}
+	}
+	if score := r.engine.Today().Score; score != nil {
+		ch <- prometheus.MustNewConstMetric(scoreDesc, prometheus.GaugeValue, *score/100)
 	}
 	judged, failing := r.engine.Fleet()
 	each(judged, func(age string, n int) { gauge(judgedDesc, n, age) })

@@ -31,6 +31,7 @@ const (
 	prefixFinding     = "p/"   // p/<asset id>\0<rule>          FindingRecord
 	prefixRule        = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
 	prefixVolume      = "z/v/" // z/v/<asset id>               VolumeRecord
+	prefixTrend       = "z/t/" // z/t/                         TrendRecord
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
 	prefixFeed        = "d/"   // d/<feed>                      FeedRecord

@@ -2351,7 +2351,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x15\n" +
-	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\x9d\x1c\n" +
+	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\xea\x1c\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2372,7 +2372,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\rGroupFindings\x12!.rollcall.v1.GroupFindingsRequest\x1a\".rollcall.v1.GroupFindingsResponse\x12F\n" +
 	"\fWaiveFinding\x12 .rollcall.v1.WaiveFindingRequest\x1a\x14.rollcall.v1.Finding\x12R\n" +
 	"\x12AcknowledgeFinding\x12&.rollcall.v1.AcknowledgeFindingRequest\x1a\x14.rollcall.v1.Finding\x12H\n" +
-	"\rReopenFinding\x12!.rollcall.v1.ReopenFindingRequest\x1a\x14.rollcall.v1.Finding\x12J\n" +
+	"\rReopenFinding\x12!.rollcall.v1.ReopenFindingRequest\x1a\x14.rollcall.v1.Finding\x12K\n" +
+	"\rGetCompliance\x12!.rollcall.v1.GetComplianceRequest\x1a\x17.rollcall.v1.Compliance\x12J\n" +
 	"\tListRules\x12\x1d.rollcall.v1.ListRulesRequest\x1a\x1e.rollcall.v1.ListRulesResponse\x12G\n" +
 	"\bTryRules\x12\x1c.rollcall.v1.TryRulesRequest\x1a\x1d.rollcall.v1.TryRulesResponse\x129\n" +
 	"\aPutRule\x12\x1b.rollcall.v1.PutRuleRequest\x1a\x11.rollcall.v1.Rule\x12M\n" +
@@ -2473,52 +2474,54 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*WaiveFindingRequest)(nil),          // 49: rollcall.v1.WaiveFindingRequest
 	(*AcknowledgeFindingRequest)(nil),    // 50: rollcall.v1.AcknowledgeFindingRequest
 	(*ReopenFindingRequest)(nil),         // 51: rollcall.v1.ReopenFindingRequest
-	(*ListRulesRequest)(nil),             // 52: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),              // 53: rollcall.v1.TryRulesRequest
-	(*PutRuleRequest)(nil),               // 54: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),            // 55: rollcall.v1.DeleteRuleRequest
-	(*ListFeedsRequest)(nil),             // 56: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 57: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 58: rollcall.v1.PauseFeedRequest
-	(*CreateFeedRequest)(nil),            // 59: rollcall.v1.CreateFeedRequest
-	(*UpdateFeedRequest)(nil),            // 60: rollcall.v1.UpdateFeedRequest
-	(*DeleteFeedRequest)(nil),            // 61: rollcall.v1.DeleteFeedRequest
-	(*TestFeedRequest)(nil),              // 62: rollcall.v1.TestFeedRequest
-	(*PreviewObservationsRequest)(nil),   // 63: rollcall.v1.PreviewObservationsRequest
-	(*DeleteObservationRequest)(nil),     // 64: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 65: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 66: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 67: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 68: rollcall.v1.GetPersonContextRequest
-	(*ExportAssetsRequest)(nil),          // 69: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),             // 70: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),           // 71: rollcall.v1.VerifyAuditRequest
-	(*AssetExplanation)(nil),             // 72: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 73: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 74: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 75: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 76: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 77: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 78: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 79: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 80: rollcall.v1.Finding
-	(*ListRulesResponse)(nil),            // 81: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 82: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 83: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 84: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 85: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 86: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),           // 87: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),             // 88: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),  // 89: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),    // 90: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 91: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 92: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 93: rollcall.v1.Person
-	(*PersonContext)(nil),                // 94: rollcall.v1.PersonContext
-	(*ExportChunk)(nil),                  // 95: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),            // 96: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),          // 97: rollcall.v1.VerifyAuditResponse
+	(*GetComplianceRequest)(nil),         // 52: rollcall.v1.GetComplianceRequest
+	(*ListRulesRequest)(nil),             // 53: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),              // 54: rollcall.v1.TryRulesRequest
+	(*PutRuleRequest)(nil),               // 55: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),            // 56: rollcall.v1.DeleteRuleRequest
+	(*ListFeedsRequest)(nil),             // 57: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 58: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 59: rollcall.v1.PauseFeedRequest
+	(*CreateFeedRequest)(nil),            // 60: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),            // 61: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),            // 62: rollcall.v1.DeleteFeedRequest
+	(*TestFeedRequest)(nil),              // 63: rollcall.v1.TestFeedRequest
+	(*PreviewObservationsRequest)(nil),   // 64: rollcall.v1.PreviewObservationsRequest
+	(*DeleteObservationRequest)(nil),     // 65: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),          // 66: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),            // 67: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 68: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 69: rollcall.v1.GetPersonContextRequest
+	(*ExportAssetsRequest)(nil),          // 70: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),             // 71: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),           // 72: rollcall.v1.VerifyAuditRequest
+	(*AssetExplanation)(nil),             // 73: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 74: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 75: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 76: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 77: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 78: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 79: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 80: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 81: rollcall.v1.Finding
+	(*Compliance)(nil),                   // 82: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),            // 83: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 84: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 85: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 86: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 87: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 88: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),           // 89: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),             // 90: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),  // 91: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),    // 92: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 93: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 94: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 95: rollcall.v1.Person
+	(*PersonContext)(nil),                // 96: rollcall.v1.PersonContext
+	(*ExportChunk)(nil),                  // 97: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),            // 98: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),          // 99: rollcall.v1.VerifyAuditResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2569,79 +2572,81 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	49, // 45: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
 	50, // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
 	51, // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
-	52, // 48: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	53, // 49: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
-	54, // 50: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
-	55, // 51: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
-	56, // 52: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	57, // 53: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	58, // 54: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	59, // 55: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
-	60, // 56: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
-	61, // 57: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
-	62, // 58: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
-	63, // 59: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
-	64, // 60: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19, // 61: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21, // 62: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23, // 63: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26, // 64: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28, // 65: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30, // 66: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	65, // 67: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	66, // 68: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	67, // 69: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	68, // 70: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	69, // 71: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	70, // 72: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	71, // 73: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	1,  // 74: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 75: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 76: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 77: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 78: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 79: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 80: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	72, // 81: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	73, // 82: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 83: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	74, // 84: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	75, // 85: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	76, // 86: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	77, // 87: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	78, // 88: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	79, // 89: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	80, // 90: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	80, // 91: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	80, // 92: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	81, // 93: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	82, // 94: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	83, // 95: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	84, // 96: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	85, // 97: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	86, // 98: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	86, // 99: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	86, // 100: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	86, // 101: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	87, // 102: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	88, // 103: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	89, // 104: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	90, // 105: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 106: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 107: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 108: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 109: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 110: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 111: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	91, // 112: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	92, // 113: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	93, // 114: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	94, // 115: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	95, // 116: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	96, // 117: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	97, // 118: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	74, // [74:119] is the sub-list for method output_type
-	29, // [29:74] is the sub-list for method input_type
+	52, // 48: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
+	53, // 49: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	54, // 50: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
+	55, // 51: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
+	56, // 52: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
+	57, // 53: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	58, // 54: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	59, // 55: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	60, // 56: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
+	61, // 57: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
+	62, // 58: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
+	63, // 59: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
+	64, // 60: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
+	65, // 61: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19, // 62: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21, // 63: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23, // 64: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26, // 65: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28, // 66: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30, // 67: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	66, // 68: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	67, // 69: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	68, // 70: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	69, // 71: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	70, // 72: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	71, // 73: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	72, // 74: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	1,  // 75: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,  // 76: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,  // 77: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,  // 78: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37, // 79: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12, // 80: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14, // 81: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	73, // 82: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	74, // 83: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37, // 84: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	75, // 85: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	76, // 86: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	77, // 87: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	78, // 88: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	79, // 89: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	80, // 90: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	81, // 91: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	81, // 92: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	81, // 93: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	82, // 94: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	83, // 95: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	84, // 96: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	85, // 97: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	86, // 98: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	87, // 99: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	88, // 100: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	88, // 101: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	88, // 102: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	88, // 103: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	89, // 104: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	90, // 105: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	91, // 106: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	92, // 107: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20, // 108: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22, // 109: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24, // 110: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27, // 111: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29, // 112: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31, // 113: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	93, // 114: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	94, // 115: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	95, // 116: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	96, // 117: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	97, // 118: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	98, // 119: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	99, // 120: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	75, // [75:121] is the sub-list for method output_type
+	29, // [29:75] is the sub-list for method input_type
 	29, // [29:29] is the sub-list for extension type_name
 	29, // [29:29] is the sub-list for extension extendee
 	0,  // [0:29] is the sub-list for field type_name

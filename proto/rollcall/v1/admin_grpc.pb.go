@@ -38,6 +38,7 @@ const (
 	AdminService_WaiveFinding_FullMethodName         = "/rollcall.v1.AdminService/WaiveFinding"
 	AdminService_AcknowledgeFinding_FullMethodName   = "/rollcall.v1.AdminService/AcknowledgeFinding"
 	AdminService_ReopenFinding_FullMethodName        = "/rollcall.v1.AdminService/ReopenFinding"
+	AdminService_GetCompliance_FullMethodName        = "/rollcall.v1.AdminService/GetCompliance"
 	AdminService_ListRules_FullMethodName            = "/rollcall.v1.AdminService/ListRules"
 	AdminService_TryRules_FullMethodName             = "/rollcall.v1.AdminService/TryRules"
 	AdminService_PutRule_FullMethodName              = "/rollcall.v1.AdminService/PutRule"
@@ -110,6 +111,8 @@ type AdminServiceClient interface {
 	AcknowledgeFinding(ctx context.Context, in *AcknowledgeFindingRequest, opts ...grpc.CallOption) (*Finding, error)
 	// ReopenFinding takes back that a finding was waived or acknowledged.
 	ReopenFinding(ctx context.Context, in *ReopenFindingRequest, opts ...grpc.CallOption) (*Finding, error)
+	// GetCompliance tells how the fleet stands by its rules, and stood on each day.
+	GetCompliance(ctx context.Context, in *GetComplianceRequest, opts ...grpc.CallOption) (*Compliance, error)
 	ListRules(ctx context.Context, in *ListRulesRequest, opts ...grpc.CallOption) (*ListRulesResponse, error)
 	// TryRules tells what rules would say of the fleet, and changes nothing.
 	TryRules(ctx context.Context, in *TryRulesRequest, opts ...grpc.CallOption) (*TryRulesResponse, error)
@@ -356,6 +359,16 @@ func (c *adminServiceClient) ReopenFinding(ctx context.Context, in *ReopenFindin
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Finding)
 	err := c.cc.Invoke(ctx, AdminService_ReopenFinding_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetCompliance(ctx context.Context, in *GetComplianceRequest, opts ...grpc.CallOption) (*Compliance, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Compliance)
+	err := c.cc.Invoke(ctx, AdminService_GetCompliance_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -684,6 +697,8 @@ type AdminServiceServer interface {
 	AcknowledgeFinding(context.Context, *AcknowledgeFindingRequest) (*Finding, error)
 	// ReopenFinding takes back that a finding was waived or acknowledged.
 	ReopenFinding(context.Context, *ReopenFindingRequest) (*Finding, error)
+	// GetCompliance tells how the fleet stands by its rules, and stood on each day.
+	GetCompliance(context.Context, *GetComplianceRequest) (*Compliance, error)
 	ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error)
 	// TryRules tells what rules would say of the fleet, and changes nothing.
 	TryRules(context.Context, *TryRulesRequest) (*TryRulesResponse, error)
@@ -802,6 +817,9 @@ func (UnimplementedAdminServiceServer) AcknowledgeFinding(context.Context, *Ackn
 }
 func (UnimplementedAdminServiceServer) ReopenFinding(context.Context, *ReopenFindingRequest) (*Finding, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReopenFinding not implemented")
+}
+func (UnimplementedAdminServiceServer) GetCompliance(context.Context, *GetComplianceRequest) (*Compliance, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCompliance not implemented")
 }
 func (UnimplementedAdminServiceServer) ListRules(context.Context, *ListRulesRequest) (*ListRulesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRules not implemented")
@@ -1240,6 +1258,24 @@ func _AdminService_ReopenFinding_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).ReopenFinding(ctx, req.(*ReopenFindingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetCompliance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetComplianceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetCompliance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetCompliance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetCompliance(ctx, req.(*GetComplianceRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1780,6 +1816,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReopenFinding",
 			Handler:    _AdminService_ReopenFinding_Handler,
+		},
+		{
+			MethodName: "GetCompliance",
+			Handler:    _AdminService_GetCompliance_Handler,
 		},
 		{
 			MethodName: "ListRules",

@@ -3277,6 +3277,195 @@ func (x *Finding) GetLastSeen() *timestamppb.Timestamp {
 	return nil
 }
 
+type GetComplianceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many days back, 1 to 400; 0 means 30.
+	Days          int32 `protobuf:"varint,1,opt,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetComplianceRequest) Reset() {
+	*x = GetComplianceRequest{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetComplianceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetComplianceRequest) ProtoMessage() {}
+
+func (x *GetComplianceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetComplianceRequest.ProtoReflect.Descriptor instead.
+func (*GetComplianceRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *GetComplianceRequest) GetDays() int32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+// Compliance is how the fleet stands, and stood.
+type Compliance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Now   *ComplianceDay         `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// The earliest first; a day on which the collector did not run is missing.
+	Days          []*ComplianceDay `protobuf:"bytes,2,rep,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compliance) Reset() {
+	*x = Compliance{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compliance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compliance) ProtoMessage() {}
+
+func (x *Compliance) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compliance.ProtoReflect.Descriptor instead.
+func (*Compliance) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Compliance) GetNow() *ComplianceDay {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *Compliance) GetDays() []*ComplianceDay {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+// ComplianceDay is how the fleet stood on one day, at the last look on it.
+type ComplianceDay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// YYYY-MM-DD, in UTC
+	Day string `protobuf:"bytes,1,opt,name=day,proto3" json:"day,omitempty"`
+	// 0 to 100: the share of answers that pass and are fresh, weighted by severity,
+	// of those that pass or fail without a waiver; absent where there are none.
+	Score  *float64 `protobuf:"fixed64,2,opt,name=score,proto3,oneof" json:"score,omitempty"`
+	Assets int64    `protobuf:"varint,3,opt,name=assets,proto3" json:"assets,omitempty"`
+	// Assets that fail a rule without a waiver.
+	Failing int64 `protobuf:"varint,4,opt,name=failing,proto3" json:"failing,omitempty"`
+	// Findings without a waiver by severity, and those with one.
+	Open          map[string]int64 `protobuf:"bytes,5,rep,name=open,proto3" json:"open,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Waived        int64            `protobuf:"varint,6,opt,name=waived,proto3" json:"waived,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceDay) Reset() {
+	*x = ComplianceDay{}
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceDay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceDay) ProtoMessage() {}
+
+func (x *ComplianceDay) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceDay.ProtoReflect.Descriptor instead.
+func (*ComplianceDay) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ComplianceDay) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+func (x *ComplianceDay) GetScore() float64 {
+	if x != nil && x.Score != nil {
+		return *x.Score
+	}
+	return 0
+}
+
+func (x *ComplianceDay) GetAssets() int64 {
+	if x != nil {
+		return x.Assets
+	}
+	return 0
+}
+
+func (x *ComplianceDay) GetFailing() int64 {
+	if x != nil {
+		return x.Failing
+	}
+	return 0
+}
+
+func (x *ComplianceDay) GetOpen() map[string]int64 {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+func (x *ComplianceDay) GetWaived() int64 {
+	if x != nil {
+		return x.Waived
+	}
+	return 0
+}
+
 type ListRulesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3285,7 +3474,7 @@ type ListRulesRequest struct {
 
 func (x *ListRulesRequest) Reset() {
 	*x = ListRulesRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3486,7 @@ func (x *ListRulesRequest) String() string {
 func (*ListRulesRequest) ProtoMessage() {}
 
 func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[46]
+	mi := &file_rollcall_v1_record_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3499,7 @@ func (x *ListRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesRequest.ProtoReflect.Descriptor instead.
 func (*ListRulesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{46}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{49}
 }
 
 type TryRulesRequest struct {
@@ -3323,7 +3512,7 @@ type TryRulesRequest struct {
 
 func (x *TryRulesRequest) Reset() {
 	*x = TryRulesRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3524,7 @@ func (x *TryRulesRequest) String() string {
 func (*TryRulesRequest) ProtoMessage() {}
 
 func (x *TryRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[47]
+	mi := &file_rollcall_v1_record_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3537,7 @@ func (x *TryRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryRulesRequest.ProtoReflect.Descriptor instead.
 func (*TryRulesRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{47}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TryRulesRequest) GetContent() string {
@@ -3371,7 +3560,7 @@ type TryRulesResponse struct {
 
 func (x *TryRulesResponse) Reset() {
 	*x = TryRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	mi := &file_rollcall_v1_record_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3383,7 +3572,7 @@ func (x *TryRulesResponse) String() string {
 func (*TryRulesResponse) ProtoMessage() {}
 
 func (x *TryRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[48]
+	mi := &file_rollcall_v1_record_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3396,7 +3585,7 @@ func (x *TryRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TryRulesResponse.ProtoReflect.Descriptor instead.
 func (*TryRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{48}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TryRulesResponse) GetProblems() []*RuleProblem {
@@ -3432,7 +3621,7 @@ type RuleProblem struct {
 
 func (x *RuleProblem) Reset() {
 	*x = RuleProblem{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[49]
+	mi := &file_rollcall_v1_record_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3444,7 +3633,7 @@ func (x *RuleProblem) String() string {
 func (*RuleProblem) ProtoMessage() {}
 
 func (x *RuleProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[49]
+	mi := &file_rollcall_v1_record_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3457,7 +3646,7 @@ func (x *RuleProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleProblem.ProtoReflect.Descriptor instead.
 func (*RuleProblem) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{49}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RuleProblem) GetLine() int32 {
@@ -3505,7 +3694,7 @@ type TriedRule struct {
 
 func (x *TriedRule) Reset() {
 	*x = TriedRule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[50]
+	mi := &file_rollcall_v1_record_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3706,7 @@ func (x *TriedRule) String() string {
 func (*TriedRule) ProtoMessage() {}
 
 func (x *TriedRule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[50]
+	mi := &file_rollcall_v1_record_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3719,7 @@ func (x *TriedRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TriedRule.ProtoReflect.Descriptor instead.
 func (*TriedRule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{50}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TriedRule) GetId() string {
@@ -3594,7 +3783,7 @@ type PutRuleRequest struct {
 
 func (x *PutRuleRequest) Reset() {
 	*x = PutRuleRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[51]
+	mi := &file_rollcall_v1_record_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +3795,7 @@ func (x *PutRuleRequest) String() string {
 func (*PutRuleRequest) ProtoMessage() {}
 
 func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[51]
+	mi := &file_rollcall_v1_record_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +3808,7 @@ func (x *PutRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRuleRequest.ProtoReflect.Descriptor instead.
 func (*PutRuleRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{51}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PutRuleRequest) GetId() string {
@@ -3645,7 +3834,7 @@ type DeleteRuleRequest struct {
 
 func (x *DeleteRuleRequest) Reset() {
 	*x = DeleteRuleRequest{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[52]
+	mi := &file_rollcall_v1_record_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3657,7 +3846,7 @@ func (x *DeleteRuleRequest) String() string {
 func (*DeleteRuleRequest) ProtoMessage() {}
 
 func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[52]
+	mi := &file_rollcall_v1_record_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3670,7 +3859,7 @@ func (x *DeleteRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRuleRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{52}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DeleteRuleRequest) GetId() string {
@@ -3688,7 +3877,7 @@ type DeleteRuleResponse struct {
 
 func (x *DeleteRuleResponse) Reset() {
 	*x = DeleteRuleResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[53]
+	mi := &file_rollcall_v1_record_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3700,7 +3889,7 @@ func (x *DeleteRuleResponse) String() string {
 func (*DeleteRuleResponse) ProtoMessage() {}
 
 func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[53]
+	mi := &file_rollcall_v1_record_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3713,7 +3902,7 @@ func (x *DeleteRuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRuleResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRuleResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{53}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{56}
 }
 
 type ListRulesResponse struct {
@@ -3725,7 +3914,7 @@ type ListRulesResponse struct {
 
 func (x *ListRulesResponse) Reset() {
 	*x = ListRulesResponse{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[54]
+	mi := &file_rollcall_v1_record_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3737,7 +3926,7 @@ func (x *ListRulesResponse) String() string {
 func (*ListRulesResponse) ProtoMessage() {}
 
 func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[54]
+	mi := &file_rollcall_v1_record_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3750,7 +3939,7 @@ func (x *ListRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRulesResponse.ProtoReflect.Descriptor instead.
 func (*ListRulesResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{54}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListRulesResponse) GetRules() []*Rule {
@@ -3792,7 +3981,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_rollcall_v1_record_proto_msgTypes[55]
+	mi := &file_rollcall_v1_record_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3804,7 +3993,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_record_proto_msgTypes[55]
+	mi := &file_rollcall_v1_record_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3817,7 +4006,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{55}
+	return file_rollcall_v1_record_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Rule) GetId() string {
@@ -4232,7 +4421,24 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\fwaived_until\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\vwaivedUntil\x12;\n" +
 	"\vresolved_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x127\n" +
-	"\tlast_seen\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x12\n" +
+	"\tlast_seen\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"*\n" +
+	"\x14GetComplianceRequest\x12\x12\n" +
+	"\x04days\x18\x01 \x01(\x05R\x04days\"j\n" +
+	"\n" +
+	"Compliance\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.rollcall.v1.ComplianceDayR\x03now\x12.\n" +
+	"\x04days\x18\x02 \x03(\v2\x1a.rollcall.v1.ComplianceDayR\x04days\"\x83\x02\n" +
+	"\rComplianceDay\x12\x10\n" +
+	"\x03day\x18\x01 \x01(\tR\x03day\x12\x19\n" +
+	"\x05score\x18\x02 \x01(\x01H\x00R\x05score\x88\x01\x01\x12\x16\n" +
+	"\x06assets\x18\x03 \x01(\x03R\x06assets\x12\x18\n" +
+	"\afailing\x18\x04 \x01(\x03R\afailing\x128\n" +
+	"\x04open\x18\x05 \x03(\v2$.rollcall.v1.ComplianceDay.OpenEntryR\x04open\x12\x16\n" +
+	"\x06waived\x18\x06 \x01(\x03R\x06waived\x1a7\n" +
+	"\tOpenEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\b\n" +
+	"\x06_score\"\x12\n" +
 	"\x10ListRulesRequest\"+\n" +
 	"\x0fTryRulesRequest\x12\x18\n" +
 	"\acontent\x18\x01 \x01(\tR\acontent\"\x8e\x01\n" +
@@ -4299,7 +4505,7 @@ func file_rollcall_v1_record_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_record_proto_rawDescData
 }
 
-var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_rollcall_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ExplainAssetRequest)(nil),       // 0: rollcall.v1.ExplainAssetRequest
 	(*AssetExplanation)(nil),          // 1: rollcall.v1.AssetExplanation
@@ -4347,22 +4553,26 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*ReopenFindingRequest)(nil),      // 43: rollcall.v1.ReopenFindingRequest
 	(*ListFindingsResponse)(nil),      // 44: rollcall.v1.ListFindingsResponse
 	(*Finding)(nil),                   // 45: rollcall.v1.Finding
-	(*ListRulesRequest)(nil),          // 46: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),           // 47: rollcall.v1.TryRulesRequest
-	(*TryRulesResponse)(nil),          // 48: rollcall.v1.TryRulesResponse
-	(*RuleProblem)(nil),               // 49: rollcall.v1.RuleProblem
-	(*TriedRule)(nil),                 // 50: rollcall.v1.TriedRule
-	(*PutRuleRequest)(nil),            // 51: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),         // 52: rollcall.v1.DeleteRuleRequest
-	(*DeleteRuleResponse)(nil),        // 53: rollcall.v1.DeleteRuleResponse
-	(*ListRulesResponse)(nil),         // 54: rollcall.v1.ListRulesResponse
-	(*Rule)(nil),                      // 55: rollcall.v1.Rule
-	nil,                               // 56: rollcall.v1.FeedConnection.SettingsEntry
-	(*Conflict)(nil),                  // 57: rollcall.v1.Conflict
-	(*timestamppb.Timestamp)(nil),     // 58: google.protobuf.Timestamp
-	(*structpb.Value)(nil),            // 59: google.protobuf.Value
-	(*Device)(nil),                    // 60: rollcall.v1.Device
-	(*durationpb.Duration)(nil),       // 61: google.protobuf.Duration
+	(*GetComplianceRequest)(nil),      // 46: rollcall.v1.GetComplianceRequest
+	(*Compliance)(nil),                // 47: rollcall.v1.Compliance
+	(*ComplianceDay)(nil),             // 48: rollcall.v1.ComplianceDay
+	(*ListRulesRequest)(nil),          // 49: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),           // 50: rollcall.v1.TryRulesRequest
+	(*TryRulesResponse)(nil),          // 51: rollcall.v1.TryRulesResponse
+	(*RuleProblem)(nil),               // 52: rollcall.v1.RuleProblem
+	(*TriedRule)(nil),                 // 53: rollcall.v1.TriedRule
+	(*PutRuleRequest)(nil),            // 54: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),         // 55: rollcall.v1.DeleteRuleRequest
+	(*DeleteRuleResponse)(nil),        // 56: rollcall.v1.DeleteRuleResponse
+	(*ListRulesResponse)(nil),         // 57: rollcall.v1.ListRulesResponse
+	(*Rule)(nil),                      // 58: rollcall.v1.Rule
+	nil,                               // 59: rollcall.v1.FeedConnection.SettingsEntry
+	nil,                               // 60: rollcall.v1.ComplianceDay.OpenEntry
+	(*Conflict)(nil),                  // 61: rollcall.v1.Conflict
+	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
+	(*structpb.Value)(nil),            // 63: google.protobuf.Value
+	(*Device)(nil),                    // 64: rollcall.v1.Device
+	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
 	2,  // 0: rollcall.v1.AssetExplanation.records:type_name -> rollcall.v1.ExplainedRecord
@@ -4370,55 +4580,58 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	5,  // 2: rollcall.v1.AssetExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
 	6,  // 3: rollcall.v1.AssetExplanation.statements:type_name -> rollcall.v1.OperatorStatement
 	7,  // 4: rollcall.v1.AssetExplanation.possible_duplicates:type_name -> rollcall.v1.PossibleDuplicate
-	57, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	58, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
-	58, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
+	61, // 5: rollcall.v1.AssetExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	62, // 6: rollcall.v1.ExplainedRecord.first_seen:type_name -> google.protobuf.Timestamp
+	62, // 7: rollcall.v1.ExplainedRecord.last_seen:type_name -> google.protobuf.Timestamp
 	3,  // 8: rollcall.v1.ExplainedRecord.ignored:type_name -> rollcall.v1.IgnoredIdentifier
-	58, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
-	58, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
-	58, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	62, // 9: rollcall.v1.OperatorStatement.at:type_name -> google.protobuf.Timestamp
+	62, // 10: rollcall.v1.GetAssetHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	62, // 11: rollcall.v1.GetAssetHistoryRequest.until:type_name -> google.protobuf.Timestamp
 	10, // 12: rollcall.v1.GetAssetHistoryResponse.events:type_name -> rollcall.v1.AssetEvent
-	58, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
+	62, // 13: rollcall.v1.AssetEvent.at:type_name -> google.protobuf.Timestamp
 	11, // 14: rollcall.v1.AssetEvent.changes:type_name -> rollcall.v1.AssetChange
 	12, // 15: rollcall.v1.AssetEvent.software:type_name -> rollcall.v1.SoftwareEvent
-	59, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
-	59, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
-	60, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
+	63, // 16: rollcall.v1.AssetChange.old:type_name -> google.protobuf.Value
+	63, // 17: rollcall.v1.AssetChange.new:type_name -> google.protobuf.Value
+	64, // 18: rollcall.v1.AssertAssetRequest.set:type_name -> rollcall.v1.Device
 	6,  // 19: rollcall.v1.ListStatementsResponse.statements:type_name -> rollcall.v1.OperatorStatement
-	58, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
+	62, // 20: rollcall.v1.Source.last_statement:type_name -> google.protobuf.Timestamp
 	18, // 21: rollcall.v1.ListSourcesResponse.sources:type_name -> rollcall.v1.Source
-	58, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
-	58, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
+	62, // 22: rollcall.v1.Feed.last_success:type_name -> google.protobuf.Timestamp
+	62, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
 	31, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
 	26, // 25: rollcall.v1.Feed.connection:type_name -> rollcall.v1.FeedConnection
-	56, // 26: rollcall.v1.FeedConnection.settings:type_name -> rollcall.v1.FeedConnection.SettingsEntry
-	61, // 27: rollcall.v1.FeedConnection.every:type_name -> google.protobuf.Duration
-	61, // 28: rollcall.v1.FeedConnection.full_every:type_name -> google.protobuf.Duration
+	59, // 26: rollcall.v1.FeedConnection.settings:type_name -> rollcall.v1.FeedConnection.SettingsEntry
+	65, // 27: rollcall.v1.FeedConnection.every:type_name -> google.protobuf.Duration
+	65, // 28: rollcall.v1.FeedConnection.full_every:type_name -> google.protobuf.Duration
 	26, // 29: rollcall.v1.CreateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
 	26, // 30: rollcall.v1.UpdateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
-	58, // 31: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	58, // 32: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	58, // 33: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	62, // 31: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	62, // 32: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	62, // 33: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
 	32, // 34: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
 	25, // 35: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
 	40, // 36: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
-	58, // 37: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
+	62, // 37: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
 	45, // 38: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
-	58, // 39: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
-	58, // 40: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
-	58, // 41: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
-	58, // 42: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
-	58, // 43: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
-	49, // 44: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
-	50, // 45: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
-	45, // 46: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
-	55, // 47: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
-	58, // 48: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	62, // 39: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	62, // 40: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
+	62, // 41: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
+	62, // 42: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
+	62, // 43: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
+	48, // 44: rollcall.v1.Compliance.now:type_name -> rollcall.v1.ComplianceDay
+	48, // 45: rollcall.v1.Compliance.days:type_name -> rollcall.v1.ComplianceDay
+	60, // 46: rollcall.v1.ComplianceDay.open:type_name -> rollcall.v1.ComplianceDay.OpenEntry
+	52, // 47: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
+	53, // 48: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
+	45, // 49: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
+	58, // 50: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	62, // 51: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
@@ -4430,13 +4643,14 @@ func file_rollcall_v1_record_proto_init() {
 	file_rollcall_v1_record_proto_msgTypes[18].OneofWrappers = []any{}
 	file_rollcall_v1_record_proto_msgTypes[19].OneofWrappers = []any{}
 	file_rollcall_v1_record_proto_msgTypes[28].OneofWrappers = []any{}
+	file_rollcall_v1_record_proto_msgTypes[48].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_record_proto_rawDesc), len(file_rollcall_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   57,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -927,6 +927,51 @@ func (x *FindingRecord) GetDecision() *DecisionRecord {
 	return nil
 }
 
+// TrendRecord is how the fleet stood on each day.
+type TrendRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Days          []*ComplianceDay       `protobuf:"bytes,1,rep,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrendRecord) Reset() {
+	*x = TrendRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrendRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrendRecord) ProtoMessage() {}
+
+func (x *TrendRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrendRecord.ProtoReflect.Descriptor instead.
+func (*TrendRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TrendRecord) GetDays() []*ComplianceDay {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
 // VolumeRecord is how much of an asset's system volume was free on each day.
 type VolumeRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -940,7 +985,7 @@ type VolumeRecord struct {
 
 func (x *VolumeRecord) Reset() {
 	*x = VolumeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +997,7 @@ func (x *VolumeRecord) String() string {
 func (*VolumeRecord) ProtoMessage() {}
 
 func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1010,7 @@ func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeRecord.ProtoReflect.Descriptor instead.
 func (*VolumeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VolumeRecord) GetAssetId() string {
@@ -1002,7 +1047,7 @@ type RuleRecord struct {
 
 func (x *RuleRecord) Reset() {
 	*x = RuleRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1059,7 @@ func (x *RuleRecord) String() string {
 func (*RuleRecord) ProtoMessage() {}
 
 func (x *RuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1072,7 @@ func (x *RuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRecord.ProtoReflect.Descriptor instead.
 func (*RuleRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RuleRecord) GetId() string {
@@ -1065,7 +1110,7 @@ type RuleRevision struct {
 
 func (x *RuleRevision) Reset() {
 	*x = RuleRevision{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1122,7 @@ func (x *RuleRevision) String() string {
 func (*RuleRevision) ProtoMessage() {}
 
 func (x *RuleRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1135,7 @@ func (x *RuleRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRevision.ProtoReflect.Descriptor instead.
 func (*RuleRevision) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RuleRevision) GetVersion() int32 {
@@ -1138,7 +1183,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1195,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1208,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DecisionRecord) GetAssetId() string {
@@ -1233,7 +1278,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1290,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1303,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -1316,7 +1361,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1373,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1386,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -1388,7 +1433,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1445,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1458,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1468,7 +1513,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1525,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1538,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1571,7 +1616,7 @@ type FeedRecord struct {
 
 func (x *FeedRecord) Reset() {
 	*x = FeedRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1628,7 @@ func (x *FeedRecord) String() string {
 func (*FeedRecord) ProtoMessage() {}
 
 func (x *FeedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1641,7 @@ func (x *FeedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRecord.ProtoReflect.Descriptor instead.
 func (*FeedRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FeedRecord) GetId() string {
@@ -1701,7 +1746,7 @@ var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\"\xeb\x05\n" +
+	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\x1a\x18rollcall/v1/record.proto\"\xeb\x05\n" +
 	"\x0fEnrolmentRecord\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
 	"\bkey_hash\x18\x02 \x01(\fR\akeyHash\x12*\n" +
@@ -1804,7 +1849,9 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\vresolved_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"resolvedAt\x12\x16\n" +
 	"\x06detail\x18\a \x03(\tR\x06detail\x127\n" +
-	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"\\\n" +
+	"\bdecision\x18\b \x01(\v2\x1b.rollcall.v1.DecisionRecordR\bdecision\"=\n" +
+	"\vTrendRecord\x12.\n" +
+	"\x04days\x18\x01 \x03(\v2\x1a.rollcall.v1.ComplianceDayR\x04days\"\\\n" +
 	"\fVolumeRecord\x12\x19\n" +
 	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x12\n" +
 	"\x04days\x18\x02 \x03(\x05R\x04days\x12\x1d\n" +
@@ -1893,7 +1940,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1904,62 +1951,65 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
 	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
 	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
-	(*VolumeRecord)(nil),          // 9: rollcall.v1.VolumeRecord
-	(*RuleRecord)(nil),            // 10: rollcall.v1.RuleRecord
-	(*RuleRevision)(nil),          // 11: rollcall.v1.RuleRevision
-	(*DecisionRecord)(nil),        // 12: rollcall.v1.DecisionRecord
-	(*ChangeRecord)(nil),          // 13: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 14: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 15: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 16: rollcall.v1.AuditRecord
-	(*FeedRecord)(nil),            // 17: rollcall.v1.FeedRecord
-	nil,                           // 18: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 19: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 20: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 21: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 22: rollcall.v1.FeedRecord.SealedEntry
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*Problem)(nil),               // 24: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 25: rollcall.v1.SectionStatus
+	(*TrendRecord)(nil),           // 9: rollcall.v1.TrendRecord
+	(*VolumeRecord)(nil),          // 10: rollcall.v1.VolumeRecord
+	(*RuleRecord)(nil),            // 11: rollcall.v1.RuleRecord
+	(*RuleRevision)(nil),          // 12: rollcall.v1.RuleRevision
+	(*DecisionRecord)(nil),        // 13: rollcall.v1.DecisionRecord
+	(*ChangeRecord)(nil),          // 14: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 15: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 16: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 17: rollcall.v1.AuditRecord
+	(*FeedRecord)(nil),            // 18: rollcall.v1.FeedRecord
+	nil,                           // 19: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 20: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 21: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 22: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 23: rollcall.v1.FeedRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*Problem)(nil),               // 25: rollcall.v1.Problem
+	(*SectionStatus)(nil),         // 26: rollcall.v1.SectionStatus
+	(*ComplianceDay)(nil),         // 27: rollcall.v1.ComplianceDay
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	23, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	23, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	23, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	18, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	19, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	23, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	24, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	25, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	24, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	24, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	24, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	19, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	20, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	24, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	25, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	26, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	23, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	23, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	23, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	23, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	23, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	23, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	23, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	24, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	24, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	24, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	24, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	24, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	24, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	24, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	23, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	23, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
-	12, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	11, // 21: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
-	11, // 22: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	23, // 23: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	23, // 24: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	23, // 25: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	23, // 26: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	23, // 27: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	23, // 28: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	21, // 29: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	22, // 30: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	23, // 31: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	24, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	24, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	13, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
+	27, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
+	12, // 22: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
+	12, // 23: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
+	24, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	24, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	24, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	24, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	24, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	24, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	22, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	23, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	24, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -1968,6 +2018,7 @@ func file_rollcall_v1_storage_proto_init() {
 		return
 	}
 	file_rollcall_v1_observation_proto_init()
+	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_storage_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1975,7 +2026,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,90 @@
+package compliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/policy"
+	"github.com/rollcall-itam/rollcall/collector/store"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+const (
+	// MaxTrend is for how many days it is kept how the fleet stood.
+	MaxTrend = 400
+	// trendEvery is how often the day's entry is renewed.
+	trendEvery = time.Hour
+)
+
+// weights are how much the severities count in the score; info is not counted.
+var weights = map[policy.Severity]int{policy.Critical: 10, policy.High: 5, policy.Medium: 3, policy.Low: 1}
+
+// Today returns how the fleet stands now.
+func (e *Engine) Today() *pb.ComplianceDay {
+	assets, failing := e.Fleet()
+	out := &pb.ComplianceDay{Day: e.Now().UTC().Format(time.DateOnly), Assets: int64(assets.Sum()), Failing: int64(failing.Sum()), Open: make(map[string]int64)}
+	good, all := 0, 0
+	for _, c := range e.Counts() {
+		open := c.Findings[Open].Sum() + c.Findings[Acknowledged].Sum()
+		pass, w := c.Results[policy.Pass], weights[c.Rule.Severity]
+		good += w * (pass.Sum() - pass.Stale())
+		all += w * (pass.Sum() + open)
+		out.Open[string(c.Rule.Severity)] += int64(open)
+		out.Waived += int64(c.Findings[Waived].Sum())
+	}
+	if all > 0 {
+		score := 100 * float64(good) / float64(all)
+		out.Score = &score
+	}
+	return out
+}
+
+// Trend returns how the fleet stood on each day that is kept, the earliest first.
+func (e *Engine) Trend(ctx context.Context) (days []*pb.ComplianceDay, err error) {
+	err = e.Store.View(ctx, func(tx *store.Tx) error {
+		held, err := tx.Trend()
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		days = held.GetDays()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read how the fleet stood: %w", err)
+	}
+	return days, nil
+}
+
+// keepDay renews the entry of today, once an hour and when the day is another.
+func (e *Engine) keepDay(ctx context.Context) error {
+	today := e.Today()
+	if today.GetAssets() == 0 || e.kept.day == today.GetDay() && e.Now().Sub(e.kept.at) < trendEvery {
+		return nil
+	}
+	err := e.Store.Update(ctx, func(tx *store.Tx) error {
+		held, err := tx.Trend()
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		days := held.GetDays()
+		// A clock that was set back must not leave days to come behind.
+		for len(days) > 0 && days[len(days)-1].GetDay() >= today.GetDay() {
+			days = days[:len(days)-1]
+		}
+		days = append(days[max(0, len(days)-MaxTrend+1):], today)
+		return tx.PutTrend(&pb.TrendRecord{Days: days})
+	})
+	if err != nil {
+		return fmt.Errorf("store how the fleet stands: %w", err)
+	}
+	e.kept = keptDay{day: today.GetDay(), at: e.Now()}
+	return nil
+}
+
+// keptDay is which day's entry was renewed when.
+type keptDay struct {
+	day string
+	at  time.Time
+}
