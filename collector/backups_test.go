@@ -199,9 +199,11 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, errs, code = runCommand(t, "restore", "--data-dir", dir, "--replace", backups); code == 0 || !strings.Contains(errs, "stop it first") {
 		t.Errorf("restore under a running collector: %d %s", code, errs)
 	}
+	checkAndCompact(t, dir)
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
+	checkAndCompact(t, dir)
 	file := filepath.Join(t.TempDir(), "one.rcb")
 	if out, errs, code = runCommand(t, "backup", "--data-dir", dir, "--min-free", "1000000", file); code != 0 {
 		t.Fatalf("backup of a stopped collector: %d %s%s", code, out, errs)
@@ -233,6 +235,17 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if err := again.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkAndCompact runs both commands, whether a collector runs or not.
+func checkAndCompact(t *testing.T, dir string) {
+	t.Helper()
+	if out, errs, code := runCommand(t, "check", "--data-dir", dir, "--min-free", "1000000"); code != 0 || !strings.Contains(out, "records checked") || !strings.Contains(out, "2 authorities") {
+		t.Errorf("check: %d %s%s", code, out, errs)
+	}
+	if out, errs, code := runCommand(t, "compact", "--data-dir", dir, "--min-free", "1000000"); code != 0 || !strings.Contains(out, "take") {
+		t.Errorf("compact: %d %s%s", code, out, errs)
 	}
 }
 

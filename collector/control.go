@@ -68,6 +68,8 @@ func openControl(c *core, s settings, log *slog.Logger) (*control, error) {
 	k := &control{core: c, settings: s, log: log, listener: l, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /backup", k.heavy("backup", k.backup))
+	mux.HandleFunc("POST /check", k.heavy("check", k.check))
+	mux.HandleFunc("POST /compact", k.heavy("compact", k.compact))
 	k.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(k.done)

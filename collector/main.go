@@ -22,6 +22,8 @@ type command struct {
 	Serve      serveCommand       `cmd:"" help:"Run the collector until stopped."`
 	Backup     backupCommands     `cmd:"" help:"Make and check backups."`
 	Restore    restoreCommand     `cmd:"" help:"Put a backup in the place of a data folder; the collector must be stopped."`
+	Check      checkStoreCommand  `cmd:"" help:"Check all records and indexes of the store; the collector may run."`
+	Compact    compactCommand     `cmd:"" help:"Drop from the store's files what was overwritten and deleted; the collector may run."`
 	Rebuild    rebuildCommand     `cmd:"" help:"Make everything anew that is derived from what sources said; the collector must be stopped."`
 	Audit      auditCommands      `cmd:"" help:"Look after the audit log."`
 	Config     configCommands     `cmd:"" help:"Look at the configuration."`

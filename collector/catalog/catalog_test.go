@@ -261,10 +261,16 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 		for _, o := range rapid.SliceOfN(statement, 1, 15).Draw(rt, "statements") {
 			f.accept(t, o)
 		}
+		if problems := verify(t, f); len(problems) > 0 {
+			rt.Fatalf("problems where there are none: %+v", problems)
+		}
 		want := dump(t, f.db)
 		damage := rapid.SampledFrom(slices.Sorted(maps.Keys(want))).Draw(rt, "damage")
 		if strings.HasPrefix(damage, "a/") || strings.HasPrefix(damage, "i/") {
 			_ = f.db.Update(context.Background(), func(tx kv.Tx) error { return tx.Delete([]byte(damage)) })
+			if problems := verify(t, f); len(problems) != 1 || !problems[0].Derived {
+				rt.Fatalf("%q is missing, problems: %+v", damage, problems)
+			}
 		}
 		stats, err := f.c.Rebuild(context.Background())
 		if err != nil {

@@ -39,21 +39,17 @@ func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 			return stats, fmt.Errorf("rebuild: drop what is derived: %w", err)
 		}
 	}
-	members := make(map[string][]store.Ref)
-	redirects := make(map[string][]string)
-	err := c.store.View(ctx, func(tx *store.Tx) error {
-		err := tx.ScanMembers(func(ref store.Ref, m *pb.MemberRecord) error {
-			members[m.GetAssetId()] = append(members[m.GetAssetId()], ref)
-			stats.Observations++
-			return nil
-		})
-		return errors.Join(err, tx.ScanRedirects(func(from, to string) error {
-			redirects[to] = append(redirects[to], from)
-			return nil
-		}))
+	var members map[string][]store.Ref
+	var redirects map[string][]string
+	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
+		members, redirects, err = grouped(tx)
+		return err
 	})
 	if err != nil {
 		return stats, fmt.Errorf("rebuild: read what is true: %w", err)
+	}
+	for _, refs := range members {
+		stats.Observations += len(refs)
 	}
 	// People come first: assets tell of their owners what is known of them.
 	n, err := c.rebuildPeople(ctx, redirects, &stats)
@@ -71,6 +67,19 @@ func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 		return stats, fmt.Errorf("rebuild: %w", err)
 	}
 	return stats, nil
+}
+
+// grouped returns the observations of each asset, and the ids that lead to each.
+func grouped(tx *store.Tx) (members map[string][]store.Ref, redirects map[string][]string, err error) {
+	members, redirects = make(map[string][]store.Ref), make(map[string][]string)
+	err = tx.ScanMembers(func(ref store.Ref, m *pb.MemberRecord) error {
+		members[m.GetAssetId()] = append(members[m.GetAssetId()], ref)
+		return nil
+	})
+	return members, redirects, errors.Join(err, tx.ScanRedirects(func(from, to string) error {
+		redirects[to] = append(redirects[to], from)
+		return nil
+	}))
 }
 
 // formerIDs returns all ids that lead to id, over any number of redirects.

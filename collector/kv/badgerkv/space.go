@@ -88,4 +88,17 @@ func (s *space) admit() error {
 	return fmt.Errorf("data folder %s has less than %s free: %w", s.dir, mebibytes(s.minimum), kv.ErrFull)
 }
 
+// room says whether that many bytes more leave the minimum free.
+func (s *space) room(more uint64) error {
+	free, err := s.free(s.dir)
+	if err != nil {
+		return fmt.Errorf("find the free space of data folder %s: %w", s.dir, err)
+	}
+	if free < s.minimum+more {
+		return fmt.Errorf("data folder %s has %s free and this needs %s: make space on its disk: %w",
+			s.dir, mebibytes(free), mebibytes(s.minimum+more), kv.ErrFull)
+	}
+	return nil
+}
+
 func mebibytes(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }
