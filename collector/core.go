@@ -53,6 +53,10 @@ func prepareDataDir(dir string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
+// witnessName is the file in the data folder that remembers the store's newest
+// commit, beside the store.
+const witnessName = "newest-commit"
+
 // openEngine opens the storage engine that the settings name.
 func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error) {
 	if s.Store == "memory" {
@@ -61,7 +65,8 @@ func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error
 	if err := checkRestored(s.DataDir); err != nil {
 		return nil, err
 	}
-	db, err := badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree, Verifier: badgerkv.VerifyInChild})
+	db, err := badgerkv.Open(ctx, badgerkv.Options{Dir: strings.TrimPrefix(s.Store, "badger:"), Logger: log, MinFree: s.MinFree,
+		Verifier: badgerkv.VerifyInChild, Witness: filepath.Join(s.DataDir, witnessName)})
 	if errors.Is(err, badgerkv.ErrDamaged) {
 		return nil, damaged(fmt.Errorf("the store cannot be used: %w", err), s)
 	}

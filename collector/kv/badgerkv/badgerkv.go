@@ -24,6 +24,10 @@ type Options struct {
 	// the folder Dir/badger and the file Dir/mark. They are copied together,
 	// and only while the store is closed.
 	Dir string
+	// Witness is a file outside Dir that remembers the newest commit as well, so
+	// that an older copy of all of Dir is noticed; it is written each second and
+	// on Close. Empty means none. One that is not there yet is made.
+	Witness string
 	// Logger gets what an operator should know; nil discards it.
 	Logger *slog.Logger
 	// MinFree is the free space, in bytes, below which updates are refused
@@ -101,8 +105,10 @@ func badgerOptions(dir string, logger *slog.Logger) badger.Options {
 type DB struct {
 	badger *badger.DB
 	mark   *mark
-	space  *space
-	logger *slog.Logger
+	// witness is nil where there is none.
+	witness *witness
+	space   *space
+	logger  *slog.Logger
 
 	// turn and full carry one token between them: whoever holds it may use
 	// open and own. Updates take it from turn; the committer from either.
@@ -156,6 +162,9 @@ func openVerified(opts Options, s *space) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := dropHollow(opts.Dir, opts.Logger); err != nil {
+		return nil, err
+	}
 	b, err := badger.Open(badgerOptions(badgerDir(opts.Dir), opts.Logger))
 	if err != nil {
 		return nil, openError(opts.Dir, err)
@@ -168,8 +177,11 @@ func openVerified(opts Options, s *space) (*DB, error) {
 	if err := d.loadHead(marked); err != nil {
 		return nil, errors.Join(fmt.Errorf("data folder %s: %w", opts.Dir, err), b.Close())
 	}
-	if d.mark, err = openMark(opts.Dir); err != nil {
+	if d.mark, err = openMark(markPath(opts.Dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the mark file: %w", err), b.Close())
+	}
+	if d.witness, err = openWitness(opts, d.head); err != nil {
+		return nil, errors.Join(fmt.Errorf("data folder %s: %w", opts.Dir, err), d.mark.close(), b.Close())
 	}
 	d.space.check()
 	d.open = d.newGroup(nil)
@@ -181,12 +193,12 @@ func openVerified(opts Options, s *space) (*DB, error) {
 
 // loadMark returns the mark, and makes one with a new identity where there is none.
 func loadMark(dir string) (head, error) {
-	h, err := readMark(dir)
+	h, err := readMark(markPath(dir))
 	if err == nil || errors.Is(err, ErrDamaged) {
 		return h, err
 	}
 	rand.Read(h.store[:])
-	if err := createMark(dir, h); err != nil {
+	if err := createMark(markPath(dir), h); err != nil {
 		return h, fmt.Errorf("make the mark file in %s: %w", dir, err)
 	}
 	return h, nil
@@ -284,7 +296,7 @@ func (d *DB) watch(every time.Duration) {
 			return
 		case <-ticker.C:
 			d.space.check()
-			if err := d.mark.sync(); err != nil {
+			if err := errors.Join(d.mark.sync(), d.witness.follow(d.mark)); err != nil {
 				_ = d.fail(err)
 			}
 		}
@@ -306,7 +318,7 @@ func (d *DB) Close() error {
 	close(d.stop)
 	<-d.watched
 	d.open.snap.Discard()
-	if err := errors.Join(d.mark.close(), d.badger.Close()); err != nil {
+	if err := errors.Join(d.witness.follow(d.mark), d.witness.close(), d.mark.close(), d.badger.Close()); err != nil {
 		return fmt.Errorf("close the store: %w", err)
 	}
 	return nil

@@ -45,8 +45,8 @@ func VerifyInChild(ctx context.Context, dir string) error {
 		return fmt.Errorf("find the program's own file to verify the store: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, self, verifyCommand, dir) //nolint:forbidigo // it starts nothing but itself
-	out, crash := bounded{}, bounded{}
-	cmd.Stdout, cmd.Stderr = &out, &crash
+	var out bounded
+	cmd.Stdout = &out
 	err = cmd.Run()
 	if err == nil {
 		return nil
@@ -64,7 +64,8 @@ func VerifyInChild(ctx context.Context, dir string) error {
 	case exitFailed:
 		return errors.New(firstLine(out.String()))
 	}
-	return damagedf("its files are damaged such that reading them ended the reader (%v): %s", err, firstLine(crash.String()))
+	// What Badger panics with tells a reader nothing about what to do.
+	return damagedf("its files are damaged such that reading them ended the reader (%v)", err)
 }
 
 // reported is an ErrDamaged that a child described.

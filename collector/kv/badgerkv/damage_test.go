@@ -200,8 +200,10 @@ func TestDamage(t *testing.T) {
 	}{
 		{"nothing", manifest, func(string) error { return nil }, true},
 		{"log changed early", mem, flip(300), false},
+		{"log header changed", mem, flip(2), false},
 		{"newest log changed", newest("*.mem"), flip(300), false},
 		{"log cut", mem, cut(2 << 20), false},
+		{"log emptied", mem, cut(0), false},
 		{"newest log cut", newest("*.mem"), cut(1000), false},
 		{"oldest log removed", mem, os.Remove, false},
 		{"newest log removed", newest("*.mem"), os.Remove, false},
@@ -210,18 +212,32 @@ func TestDamage(t *testing.T) {
 			info, err := os.Stat(p)
 			return errors.Join(err, os.Truncate(p, info.Size()-1))
 		}, false},
+		{"manifest emptied", manifest, cut(0), false},
+		{"manifest's start changed", manifest, flip(0), false},
 		{"manifest changed", manifest, flip(24), false},
+		{"manifest changed late", manifest, flipMiddle, false},
 		{"manifest removed", manifest, os.Remove, false},
 		{"table changed", sst, flipMiddle, false},
 		{"table changed early", sst, flip(100), false},
 		{"table index changed", sst, flipEnd, false},
+		{"table index cut", sst, func(p string) error {
+			info, err := os.Stat(p)
+			return errors.Join(err, os.Truncate(p, info.Size()-3))
+		}, false},
 		{"newest table changed", newest("*.sst"), flipMiddle, false},
 		{"table cut", sst, cutHalf, false},
 		{"table emptied", sst, cut(0), false},
 		{"table removed", sst, os.Remove, false},
+		{"newest table removed", newest("*.sst"), os.Remove, false},
 		{"key registry removed", oldest("KEYREGISTRY"), os.Remove, true},
+		{"key registry changed", oldest("KEYREGISTRY"), flip(2), true},
+		{"key registry emptied", oldest("KEYREGISTRY"), cut(0), true},
 		{"discard file removed", oldest("DISCARD"), os.Remove, true},
+		{"discard file changed", oldest("DISCARD"), flip(0), true},
+		{"discard file emptied", oldest("DISCARD"), cut(0), true},
 		{"empty value log removed", oldest("*.vlog"), os.Remove, true},
+		{"empty value log changed", oldest("*.vlog"), flip(2), true},
+		{"empty value log emptied", oldest("*.vlog"), cut(0), true},
 		{"mark removed", markFile, os.Remove, false},
 		{"one slot of the mark changed", markFile, flip(20), true},
 		{"mark emptied", markFile, cut(0), false},
@@ -265,6 +281,11 @@ func openDamaged(t *testing.T, dir string, verifier func(context.Context, string
 	}
 	if after := listing(t, dir); !slices.Equal(before, after) {
 		t.Errorf("the refused store was changed:\n%v\n%v", before, after)
+	}
+	for _, alien := range []string{"panic", "goroutine", "runtime error", "runtime.", ".go:", "\n"} {
+		if strings.Contains(err.Error(), alien) {
+			t.Errorf("the error shows a person the inside of a program (%q): %v", alien, err)
+		}
 	}
 	t.Log(err)
 }
@@ -334,4 +355,44 @@ func TestRolledBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWitness puts back an older copy of all of the store's folder, with its mark.
+func TestWitness(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	witnessed := func(dir string) badgerkv.Options {
+		opts := options(dir)
+		opts.Witness = filepath.Join(other, "witness")
+		return opts
+	}
+	reopen := func(opts badgerkv.Options, commits int) {
+		t.Helper()
+		db, err := badgerkv.Open(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fillStore(t, db, commits)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen(witnessed(dir), 2)
+	old := copyStore(t, dir)
+	for range 3 {
+		reopen(witnessed(dir), 1)
+	}
+	for name, c := range map[string]struct{ dir, want string }{
+		"older copy":    {old, "the last 3 commits of the store are missing"},
+		"another store": {t.TempDir(), "another store"},
+	} {
+		_, err := badgerkv.Open(t.Context(), witnessed(c.dir))
+		if !errors.Is(err, badgerkv.ErrDamaged) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	// A damaged witness says nothing against the store.
+	if err := os.Truncate(filepath.Join(other, "witness"), 0); err != nil {
+		t.Fatal(err)
+	}
+	reopen(witnessed(dir), 1)
 }

@@ -3,7 +3,9 @@ package badgerkv
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,7 +69,13 @@ func openError(dir string, err error) error {
 	if isLocked(err) {
 		return usedError(dir, lockOwner(badgerDir(dir)))
 	}
-	return fmt.Errorf("open the store in data folder %s: %w", dir, err)
+	for _, own := range []string{"permission denied", "no space left", "too many open files", "cannot allocate memory"} {
+		if strings.Contains(err.Error(), own) {
+			return fmt.Errorf("open the store in data folder %s: %w", dir, err)
+		}
+	}
+	// Its files can be read, and are not what Badger wrote.
+	return fmt.Errorf("data folder %s: %w", dir, damagedf("the storage engine does not open its files: %s", firstLine(err.Error())))
 }
 
 func usedError(dir, owner string) error {
@@ -81,4 +89,51 @@ func lockOwner(files string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (process %s)", strings.TrimSpace(string(b)))
+}
+
+// dropHollow removes files that Badger would not open and makes anew: value logs,
+// which hold nothing but their header since all values are in the tables, and the
+// registry of the keys that nothing is encrypted with. A process that is killed
+// while it makes one leaves it so.
+func dropHollow(dir string, logger *slog.Logger) error {
+	entries, err := os.ReadDir(badgerDir(dir))
+	if err != nil {
+		return fmt.Errorf("read the store's folder: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(badgerDir(dir), e.Name())
+		if filepath.Ext(path) != ".vlog" && e.Name() != badger.KeyRegistryFileName {
+			continue
+		}
+		if ok, err := hasHeader(path); err != nil {
+			return fmt.Errorf("look at %s: %w", path, err)
+		} else if ok {
+			continue
+		}
+		logger.Warn("file without a usable header is removed, it held nothing", "file", path)
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("remove an unusable file: %w", err)
+		}
+	}
+	return nil
+}
+
+// registrySize is that of a registry without keys.
+const registrySize = 28
+
+func hasHeader(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	head := make([]byte, walHeader)
+	if filepath.Ext(path) != ".vlog" {
+		head = make([]byte, registrySize)
+	}
+	_, err = io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	}
+	return err == nil && (len(head) == registrySize || plainLog(head)), err
 }

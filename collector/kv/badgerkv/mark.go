@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,6 +22,8 @@ import (
 type mark struct {
 	file  *os.File
 	dirty atomic.Bool
+	// last is the newest commit that was written.
+	last atomic.Pointer[head]
 }
 
 const (
@@ -37,8 +40,7 @@ func markPath(dir string) string { return filepath.Join(dir, markName) }
 
 // createMark makes the mark of a new store and syncs it before there is
 // anything to remember.
-func createMark(dir string, h head) error {
-	path := markPath(dir)
+func createMark(path string, h head) error {
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ func createMark(dir string, h head) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
@@ -70,8 +72,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func openMark(dir string) (*mark, error) {
-	f, err := os.OpenFile(markPath(dir), os.O_WRONLY, 0)
+func openMark(path string) (*mark, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +87,8 @@ func encodeMark(h head) []byte {
 
 // readMark returns the newest readable slot. The error is fs.ErrNotExist where
 // there is no mark file.
-func readMark(dir string) (head, error) {
-	b, err := os.ReadFile(markPath(dir))
+func readMark(path string) (head, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return head{}, err
 	}
@@ -102,7 +104,7 @@ func readMark(dir string) (head, error) {
 		}
 	}
 	if !found {
-		return head{}, damagedf("the mark file %s cannot be read", markPath(dir))
+		return head{}, damagedf("the mark file %s cannot be read", path)
 	}
 	return newest, nil
 }
@@ -120,6 +122,7 @@ func (m *mark) write(h head) error {
 	if _, err := m.file.WriteAt(encodeMark(h), int64(h.seq%markSlots)*markSlot); err != nil {
 		return fmt.Errorf("write the mark of a commit: %w", err)
 	}
+	m.last.Store(&h)
 	m.dirty.Store(true)
 	return nil
 }
@@ -136,3 +139,66 @@ func (m *mark) sync() error {
 }
 
 func (m *mark) close() error { return errors.Join(m.sync(), m.file.Close()) }
+
+// witness is a second mark, outside the store's folder. It is behind by up to a
+// second, and notices that all of the folder came back older than it was. A nil
+// witness remembers nothing.
+type witness struct {
+	mark
+	slot int64
+}
+
+// openWitness compares the witness with what was found in the store, and makes
+// it where there is none. One that cannot be read says nothing about the store,
+// and is made anew.
+func openWitness(opts Options, found head) (*witness, error) {
+	path := opts.Witness
+	if path == "" {
+		return nil, nil
+	}
+	h, err := readMark(path)
+	switch {
+	case err == nil && h.store != found.store:
+		return nil, damagedf("its files belong to another store than the file %s knows", path)
+	case err == nil:
+		err = compareMark(found, h)
+	case errors.Is(err, ErrDamaged):
+		opts.Logger.Warn("file that remembers the store's newest commit was damaged, and is made anew", "file", path)
+		err = createMark(path, found)
+	case errors.Is(err, fs.ErrNotExist):
+		err = createMark(path, found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := openMark(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the file that remembers the store's newest commit: %w", err)
+	}
+	return &witness{mark: mark{file: m.file}}, nil
+}
+
+// follow remembers what another mark does, durably.
+func (w *witness) follow(other *mark) error {
+	if w == nil {
+		return nil
+	}
+	last := other.last.Load()
+	if last == nil || w.last.Load() == last {
+		return nil
+	}
+	if _, err := w.file.WriteAt(encodeMark(*last), w.slot*markSlot); err != nil {
+		return fmt.Errorf("remember the store's newest commit: %w", err)
+	}
+	w.slot = (w.slot + 1) % markSlots
+	w.last.Store(last)
+	w.dirty.Store(true)
+	return w.sync()
+}
+
+func (w *witness) close() error {
+	if w == nil {
+		return nil
+	}
+	return w.mark.close()
+}

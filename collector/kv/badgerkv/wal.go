@@ -44,6 +44,9 @@ func readWAL(path string) ([]commitRecord, error) {
 	if len(b) < walHeader {
 		return nil, nil
 	}
+	if !plainLog(b) {
+		return nil, damagedf("the log %s begins otherwise than it was written", path)
+	}
 	return walCommits(b[walHeader:]), nil
 }
 
@@ -114,3 +117,7 @@ func decodeWAL(b []byte) (walEntry, int) {
 	}
 	return e, end + crc32.Size
 }
+
+// plainLog tells whether a log begins as all of ours do: with the number of the
+// key that it is encrypted with, 0 for none.
+func plainLog(b []byte) bool { return binary.BigEndian.Uint64(b) == 0 }
