@@ -12,11 +12,8 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
-	"time"
 
-	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
-	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 )
 
@@ -92,21 +89,11 @@ func (c checkStoreCommand) Run(world outside) error {
 
 // checkStopped checks the files of a store as well, which opening it does.
 func checkStopped(ctx context.Context, s settings, log *slog.Logger, found *findings) (err error) {
-	db, err := openStopped(ctx, s, log)
+	db, c, err := openCatalog(ctx, s, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	st, err := store.Open(ctx, db)
-	if err != nil {
-		return err
-	}
-	c := catalog.New(st, time.Now, log)
-	support, err := eol.Builtin()
-	if err != nil {
-		return err
-	}
-	c.Derive(support.Derive)
 	found.Counts, err = c.Verify(ctx, found.report)
 	return err
 }

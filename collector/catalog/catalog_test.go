@@ -268,7 +268,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 		damage := rapid.SampledFrom(slices.Sorted(maps.Keys(want))).Draw(rt, "damage")
 		if strings.HasPrefix(damage, "a/") || strings.HasPrefix(damage, "i/") {
 			_ = f.db.Update(context.Background(), func(tx kv.Tx) error { return tx.Delete([]byte(damage)) })
-			if problems := verify(t, f); len(problems) != 1 || !problems[0].Derived {
+			if problems := verify(t, f); len(problems) == 0 || slices.ContainsFunc(problems, func(p store.Problem) bool { return !p.Derived }) {
 				rt.Fatalf("%q is missing, problems: %+v", damage, problems)
 			}
 		}

@@ -66,6 +66,9 @@ var kinds = map[string]kind{
 	prefixIdentifier:  {name: "identifiers", check: (*check).identifier, derived: true},
 }
 
+// errNoAsset is of a record that is good and leads to a derived one that is not there.
+var errNoAsset = errors.New("the asset that it leads to is missing")
+
 // kindOf returns the row of a key: prefixes have two or four bytes.
 func kindOf(key []byte) (kind, bool) {
 	for _, n := range []int{4, 2} {
@@ -99,7 +102,7 @@ func (t *Tx) Check(ctx context.Context, report func(Problem)) (Counts, error) {
 		}
 		counts[k.name]++
 		if err := k.check(c, key, stored); err != nil {
-			report(Problem{Record: fmt.Sprintf("record %q (%s)", key, k.name), What: err.Error(), Derived: k.derived})
+			report(Problem{Record: fmt.Sprintf("record %q (%s)", key, k.name), What: err.Error(), Derived: k.derived || errors.Is(err, errNoAsset)})
 		}
 		return nil
 	})
@@ -289,7 +292,10 @@ func (c *check) redirect(key, stored []byte) error {
 			return nil
 		}
 	}
-	return c.exists("asset", join(prefixRedirect, string(to)))
+	if c.exists("asset", join(prefixRedirect, string(to))) == nil {
+		return nil
+	}
+	return errNoAsset
 }
 
 func (c *check) lastSeen(key, stored []byte) error {
@@ -338,12 +344,10 @@ func (c *check) stated(key []byte, prefix string) error {
 	return c.exists("observation", join(prefixObservation, ref.Source, ref.ID))
 }
 
-// SameAsset tells whether the stored asset is this one.
+// SameAsset tells whether the stored asset is this one; the error is ErrNotFound
+// where there is none of its id.
 func (t *Tx) SameAsset(a *pb.Asset) (bool, error) {
 	held, err := t.value(join(prefixAsset, a.GetId()))
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
 	if err != nil {
 		return false, err
 	}
