@@ -48,6 +48,8 @@ var kinds = map[string]kind{
 	prefixChange:      {name: "changes", check: decodes[pb.ChangeRecord]},
 	prefixPersonOf:    {name: "members of people", check: (*check).personMember},
 	prefixRule:        {name: "rules of the site", check: decodes[pb.RuleRecord]},
+	prefixVolume:      {name: "report volumes", check: decodes[pb.VolumeRecord]},
+	prefixFeed:        {name: "feeds", check: decodes[pb.FeedRecord]},
 	prefixDecision:    {name: "decisions", check: decodes[pb.DecisionRecord]},
 	prefixPerson:      {name: "people", check: decodes[pb.Person], derived: true},
 	prefixPersonKey:   {name: "identifiers of people", check: (*check).personKey, derived: true},

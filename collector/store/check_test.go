@@ -17,7 +17,12 @@ func TestCheckKnowsEveryKind(t *testing.T) {
 	if len(prefixes) < 20 {
 		t.Fatalf("found only %d kinds in keys.go", len(prefixes))
 	}
+	seen := make(map[string]bool)
 	for _, p := range prefixes {
+		if seen[string(p[1])] {
+			t.Errorf("two kinds of records have the prefix %q: a rebuild or a scan of one meets the other", p[1])
+		}
+		seen[string(p[1])] = true
 		if _, ok := kinds[string(p[1])]; !ok {
 			t.Errorf("the check does not know records under %q", p[1])
 		}

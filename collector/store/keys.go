@@ -34,7 +34,7 @@ const (
 	prefixTrend       = "z/t/" // z/t/                         TrendRecord
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
-	prefixFeed        = "d/"   // d/<feed>                      FeedRecord
+	prefixFeed        = "z/f/" // z/f/<feed>                    FeedRecord: how a feed is connected
 	prefixRedirect    = "r/"   // r/<old asset id>              new asset id
 	prefixSource      = "s/"   // s/<source>                    SourceRecord
 	prefixEnrolment   = "e/"   // e/<agent id>                  EnrolmentRecord
