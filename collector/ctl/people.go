@@ -132,10 +132,10 @@ func place(l *pb.Location) string {
 	return list(l.GetSite(), l.GetBuilding(), l.GetFloor(), l.GetRoom(), l.GetCity(), l.GetCountry())
 }
 
-func (sh *sheet) applications(p *pb.Person) {
-	sh.heading("Applications")
+func (s *sheet) applications(p *pb.Person) {
+	s.heading("Applications")
 	for _, a := range p.GetApps() {
-		sh.row(cmp.Or(a.GetName(), a.GetId()), cmp.Or(list(a.GetRole(), a.GetSource()), "yes"))
+		s.row(cmp.Or(a.GetName(), a.GetId()), cmp.Or(list(a.GetRole(), a.GetSource()), "yes"))
 	}
 }
 
