@@ -324,17 +324,35 @@ func (c backupListCommand) Run(world outside) error {
 
 type backupVerifyCommand struct {
 	Restore bool   `help:"Restore it into a scratch folder beside it as well, and count."`
-	From    string `arg:"" placeholder:"DIR|FILE.rcb" help:"A backup, or a folder of which the newest is meant."`
+	From    string `arg:"" placeholder:"DIR|FILE.rcb" help:"A backup, or a folder of which all are meant."`
 }
 
-// Run checks a backup.
+// Run checks backups. One that is damaged hides nothing of the others.
 func (c backupVerifyCommand) Run(world outside) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a, err := backup.Open(c.From)
+	newest, err := backup.Open(c.From)
 	if err != nil {
 		return err
 	}
+	all := []backup.Archive{newest}
+	if info, err := os.Stat(c.From); err == nil && info.IsDir() {
+		folder, err := backup.OpenFolder(c.From)
+		if err != nil {
+			return err
+		}
+		if all, err = folder.Archives(); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, a := range all {
+		errs = append(errs, c.verify(ctx, world, a))
+	}
+	return errors.Join(errs...)
+}
+
+func (c backupVerifyCommand) verify(ctx context.Context, world outside, a backup.Archive) error {
 	info, err := a.Verify(ctx)
 	if err == nil && c.Restore {
 		err = tryRestoring(ctx, a, badgerkv.DefaultMinFree)

@@ -49,6 +49,7 @@ var kinds = map[string]kind{
 	prefixPersonOf:    {name: "members of people", check: (*check).personMember},
 	prefixRule:        {name: "rules of the site", check: decodes[pb.RuleRecord]},
 	prefixVolume:      {name: "report volumes", check: decodes[pb.VolumeRecord]},
+	prefixTrend:       {name: "scores by day", check: decodes[pb.TrendRecord]},
 	prefixFeed:        {name: "feeds", check: decodes[pb.FeedRecord]},
 	prefixDecision:    {name: "decisions", check: decodes[pb.DecisionRecord]},
 	prefixPerson:      {name: "people", check: decodes[pb.Person], derived: true},

@@ -191,6 +191,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	mem, sst := oldest("*.mem"), oldest("*.sst")
+	inProcess := map[string]bool{"log cut": true, "manifest cut": true, "table changed": true, "table removed": true, "mark removed": true}
 	manifest, markFile := oldest("MANIFEST"), func(_ *testing.T, d string) string { return filepath.Join(d, "mark") }
 	for _, c := range []struct {
 		name     string
@@ -245,8 +246,10 @@ func TestDamage(t *testing.T) {
 		for name, verifier := range map[string]func(context.Context, string) error{
 			"in process": nil, "in child": badgerkv.VerifyInChild,
 		} {
-			if c.harmless && verifier == nil {
-				continue // the child's run covers it
+			// The collector has a child look first. What is found without one is the
+			// same code, seen at one damage of each kind of file.
+			if verifier == nil && !inProcess[c.name] {
+				continue
 			}
 			t.Run(c.name+" "+name, func(t *testing.T) {
 				damaged := copyStore(t, live)
