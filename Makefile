@@ -72,5 +72,5 @@ race: ## all tests, under the race detector
 check-run: build ## check that `make run` shows an asset, and the same one again
 	@.ci/check-run
 
-fuzz: ## every fuzz target, for FUZZTIME (20s) or FUZZTIME_REST (3s)
+fuzz: ## every fuzz target, for FUZZTIME (20s) or FUZZTIME_REST (2s)
 	@FUZZTIME='$(FUZZTIME)' .ci/fuzz

@@ -204,7 +204,7 @@ type observation struct {
 // longer than they do.
 func TestAgent(t *testing.T) {
 	w := newWine(t)
-	for name, test := range map[string]func(*testing.T, *wine){"collect": testCollect, "service": testService, "installer": testInstaller} {
+	for name, test := range map[string]func(*testing.T, *wine){"collect": testCollect, "service": testService} {
 		t.Run(name, func(t *testing.T) {
 			part := *w
 			part.t = t

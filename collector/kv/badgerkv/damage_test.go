@@ -16,7 +16,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 )
 
-const damageCommits = 80
+const damageCommits = 64
 
 // fillStore commits a MiB each time: damageCommits of them leave tables and a log.
 func fillStore(t *testing.T, db kv.DB, commits int) {
