@@ -25,6 +25,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -86,7 +87,7 @@ func observations(tried []feed.Tried) (all []*pb.Observation) {
 
 // place looks up which asset each observation would join, where somebody said
 // where to look.
-func (c feedsTryCommand) place(ctx context.Context, world outside, log *slog.Logger, conf feed.Config, tried []feed.Tried) (map[*pb.Observation]*pb.Placement, error) {
+func (c feedsTryCommand) place(ctx context.Context, world outside, log *slog.Logger, conf feed.Config, tried []feed.Tried) (map[*pb.Observation]*adminpb.Placement, error) {
 	all := observations(tried)
 	switch {
 	case c.Collector != "" && c.DataDir != "":
@@ -103,7 +104,7 @@ func (c feedsTryCommand) place(ctx context.Context, world outside, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	placed := make(map[*pb.Observation]*pb.Placement)
+	placed := make(map[*pb.Observation]*adminpb.Placement)
 	err = withStore(ctx, s, log, func(st *store.Store) error {
 		known := catalog.New(st, time.Now, log)
 		for _, o := range all {
@@ -114,7 +115,7 @@ func (c feedsTryCommand) place(ctx context.Context, world outside, log *slog.Log
 			if err != nil {
 				return err
 			}
-			placed[o] = &pb.Placement{AssetId: p.Asset.GetId(), Name: p.Asset.GetName(), Reasons: p.Reasons}
+			placed[o] = &adminpb.Placement{AssetId: p.Asset.GetId(), Name: p.Asset.GetName(), Reasons: p.Reasons}
 		}
 		return nil
 	})
@@ -125,7 +126,7 @@ func (c feedsTryCommand) place(ctx context.Context, world outside, log *slog.Log
 const previewBatch = 100
 
 // ask asks a running collector.
-func (c feedsTryCommand) ask(ctx context.Context, world outside, m *manifest.Manifest, all []*pb.Observation) (map[*pb.Observation]*pb.Placement, error) {
+func (c feedsTryCommand) ask(ctx context.Context, world outside, m *manifest.Manifest, all []*pb.Observation) (map[*pb.Observation]*adminpb.Placement, error) {
 	u, err := url.Parse(c.Collector)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !loopback(net.JoinHostPort(u.Hostname(), "0")) {
 		return nil, fmt.Errorf("--collector %q: want https://host:port, so that the token does not travel in the clear", c.Collector)
@@ -134,11 +135,11 @@ func (c feedsTryCommand) ask(ctx context.Context, world outside, m *manifest.Man
 	if token == "" {
 		return nil, errors.New("the collector wants a token: set ROLLCALL_TOKEN to one of an operator")
 	}
-	placed := make(map[*pb.Observation]*pb.Placement)
+	placed := make(map[*pb.Observation]*adminpb.Placement)
 	for len(all) > 0 {
 		batch := all[:min(len(all), previewBatch)]
 		all = all[len(batch):]
-		answer, err := preview(ctx, strings.TrimRight(c.Collector, "/"), token, &pb.PreviewObservationsRequest{Observations: batch, Kind: m.Kind, Unique: m.Unique})
+		answer, err := preview(ctx, strings.TrimRight(c.Collector, "/"), token, &adminpb.PreviewObservationsRequest{Observations: batch, Kind: m.Kind, Unique: m.Unique})
 		if err != nil {
 			return placed, fmt.Errorf("ask the collector which assets the records would join: %w", err)
 		}
@@ -151,7 +152,7 @@ func (c feedsTryCommand) ask(ctx context.Context, world outside, m *manifest.Man
 	return placed, nil
 }
 
-func preview(ctx context.Context, base, token string, r *pb.PreviewObservationsRequest) (*pb.PreviewObservationsResponse, error) {
+func preview(ctx context.Context, base, token string, r *adminpb.PreviewObservationsRequest) (*adminpb.PreviewObservationsResponse, error) {
 	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(r)
 	if err != nil {
 		return nil, err
@@ -177,12 +178,12 @@ func preview(ctx context.Context, base, token string, r *pb.PreviewObservationsR
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answers %s: %.300s", resp.Status, answer)
 	}
-	out := new(pb.PreviewObservationsResponse)
+	out := new(adminpb.PreviewObservationsResponse)
 	return out, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(answer, out)
 }
 
 // showTried prints records and what would come of them.
-func showTried(w io.Writer, tried []feed.Tried, placed map[*pb.Observation]*pb.Placement) error {
+func showTried(w io.Writer, tried []feed.Tried, placed map[*pb.Observation]*adminpb.Placement) error {
 	for i, t := range tried {
 		raw, err := json.MarshalIndent(t.Record, "", "  ")
 		if err != nil {

@@ -29,7 +29,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // TestMain lets the test program verify a store as the collector does, which
@@ -166,11 +166,11 @@ func TestAdminServiceOverGRPC(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	client := pb.NewAdminServiceClient(conn)
-	if _, err := client.GetServerInfo(t.Context(), &pb.GetServerInfoRequest{}); status.Code(err) != codes.Unauthenticated {
+	client := adminpb.NewAdminServiceClient(conn)
+	if _, err := client.GetServerInfo(t.Context(), &adminpb.GetServerInfoRequest{}); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without a token: %v", err)
 	}
-	info, err := client.GetServerInfo(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+s.preset), &pb.GetServerInfoRequest{})
+	info, err := client.GetServerInfo(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+s.preset), &adminpb.GetServerInfoRequest{})
 	if err != nil || info.GetStore() != "memory" || info.GetVersion() == "" {
 		t.Errorf("server info: %v, %v", info, err)
 	}

@@ -17,7 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollcall-itam/rollcall/collector/enroll"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Roles of tokens. An operator may what a viewer may, and an admin all that
@@ -54,52 +55,52 @@ func (g grant) String() string {
 
 // grants names who may call what; a method that is not here is closed to all.
 var grants = map[string]grant{
-	pb.AdminService_ListAssets_FullMethodName:           {least: viewer, also: serviceDesk},
-	pb.AdminService_GroupAssets_FullMethodName:          {least: viewer, also: serviceDesk},
-	pb.AdminService_ListSoftware_FullMethodName:         {least: viewer, also: serviceDesk},
-	pb.AdminService_ListSoftwareAssets_FullMethodName:   {least: viewer, also: serviceDesk},
-	pb.AdminService_GetAsset_FullMethodName:             {least: viewer, also: serviceDesk},
-	pb.AdminService_ListAssetSoftware_FullMethodName:    {least: viewer, also: serviceDesk},
-	pb.AdminService_GetAssetSourceStates_FullMethodName: {least: viewer, also: serviceDesk},
-	pb.AdminService_ExplainAsset_FullMethodName:         {least: viewer, also: serviceDesk},
-	pb.AdminService_GetAssetHistory_FullMethodName:      {least: viewer, also: serviceDesk},
-	pb.AdminService_AssertAsset_FullMethodName:          {least: operator},
-	pb.AdminService_ListStatements_FullMethodName:       {least: viewer},
-	pb.AdminService_DeleteStatement_FullMethodName:      {least: operator},
-	pb.AdminService_PutSource_FullMethodName:            {least: operator},
-	pb.AdminService_ListSources_FullMethodName:          {least: viewer},
-	pb.AdminService_DeleteObservation_FullMethodName:    {least: operator},
-	pb.AdminService_ListFindings_FullMethodName:         {least: viewer, also: serviceDesk},
-	pb.AdminService_GroupFindings_FullMethodName:        {least: viewer},
-	pb.AdminService_WaiveFinding_FullMethodName:         {least: operator},
-	pb.AdminService_AcknowledgeFinding_FullMethodName:   {least: operator, also: serviceDesk},
-	pb.AdminService_ReopenFinding_FullMethodName:        {least: operator},
-	pb.AdminService_GetCompliance_FullMethodName:        {least: viewer},
-	pb.AdminService_TryRules_FullMethodName:             {least: operator},
-	pb.AdminService_PutRule_FullMethodName:              {least: admin},
-	pb.AdminService_DeleteRule_FullMethodName:           {least: admin},
-	pb.AdminService_ListRules_FullMethodName:            {least: viewer},
-	pb.AdminService_ListFeeds_FullMethodName:            {least: viewer},
-	pb.AdminService_RunFeed_FullMethodName:              {least: operator},
-	pb.AdminService_PauseFeed_FullMethodName:            {least: operator},
-	pb.AdminService_WatchChanges_FullMethodName:         {least: viewer, also: serviceDesk},
-	pb.AdminService_ExportAssets_FullMethodName:         {least: viewer, also: serviceDesk},
-	pb.AdminService_CreateFeed_FullMethodName:           {least: admin},
-	pb.AdminService_UpdateFeed_FullMethodName:           {least: admin},
-	pb.AdminService_DeleteFeed_FullMethodName:           {least: admin},
-	pb.AdminService_TestFeed_FullMethodName:             {least: admin},
-	pb.AdminService_PreviewObservations_FullMethodName:  {least: operator},
-	pb.AdminService_ListAudit_FullMethodName:            {least: admin},
-	pb.AdminService_VerifyAudit_FullMethodName:          {least: admin},
-	pb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
-	pb.AdminService_ListAgents_FullMethodName:           {least: viewer},
-	pb.AdminService_RevokeAgent_FullMethodName:          {least: operator},
-	pb.AdminService_ListPeople_FullMethodName:           {least: viewer, also: serviceDesk},
-	pb.AdminService_GetPerson_FullMethodName:            {least: viewer, also: serviceDesk},
-	pb.AdminService_GetPersonContext_FullMethodName:     {least: viewer, also: serviceDesk},
-	pb.AdminService_CreateToken_FullMethodName:          {least: admin},
-	pb.AdminService_ListTokens_FullMethodName:           {least: admin},
-	pb.AdminService_RevokeToken_FullMethodName:          {least: admin},
+	adminpb.AdminService_ListAssets_FullMethodName:           {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GroupAssets_FullMethodName:          {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListSoftware_FullMethodName:         {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListSoftwareAssets_FullMethodName:   {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAsset_FullMethodName:             {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListAssetSoftware_FullMethodName:    {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAssetSourceStates_FullMethodName: {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ExplainAsset_FullMethodName:         {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAssetHistory_FullMethodName:      {least: viewer, also: serviceDesk},
+	adminpb.AdminService_AssertAsset_FullMethodName:          {least: operator},
+	adminpb.AdminService_ListStatements_FullMethodName:       {least: viewer},
+	adminpb.AdminService_DeleteStatement_FullMethodName:      {least: operator},
+	adminpb.AdminService_PutSource_FullMethodName:            {least: operator},
+	adminpb.AdminService_ListSources_FullMethodName:          {least: viewer},
+	adminpb.AdminService_DeleteObservation_FullMethodName:    {least: operator},
+	adminpb.AdminService_ListFindings_FullMethodName:         {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GroupFindings_FullMethodName:        {least: viewer},
+	adminpb.AdminService_WaiveFinding_FullMethodName:         {least: operator},
+	adminpb.AdminService_AcknowledgeFinding_FullMethodName:   {least: operator, also: serviceDesk},
+	adminpb.AdminService_ReopenFinding_FullMethodName:        {least: operator},
+	adminpb.AdminService_GetCompliance_FullMethodName:        {least: viewer},
+	adminpb.AdminService_TryRules_FullMethodName:             {least: operator},
+	adminpb.AdminService_PutRule_FullMethodName:              {least: admin},
+	adminpb.AdminService_DeleteRule_FullMethodName:           {least: admin},
+	adminpb.AdminService_ListRules_FullMethodName:            {least: viewer},
+	adminpb.AdminService_ListFeeds_FullMethodName:            {least: viewer},
+	adminpb.AdminService_RunFeed_FullMethodName:              {least: operator},
+	adminpb.AdminService_PauseFeed_FullMethodName:            {least: operator},
+	adminpb.AdminService_WatchChanges_FullMethodName:         {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ExportAssets_FullMethodName:         {least: viewer, also: serviceDesk},
+	adminpb.AdminService_CreateFeed_FullMethodName:           {least: admin},
+	adminpb.AdminService_UpdateFeed_FullMethodName:           {least: admin},
+	adminpb.AdminService_DeleteFeed_FullMethodName:           {least: admin},
+	adminpb.AdminService_TestFeed_FullMethodName:             {least: admin},
+	adminpb.AdminService_PreviewObservations_FullMethodName:  {least: operator},
+	adminpb.AdminService_ListAudit_FullMethodName:            {least: admin},
+	adminpb.AdminService_VerifyAudit_FullMethodName:          {least: admin},
+	adminpb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListAgents_FullMethodName:           {least: viewer},
+	adminpb.AdminService_RevokeAgent_FullMethodName:          {least: operator},
+	adminpb.AdminService_ListPeople_FullMethodName:           {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetPerson_FullMethodName:            {least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetPersonContext_FullMethodName:     {least: viewer, also: serviceDesk},
+	adminpb.AdminService_CreateToken_FullMethodName:          {least: admin},
+	adminpb.AdminService_ListTokens_FullMethodName:           {least: admin},
+	adminpb.AdminService_RevokeToken_FullMethodName:          {least: admin},
 }
 
 // metricsGrant says who may read /metrics.
@@ -241,7 +242,7 @@ func (s *Service) enter(ctx context.Context, header, address string, g grant) (c
 
 // authorise returns the token in an Authorization header if it may be used for
 // what g guards.
-func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*pb.TokenRecord, error) {
+func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*storagepb.TokenRecord, error) {
 	scheme, secret, _ := strings.Cut(header, " ")
 	if secret = strings.TrimSpace(secret); !strings.EqualFold(scheme, "Bearer") || secret == "" {
 		return nil, status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")

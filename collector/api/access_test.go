@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // Who may call what, spelt out once more: a row for each method of the
@@ -100,12 +100,12 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 	for _, role := range []string{"viewer", "operator", "admin", "metrics", "servicedesk"} {
 		tokens[role] = w.token(role)
 	}
-	r, err := w.tokens.Create(t.Context(), "test", &pb.CreateTokenRequest{Kind: "enroll"})
+	r, err := w.tokens.Create(t.Context(), "test", &adminpb.CreateTokenRequest{Kind: "enroll"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tokens["enrolment"] = r.GetToken()
-	methods := pb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
+	methods := adminpb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
 	for i := range methods.Len() {
 		name := string(methods.Get(i).Name())
 		roles, decided := allowed[name]
@@ -123,11 +123,11 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 			}
 			// The empty request of any method is wrong or finds nothing; that of a
 			// stream is made wrong.
-			var request proto.Message = &pb.GetServerInfoRequest{}
+			var request proto.Message = &adminpb.GetServerInfoRequest{}
 			if methods.Get(i).IsStreamingServer() {
-				request = &pb.WatchChangesRequest{Cursor: "wrong", Kinds: []string{"wrong"}}
+				request = &adminpb.WatchChangesRequest{Cursor: "wrong", Kinds: []string{"wrong"}}
 			}
-			got := status.Code(conn.Invoke(ctx, "/rollcall.v1.AdminService/"+name, request, &pb.RevokeTokenResponse{}))
+			got := status.Code(conn.Invoke(ctx, "/rollcall.v1.AdminService/"+name, request, &adminpb.RevokeTokenResponse{}))
 			want := codes.PermissionDenied
 			if role == "nobody" || role == "enrolment" {
 				want = codes.Unauthenticated
@@ -247,7 +247,7 @@ func TestNetworksOfCallers(t *testing.T) {
 func TestPanicIsAnErrorOfItsCall(t *testing.T) {
 	w := newWorld(t)
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer "+w.admin))
-	_, err := w.service.UnaryInterceptor(ctx, nil, &grpc.UnaryServerInfo{FullMethod: pb.AdminService_GetAsset_FullMethodName},
+	_, err := w.service.UnaryInterceptor(ctx, nil, &grpc.UnaryServerInfo{FullMethod: adminpb.AdminService_GetAsset_FullMethodName},
 		func(context.Context, any) (any, error) { panic("secret") })
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error: %v", err)

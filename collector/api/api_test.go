@@ -22,7 +22,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -78,7 +80,7 @@ func newWorld(t testing.TB) *world {
 	})
 	w.gate.Open(h)
 	w.url, w.admin = srv.URL, w.token("admin")
-	if err := w.catalog.DeclareSource(t.Context(), &pb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}); err != nil {
+	if err := w.catalog.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -86,7 +88,7 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) token(role string) string {
 	w.t.Helper()
-	r, err := w.tokens.Create(w.t.Context(), "test", &pb.CreateTokenRequest{Kind: "api", Name: role, Role: role})
+	r, err := w.tokens.Create(w.t.Context(), "test", &adminpb.CreateTokenRequest{Kind: "api", Name: role, Role: role})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // assertable are the fields, and the groups of them, on which an operator's
@@ -26,7 +28,7 @@ const maxSpoken = 100
 
 // AssertAsset lets an operator state fields of an asset, or that it is the same
 // as another or is not.
-func (s *Service) AssertAsset(ctx context.Context, r *pb.AssertAssetRequest) (*pb.Asset, error) {
+func (s *Service) AssertAsset(ctx context.Context, r *adminpb.AssertAssetRequest) (*pb.Asset, error) {
 	if err := checkAssertion(r); err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func (s *Service) AssertAsset(ctx context.Context, r *pb.AssertAssetRequest) (*p
 			return nil, s.refused("file the operator's word", err)
 		}
 	}
-	return s.GetAsset(ctx, &pb.GetAssetRequest{Id: id})
+	return s.GetAsset(ctx, &adminpb.GetAssetRequest{Id: id})
 }
 
 // refused answers with what is wrong with a statement.
@@ -83,7 +85,7 @@ func (s *Service) refused(doing string, err error) error {
 	return s.answer(doing, err)
 }
 
-func checkAssertion(r *pb.AssertAssetRequest) error {
+func checkAssertion(r *adminpb.AssertAssetRequest) error {
 	if r.GetSet() == nil && len(r.GetClear())+len(r.GetSameAs())+len(r.GetNotSameAs()) == 0 {
 		return status.Error(codes.InvalidArgument, "nothing is stated: give set, clear, same_as or not_same_as")
 	}
@@ -133,7 +135,7 @@ func each(m protoreflect.Message, prefix string, fn func(path string)) {
 }
 
 // change applies an assertion to what operators say so far.
-func change(d *pb.Device, r *pb.AssertAssetRequest) error {
+func change(d *pb.Device, r *adminpb.AssertAssetRequest) error {
 	for _, path := range r.GetClear() {
 		if key, ok := strings.CutPrefix(path, "labels."); ok {
 			delete(d.Labels, key)
@@ -218,17 +220,17 @@ func standsFor(a *pb.Asset, without store.Ref) (store.Ref, error) {
 	return store.Ref{Source: best.GetSource(), ID: best.GetSourceId()}, nil
 }
 
-func operatorStatement(st *pb.StatementRecord) *pb.OperatorStatement {
+func operatorStatement(st *storagepb.StatementRecord) *adminpb.OperatorStatement {
 	verb := "not_same_as"
 	if st.GetSame() {
 		verb = "same_as"
 	}
-	return &pb.OperatorStatement{Id: st.GetId(), At: st.GetAt(), By: st.GetBy(), Verb: verb,
+	return &adminpb.OperatorStatement{Id: st.GetId(), At: st.GetAt(), By: st.GetBy(), Verb: verb,
 		Subject: st.GetSubjectSource() + "/" + st.GetSubjectId(), Other: st.GetOtherSource() + "/" + st.GetOtherId()}
 }
 
 // ListStatements lists what operators said of which records are one thing.
-func (s *Service) ListStatements(ctx context.Context, r *pb.ListStatementsRequest) (*pb.ListStatementsResponse, error) {
+func (s *Service) ListStatements(ctx context.Context, r *adminpb.ListStatementsRequest) (*adminpb.ListStatementsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -237,10 +239,10 @@ func (s *Service) ListStatements(ctx context.Context, r *pb.ListStatementsReques
 	if err != nil {
 		return nil, err
 	}
-	out := new(pb.ListStatementsResponse)
+	out := new(adminpb.ListStatementsResponse)
 	last := ""
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanStatements(after, func(st *pb.StatementRecord) error {
+		return tx.ScanStatements(after, func(st *storagepb.StatementRecord) error {
 			if st.GetAnchor() {
 				return ctx.Err()
 			}
@@ -260,7 +262,7 @@ func (s *Service) ListStatements(ctx context.Context, r *pb.ListStatementsReques
 }
 
 // DeleteStatement takes back that two records are the same, or are not.
-func (s *Service) DeleteStatement(ctx context.Context, r *pb.DeleteStatementRequest) (*pb.DeleteStatementResponse, error) {
+func (s *Service) DeleteStatement(ctx context.Context, r *adminpb.DeleteStatementRequest) (*adminpb.DeleteStatementResponse, error) {
 	if len(r.GetId()) > maxID {
 		return nil, status.Error(codes.NotFound, "there is no such statement: list them with GET /v1/statements")
 	}
@@ -271,5 +273,5 @@ func (s *Service) DeleteStatement(ctx context.Context, r *pb.DeleteStatementRequ
 	if err != nil {
 		return nil, s.refused("take back the statement", err)
 	}
-	return new(pb.DeleteStatementResponse), nil
+	return new(adminpb.DeleteStatementResponse), nil
 }

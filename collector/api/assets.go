@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // ListAssets answers with assets in the order of their ids, or with those that
 // a filter or a search finds, in the order that is asked for.
-func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.ListAssetsResponse, error) {
+func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) (*adminpb.ListAssetsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.
 	if r.GetAsOf() != nil {
 		return s.listAsOf(ctx, r, limit, after, want)
 	}
-	out := &pb.ListAssetsResponse{TotalSize: int32(s.View.Len())}
+	out := &adminpb.ListAssetsResponse{TotalSize: int32(s.View.Len())}
 	last, bytes := "", 0
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanAssets(after, func(a *pb.Asset) error {
@@ -69,7 +70,7 @@ func (s *Service) ListAssets(ctx context.Context, r *pb.ListAssetsRequest) (*pb.
 }
 
 // GetAsset answers with one asset, also under an id that it had before.
-func (s *Service) GetAsset(ctx context.Context, r *pb.GetAssetRequest) (*pb.Asset, error) {
+func (s *Service) GetAsset(ctx context.Context, r *adminpb.GetAssetRequest) (*pb.Asset, error) {
 	want, err := parseMask(r.GetFields(), (*pb.Asset)(nil).ProtoReflect().Descriptor())
 	if err != nil {
 		return nil, err
@@ -133,8 +134,8 @@ func show(a *pb.Asset, want *mask) {
 
 // GetAssetSourceStates tells how complete the last statement of each source
 // of an asset was.
-func (s *Service) GetAssetSourceStates(ctx context.Context, r *pb.GetAssetSourceStatesRequest) (*pb.GetAssetSourceStatesResponse, error) {
-	out := new(pb.GetAssetSourceStatesResponse)
+func (s *Service) GetAssetSourceStates(ctx context.Context, r *adminpb.GetAssetSourceStatesRequest) (*adminpb.GetAssetSourceStatesResponse, error) {
+	out := new(adminpb.GetAssetSourceStatesResponse)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		a, err := resolve(tx, r.GetId())
 		if err != nil {
@@ -155,13 +156,13 @@ func (s *Service) GetAssetSourceStates(ctx context.Context, r *pb.GetAssetSource
 	return out, nil
 }
 
-func sourceState(o *pb.Observation) *pb.SourceState {
-	out := &pb.SourceState{Source: o.GetSource(), SourceId: o.GetSourceId(), ObservedAt: o.GetObservedAt()}
+func sourceState(o *pb.Observation) *adminpb.SourceState {
+	out := &adminpb.SourceState{Source: o.GetSource(), SourceId: o.GetSourceId(), ObservedAt: o.GetObservedAt()}
 	for _, x := range o.GetSections() {
-		out.Sections = append(out.Sections, &pb.SourceSection{Name: x.GetName(), State: x.GetState(), Reason: x.GetReason()})
+		out.Sections = append(out.Sections, &adminpb.SourceSection{Name: x.GetName(), State: x.GetState(), Reason: x.GetReason()})
 	}
 	for _, p := range o.GetProblems() {
-		out.Problems = append(out.Problems, &pb.SourceProblem{Section: p.GetSection(), Fact: p.GetFact(), Error: p.GetError()})
+		out.Problems = append(out.Problems, &adminpb.SourceProblem{Section: p.GetSection(), Fact: p.GetFact(), Error: p.GetError()})
 	}
 	return out
 }

@@ -16,28 +16,29 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // audited names what is written to the audit log once a call has changed
 // something, or has taken data out. Calls of the tokens and of enrolment are not
 // here: they write theirs in the transaction of the change.
 var audited = map[string]string{
-	pb.AdminService_AssertAsset_FullMethodName:       "asset.assert",
-	pb.AdminService_DeleteStatement_FullMethodName:   "statement.delete",
-	pb.AdminService_PutSource_FullMethodName:         "source.put",
-	pb.AdminService_DeleteObservation_FullMethodName: "observation.delete",
-	pb.AdminService_RunFeed_FullMethodName:           "feed.run",
-	pb.AdminService_PauseFeed_FullMethodName:         "feed.pause",
-	pb.AdminService_ExportAssets_FullMethodName:      "asset.export",
-	pb.AdminService_CreateFeed_FullMethodName:        "feed.create",
-	pb.AdminService_UpdateFeed_FullMethodName:        "feed.update",
-	pb.AdminService_DeleteFeed_FullMethodName:        "feed.delete",
+	adminpb.AdminService_AssertAsset_FullMethodName:       "asset.assert",
+	adminpb.AdminService_DeleteStatement_FullMethodName:   "statement.delete",
+	adminpb.AdminService_PutSource_FullMethodName:         "source.put",
+	adminpb.AdminService_DeleteObservation_FullMethodName: "observation.delete",
+	adminpb.AdminService_RunFeed_FullMethodName:           "feed.run",
+	adminpb.AdminService_PauseFeed_FullMethodName:         "feed.pause",
+	adminpb.AdminService_ExportAssets_FullMethodName:      "asset.export",
+	adminpb.AdminService_CreateFeed_FullMethodName:        "feed.create",
+	adminpb.AdminService_UpdateFeed_FullMethodName:        "feed.update",
+	adminpb.AdminService_DeleteFeed_FullMethodName:        "feed.delete",
 }
 
 // secretive are the calls whose requests hold secrets: of them the log has the
 // target only.
-var secretive = map[string]bool{pb.AdminService_CreateFeed_FullMethodName: true, pb.AdminService_UpdateFeed_FullMethodName: true}
+var secretive = map[string]bool{adminpb.AdminService_CreateFeed_FullMethodName: true, adminpb.AdminService_UpdateFeed_FullMethodName: true}
 
 // maxAuditDetail bounds what of a request is kept, in bytes.
 const maxAuditDetail = 2 << 10
@@ -62,7 +63,7 @@ func (s *Service) record(ctx context.Context, method string, req any) error {
 // note appends an entry to the audit log.
 func (s *Service) note(ctx context.Context, action, target, detail string) error {
 	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(s.Now()), Actor: actor(ctx), Action: action, Target: target, Detail: detail})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(s.Now()), Actor: actor(ctx), Action: action, Target: target, Detail: detail})
 	})
 	if err != nil {
 		s.Logger.Error("audit entry could not be written", "action", action, "error", err)
@@ -126,7 +127,7 @@ func (x *signIns) refusal(now time.Time) (missed int, ok bool) {
 }
 
 // signedIn records that a token was used.
-func (s *Service) signedIn(ctx context.Context, r *pb.TokenRecord, address string) error {
+func (s *Service) signedIn(ctx context.Context, r *storagepb.TokenRecord, address string) error {
 	if !s.signIns.first(r.GetId(), address, s.Now()) {
 		return nil
 	}
@@ -150,7 +151,7 @@ const (
 )
 
 // ListAudit tells who did what, the latest first.
-func (s *Service) ListAudit(ctx context.Context, r *pb.ListAuditRequest) (*pb.ListAuditResponse, error) {
+func (s *Service) ListAudit(ctx context.Context, r *adminpb.ListAuditRequest) (*adminpb.ListAuditResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultAuditPage, maxAuditPage)
 	if err != nil {
 		return nil, err
@@ -164,7 +165,7 @@ func (s *Service) ListAudit(ctx context.Context, r *pb.ListAuditRequest) (*pb.Li
 	if err != nil {
 		return nil, err
 	}
-	out := new(pb.ListAuditResponse)
+	out := new(adminpb.ListAuditResponse)
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		next, _, err := tx.AuditHead()
 		if err != nil {
@@ -192,7 +193,7 @@ func (s *Service) ListAudit(ctx context.Context, r *pb.ListAuditRequest) (*pb.Li
 			if !until.IsZero() && at.After(until) || r.GetActor() != "" && e.GetActor() != r.GetActor() || !strings.HasPrefix(e.GetAction(), r.GetAction()) {
 				continue
 			}
-			out.Entries = append(out.Entries, &pb.AuditEntry{Sequence: e.GetSequence(), At: e.GetAt(), Actor: e.GetActor(), Action: e.GetAction(),
+			out.Entries = append(out.Entries, &adminpb.AuditEntry{Sequence: e.GetSequence(), At: e.GetAt(), Actor: e.GetActor(), Action: e.GetAction(),
 				Target: e.GetTarget(), Detail: e.GetDetail(), Hash: hex.EncodeToString(e.GetHash())})
 		}
 		return ctx.Err()
@@ -204,8 +205,8 @@ func (s *Service) ListAudit(ctx context.Context, r *pb.ListAuditRequest) (*pb.Li
 }
 
 // VerifyAudit checks the audit log.
-func (s *Service) VerifyAudit(ctx context.Context, _ *pb.VerifyAuditRequest) (*pb.VerifyAuditResponse, error) {
-	out := new(pb.VerifyAuditResponse)
+func (s *Service) VerifyAudit(ctx context.Context, _ *adminpb.VerifyAuditRequest) (*adminpb.VerifyAuditResponse, error) {
+	out := new(adminpb.VerifyAuditResponse)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		n, hash, err := tx.VerifyAudit(ctx)
 		out.Entries, out.Hash = n, hex.EncodeToString(hash)

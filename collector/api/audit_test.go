@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type auditPage struct {
@@ -72,7 +72,7 @@ func TestChangesAreAudited(t *testing.T) {
 // Every call that changes something is recorded, here or where it is done.
 func TestEveryWriteIsAudited(t *testing.T) {
 	elsewhere := []string{"CreateToken", "RevokeToken", "RevokeAgent", "WaiveFinding", "AcknowledgeFinding", "ReopenFinding", "PutRule", "DeleteRule"}
-	methods := pb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
+	methods := adminpb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
 	for i := range methods.Len() {
 		name := string(methods.Get(i).Name())
 		reads := false

@@ -17,7 +17,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/watch"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // Kinds of events beside those of the change log.
@@ -72,15 +72,15 @@ func (w *watchers) enter(token string) (leave func(), err error) {
 var errGone = status.Error(codes.OutOfRange, "the cursor is older than what is kept of the changes, or from before a backup was restored: read the assets anew, with GET /v1/assets, and watch without a cursor")
 
 // WatchChanges tells what happens to assets.
-func (s *Service) WatchChanges(r *pb.WatchChangesRequest, stream grpc.ServerStreamingServer[pb.ChangeEvent]) error {
+func (s *Service) WatchChanges(r *adminpb.WatchChangesRequest, stream grpc.ServerStreamingServer[adminpb.ChangeEvent]) error {
 	return s.watch(stream.Context(), r, stream.Send)
 }
 
 // watcher is one who is told what happens.
 type watcher struct {
 	*Service
-	request *pb.WatchChangesRequest
-	send    func(*pb.ChangeEvent) error
+	request *adminpb.WatchChangesRequest
+	send    func(*adminpb.ChangeEvent) error
 	// at is the place in the log up to which everything was told.
 	at      uint64
 	reports <-chan watch.Report
@@ -89,7 +89,7 @@ type watcher struct {
 // watch calls send with what happens, one event after the other, until ctx or
 // the collector ends. It holds no more than a few hundred events for one who is
 // slow: the rest waits in the log.
-func (s *Service) watch(ctx context.Context, r *pb.WatchChangesRequest, send func(*pb.ChangeEvent) error) error {
+func (s *Service) watch(ctx context.Context, r *adminpb.WatchChangesRequest, send func(*adminpb.ChangeEvent) error) error {
 	if err := checkWatch(r); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *Service) watch(ctx context.Context, r *pb.WatchChangesRequest, send fun
 	return s.answerWatch(w.run(ctx))
 }
 
-func checkWatch(r *pb.WatchChangesRequest) error {
+func checkWatch(r *adminpb.WatchChangesRequest) error {
 	if len(r.GetKinds()) > len(changeKinds) {
 		return status.Errorf(codes.InvalidArgument, "kinds names %d kinds: there are %d", len(r.GetKinds()), len(changeKinds))
 	}
@@ -211,7 +211,7 @@ func (w *watcher) wants(e *watch.Event) bool {
 }
 
 func (w *watcher) tellPosition() error {
-	return w.send(&pb.ChangeEvent{Kind: position, Cursor: w.cursor(w.at), At: timestamppb.New(w.Now())})
+	return w.send(&adminpb.ChangeEvent{Kind: position, Cursor: w.cursor(w.at), At: timestamppb.New(w.Now())})
 }
 
 // wait waits for something to happen, and tells meanwhile who reported.
@@ -245,7 +245,7 @@ func (w *watcher) tellReport(r watch.Report) error {
 	if id == "" || w.request.GetAsset() != "" && w.request.GetAsset() != id {
 		return nil
 	}
-	return w.send(&pb.ChangeEvent{Kind: reported, At: timestamppb.New(r.At), AssetId: id, Source: r.Ref.Source, SourceId: r.Ref.ID, Missed: r.Missed})
+	return w.send(&adminpb.ChangeEvent{Kind: reported, At: timestamppb.New(r.At), AssetId: id, Source: r.Ref.Source, SourceId: r.Ref.ID, Missed: r.Missed})
 }
 
 // pause waits for a while, unless ctx ends.

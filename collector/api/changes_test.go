@@ -19,7 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // sse reads the server-sent events of one answer.
@@ -210,7 +210,7 @@ func TestAThousandWatchers(t *testing.T) {
 	var done sync.WaitGroup
 	for i := range maxWatchersOfToken {
 		done.Go(func() {
-			err := w.service.watch(ctx, &pb.WatchChangesRequest{}, func(e *pb.ChangeEvent) error {
+			err := w.service.watch(ctx, &adminpb.WatchChangesRequest{}, func(e *adminpb.ChangeEvent) error {
 				switch {
 				case e.GetKind() == position:
 					ready <- struct{}{}
@@ -232,7 +232,7 @@ func TestAThousandWatchers(t *testing.T) {
 	if n := runtime.NumGoroutine() - before; n > maxWatchersOfToken+10 {
 		t.Errorf("%d goroutines", n)
 	}
-	if err := w.service.watch(ctx, &pb.WatchChangesRequest{}, nil); status.Code(err) != codes.ResourceExhausted {
+	if err := w.service.watch(ctx, &adminpb.WatchChangesRequest{}, nil); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("one more: %v", err)
 	}
 	for i := range 20 {
@@ -257,7 +257,7 @@ func TestASlowWatcherMissesNothing(t *testing.T) {
 	var done sync.WaitGroup
 	ready := make(chan struct{})
 	done.Go(func() {
-		_ = w.service.watch(ctx, &pb.WatchChangesRequest{Kinds: []string{"created"}}, func(e *pb.ChangeEvent) error {
+		_ = w.service.watch(ctx, &adminpb.WatchChangesRequest{Kinds: []string{"created"}}, func(e *adminpb.ChangeEvent) error {
 			if e.GetKind() == position {
 				close(ready)
 				return nil
@@ -283,8 +283,8 @@ func TestASlowWatcherMissesNothing(t *testing.T) {
 
 func TestChangesOverGRPC(t *testing.T) {
 	w := newWorld(t)
-	client := pb.NewAdminServiceClient(dial(t, w.service))
-	stream, err := client.WatchChanges(t.Context(), &pb.WatchChangesRequest{})
+	client := adminpb.NewAdminServiceClient(dial(t, w.service))
+	stream, err := client.WatchChanges(t.Context(), &adminpb.WatchChangesRequest{})
 	if err == nil {
 		_, err = stream.Recv()
 	}
@@ -292,7 +292,7 @@ func TestChangesOverGRPC(t *testing.T) {
 		t.Errorf("without a token: %v", err)
 	}
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+w.admin)
-	if stream, err = client.WatchChanges(ctx, &pb.WatchChangesRequest{}); err != nil {
+	if stream, err = client.WatchChanges(ctx, &adminpb.WatchChangesRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if e, err := stream.Recv(); err != nil || e.GetKind() != position || e.GetCursor() == "" {

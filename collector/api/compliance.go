@@ -7,14 +7,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // defaultTrend is how many days back are told unless asked for others.
 const defaultTrend = 30
 
 // GetCompliance tells how the fleet stands by its rules, and stood on each day.
-func (s *Service) GetCompliance(ctx context.Context, r *pb.GetComplianceRequest) (*pb.Compliance, error) {
+func (s *Service) GetCompliance(ctx context.Context, r *adminpb.GetComplianceRequest) (*adminpb.Compliance, error) {
 	n := int(r.GetDays())
 	switch {
 	case n == 0:
@@ -23,11 +23,11 @@ func (s *Service) GetCompliance(ctx context.Context, r *pb.GetComplianceRequest)
 		return nil, status.Errorf(codes.InvalidArgument, "days is %d: ask for 1 to %d", n, compliance.MaxTrend)
 	}
 	if s.Compliance == nil {
-		return new(pb.Compliance), nil
+		return new(adminpb.Compliance), nil
 	}
 	days, err := s.Compliance.Trend(ctx)
 	if err != nil {
 		return nil, s.answer("read how the fleet stood", err)
 	}
-	return &pb.Compliance{Now: s.Compliance.Today(), Days: days[max(0, len(days)-n):]}, nil
+	return &adminpb.Compliance{Now: s.Compliance.Today(), Days: days[max(0, len(days)-n):]}, nil
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Bounds of what is tried and previewed at once.
@@ -25,14 +27,14 @@ const (
 )
 
 // CreateFeed connects a system.
-func (s *Service) CreateFeed(ctx context.Context, r *pb.CreateFeedRequest) (*pb.Feed, error) {
+func (s *Service) CreateFeed(ctx context.Context, r *adminpb.CreateFeedRequest) (*adminpb.Feed, error) {
 	return s.changeFeed(ctx, r.GetId(), func() error {
 		return s.Connections.Create(ctx, actor(ctx), r.GetId(), r.GetConnection(), r.GetPaused())
 	})
 }
 
 // UpdateFeed changes how a system is connected.
-func (s *Service) UpdateFeed(ctx context.Context, r *pb.UpdateFeedRequest) (*pb.Feed, error) {
+func (s *Service) UpdateFeed(ctx context.Context, r *adminpb.UpdateFeedRequest) (*adminpb.Feed, error) {
 	return s.changeFeed(ctx, r.GetId(), func() error {
 		return s.Connections.Update(ctx, actor(ctx), r.GetId(), connect.Change{Connection: r.GetConnection(), Fields: fieldNames(r.GetFields()), Paused: r.Paused})
 	})
@@ -43,7 +45,7 @@ func fieldNames(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func (s *Service) changeFeed(ctx context.Context, id string, fn func() error) (*pb.Feed, error) {
+func (s *Service) changeFeed(ctx context.Context, id string, fn func() error) (*adminpb.Feed, error) {
 	if s.Connections == nil {
 		return nil, status.Error(codes.Unimplemented, "this collector connects only the systems of its configuration")
 	}
@@ -51,7 +53,7 @@ func (s *Service) changeFeed(ctx context.Context, id string, fn func() error) (*
 }
 
 // DeleteFeed disconnects a system.
-func (s *Service) DeleteFeed(ctx context.Context, r *pb.DeleteFeedRequest) (*pb.DeleteFeedResponse, error) {
+func (s *Service) DeleteFeed(ctx context.Context, r *adminpb.DeleteFeedRequest) (*adminpb.DeleteFeedResponse, error) {
 	var n int
 	_, err := s.changeFeed(ctx, r.GetId(), func() (err error) {
 		n, err = s.Connections.Delete(ctx, actor(ctx), r.GetId(), r.GetWithdraw())
@@ -63,11 +65,11 @@ func (s *Service) DeleteFeed(ctx context.Context, r *pb.DeleteFeedRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	return &pb.DeleteFeedResponse{Withdrawn: int64(n)}, nil
+	return &adminpb.DeleteFeedResponse{Withdrawn: int64(n)}, nil
 }
 
 // TestFeed asks a system for a few records and stores nothing.
-func (s *Service) TestFeed(ctx context.Context, r *pb.TestFeedRequest) (*pb.TestFeedResponse, error) {
+func (s *Service) TestFeed(ctx context.Context, r *adminpb.TestFeedRequest) (*adminpb.TestFeedResponse, error) {
 	limit := int(r.GetLimit())
 	if limit == 0 {
 		limit = defaultTried
@@ -82,7 +84,7 @@ func (s *Service) TestFeed(ctx context.Context, r *pb.TestFeedRequest) (*pb.Test
 	if err != nil {
 		return nil, s.feedError(r.GetId(), err)
 	}
-	out := new(pb.TestFeedResponse)
+	out := new(adminpb.TestFeedResponse)
 	out.Layout, err = s.Feeds.Layout(ctx, conf)
 	var tried []feed.Tried
 	if err == nil {
@@ -102,7 +104,7 @@ func (s *Service) TestFeed(ctx context.Context, r *pb.TestFeedRequest) (*pb.Test
 }
 
 // tested is the feed that a test is about.
-func (s *Service) tested(r *pb.TestFeedRequest) (feed.Config, error) {
+func (s *Service) tested(r *adminpb.TestFeedRequest) (feed.Config, error) {
 	if r.GetConnection() == nil {
 		return s.Feeds.Config(r.GetId())
 	}
@@ -113,12 +115,12 @@ func (s *Service) tested(r *pb.TestFeedRequest) (feed.Config, error) {
 	return s.Connections.Config(id, r.GetConnection())
 }
 
-func (s *Service) triedRecord(ctx context.Context, t feed.Tried, conf feed.Config) (*pb.TriedRecord, error) {
+func (s *Service) triedRecord(ctx context.Context, t feed.Tried, conf feed.Config) (*adminpb.TriedRecord, error) {
 	raw, err := json.Marshal(t.Record)
 	if err != nil {
 		return nil, fmt.Errorf("show a record: %w", err)
 	}
-	out := &pb.TriedRecord{Stream: t.Stream, Record: string(raw), Observation: t.Result.Observation, LeftOut: t.Result.Skipped}
+	out := &adminpb.TriedRecord{Stream: t.Stream, Record: string(raw), Observation: t.Result.Observation, LeftOut: t.Result.Skipped}
 	if t.Err != nil {
 		out.Error = t.Err.Error()
 		return out, nil
@@ -134,24 +136,24 @@ func (s *Service) triedRecord(ctx context.Context, t feed.Tried, conf feed.Confi
 }
 
 // placement tells which asset an observation would join.
-func (s *Service) placement(ctx context.Context, o *pb.Observation, source *pb.SourceRecord) (*pb.Placement, error) {
+func (s *Service) placement(ctx context.Context, o *pb.Observation, source *storagepb.SourceRecord) (*adminpb.Placement, error) {
 	p, err := s.Catalog.Place(ctx, o, source)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.Placement{AssetId: p.Asset.GetId(), Name: p.Asset.GetName(), Reasons: p.Reasons}, nil
+	return &adminpb.Placement{AssetId: p.Asset.GetId(), Name: p.Asset.GetName(), Reasons: p.Reasons}, nil
 }
 
 // PreviewObservations tells which asset each observation would join.
-func (s *Service) PreviewObservations(ctx context.Context, r *pb.PreviewObservationsRequest) (*pb.PreviewObservationsResponse, error) {
+func (s *Service) PreviewObservations(ctx context.Context, r *adminpb.PreviewObservationsRequest) (*adminpb.PreviewObservationsResponse, error) {
 	if n := len(r.GetObservations()); n < 1 || n > maxPreviews {
 		return nil, status.Errorf(codes.InvalidArgument, "observations: want 1 to %d, got %d", maxPreviews, n)
 	}
-	out := new(pb.PreviewObservationsResponse)
+	out := new(adminpb.PreviewObservationsResponse)
 	for i, o := range r.GetObservations() {
-		var source *pb.SourceRecord
+		var source *storagepb.SourceRecord
 		if _, known := kinds[r.GetKind()]; known {
-			source = &pb.SourceRecord{Id: o.GetSource(), Kind: r.GetKind(), Unique: r.GetUnique()}
+			source = &storagepb.SourceRecord{Id: o.GetSource(), Kind: r.GetKind(), Unique: r.GetUnique()}
 		}
 		p, err := s.placement(ctx, o, source)
 		switch {

@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -33,8 +34,8 @@ const (
 
 // GetPersonContext tells what a service desk needs of a person. Of an address
 // that no directory knows it tells the devices alone.
-func (s *Service) GetPersonContext(ctx context.Context, r *pb.GetPersonContextRequest) (*pb.PersonContext, error) {
-	out := new(pb.PersonContext)
+func (s *Service) GetPersonContext(ctx context.Context, r *adminpb.GetPersonContextRequest) (*adminpb.PersonContext, error) {
+	out := new(adminpb.PersonContext)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		p, err := findPerson(tx, r.GetId())
 		if status.Code(err) == codes.NotFound {
@@ -59,7 +60,7 @@ func (s *Service) GetPersonContext(ctx context.Context, r *pb.GetPersonContextRe
 	if err != nil {
 		return nil, s.answer("read the person's context", err)
 	}
-	slices.SortStableFunc(out.Devices, func(a, b *pb.PersonDevice) int {
+	slices.SortStableFunc(out.Devices, func(a, b *adminpb.PersonDevice) int {
 		return cmp.Or(cmp.Compare(a.GetRelation(), b.GetRelation()), b.GetLastSeen().AsTime().Compare(a.GetLastSeen().AsTime()))
 	})
 	out.Location = whereabouts(out)
@@ -69,16 +70,16 @@ func (s *Service) GetPersonContext(ctx context.Context, r *pb.GetPersonContextRe
 
 // strange returns whoever devices name by an address that nobody else knows, or
 // the error.
-func (s *Service) strange(id string, unknown error) (*pb.Person, error) {
+func (s *Service) strange(id string, unknown error) (*adminpb.Person, error) {
 	key, ok := identity.PersonKey(identity.Email, "", id)
 	if !ok || len(s.View.With(key.Value)) == 0 {
 		return nil, unknown
 	}
-	return &pb.Person{Emails: []string{key.Value}}, nil
+	return &adminpb.Person{Emails: []string{key.Value}}, nil
 }
 
 // addDevice adds a device in short; one that ended a moment ago is passed over.
-func (s *Service) addDevice(tx *store.Tx, out *pb.PersonContext, id string) error {
+func (s *Service) addDevice(tx *store.Tx, out *adminpb.PersonContext, id string) error {
 	a, err := tx.Asset(id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -103,7 +104,7 @@ func (s *Service) addDevice(tx *store.Tx, out *pb.PersonContext, id string) erro
 			}
 			d.Findings = append(d.Findings, told)
 		}
-		slices.SortStableFunc(d.Findings, func(a, b *pb.Finding) int {
+		slices.SortStableFunc(d.Findings, func(a, b *adminpb.Finding) int {
 			return cmp.Or(cmp.Compare(gravity(a.GetSeverity()), gravity(b.GetSeverity())), cmp.Compare(a.GetRule(), b.GetRule()))
 		})
 	}
@@ -114,9 +115,9 @@ func (s *Service) addDevice(tx *store.Tx, out *pb.PersonContext, id string) erro
 // gravity orders severities, the worst first.
 func gravity(severity string) int { return slices.Index(policy.Severities, policy.Severity(severity)) }
 
-func deviceOf(a *pb.Asset) *pb.PersonDevice {
+func deviceOf(a *pb.Asset) *adminpb.PersonDevice {
 	hw, os, disk := a.GetHardware(), a.GetOs(), a.GetStorage()
-	d := &pb.PersonDevice{
+	d := &adminpb.PersonDevice{
 		AssetId: a.GetId(), Name: a.GetName(), Relation: "owner", Class: a.GetClass(), Stage: a.GetStage(), Manufacturer: hw.GetManufacturer(), Model: hw.GetModel(),
 		Serial: hw.GetSerial(), AssetTag: hw.GetAssetTag(), LastSeen: a.GetLastSeen(), OsName: cmp.Or(os.GetName(), os.GetFamily()), OsVersion: os.GetVersion(), OsEol: os.GetEol(),
 		Warranty: a.GetWarranty(), DiskEncryption: a.GetSecurity().GetDiskEncryption().GetState(), Location: a.GetLocation(),
@@ -142,11 +143,11 @@ func deviceOf(a *pb.Asset) *pb.PersonDevice {
 
 // whereabouts returns where a person is: by the directory, or else by the
 // device that was heard of last.
-func whereabouts(c *pb.PersonContext) *pb.Location {
+func whereabouts(c *adminpb.PersonContext) *pb.Location {
 	if l := c.GetPerson().GetLocation(); l != nil {
 		return l
 	}
-	var best *pb.PersonDevice
+	var best *adminpb.PersonDevice
 	for _, d := range c.GetDevices() {
 		if d.GetLocation() != nil && (best == nil || d.GetLastSeen().AsTime().After(best.GetLastSeen().AsTime())) {
 			best = d
@@ -156,7 +157,7 @@ func whereabouts(c *pb.PersonContext) *pb.Location {
 }
 
 // attention says what deserves a look: of the person first, then by device.
-func attention(c *pb.PersonContext, now time.Time) []string {
+func attention(c *adminpb.PersonContext, now time.Time) []string {
 	var all []string
 	switch st := c.GetPerson().GetStatus(); {
 	case st == "departed" && c.GetPerson().GetDeviceCount() > 0:
@@ -182,9 +183,9 @@ func devicesAre(n int32) string {
 }
 
 // troubles says what is wrong with a device, as ends of sentences.
-func troubles(d *pb.PersonDevice, now time.Time) []string {
+func troubles(d *adminpb.PersonDevice, now time.Time) []string {
 	var all []string
-	grave := slices.DeleteFunc(slices.Clone(d.GetFindings()), func(f *pb.Finding) bool { return gravity(f.GetSeverity()) > gravity(string(policy.High)) })
+	grave := slices.DeleteFunc(slices.Clone(d.GetFindings()), func(f *adminpb.Finding) bool { return gravity(f.GetSeverity()) > gravity(string(policy.High)) })
 	switch len(grave) {
 	case 0:
 	case 1:

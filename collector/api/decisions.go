@@ -12,14 +12,15 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // maxReason bounds what is said on a decision, in bytes.
 const maxReason = 2000
 
 // WaiveFinding accepts that an asset fails a rule, until a time and for a reason.
-func (s *Service) WaiveFinding(ctx context.Context, r *pb.WaiveFindingRequest) (*pb.Finding, error) {
+func (s *Service) WaiveFinding(ctx context.Context, r *adminpb.WaiveFindingRequest) (*adminpb.Finding, error) {
 	now := s.Now()
 	switch {
 	case strings.TrimSpace(r.GetReason()) == "":
@@ -31,23 +32,23 @@ func (s *Service) WaiveFinding(ctx context.Context, r *pb.WaiveFindingRequest) (
 	case r.GetUntil().AsTime().After(now.Add(compliance.MaxWaiver)):
 		return nil, status.Error(codes.InvalidArgument, "until is more than three years ahead: name an earlier time, or turn the rule off under settings if it is not wanted")
 	}
-	return s.decide(ctx, r.GetId(), &pb.DecisionRecord{State: string(compliance.Waived), Until: r.GetUntil(), Reason: r.GetReason()})
+	return s.decide(ctx, r.GetId(), &storagepb.DecisionRecord{State: string(compliance.Waived), Until: r.GetUntil(), Reason: r.GetReason()})
 }
 
 // AcknowledgeFinding says that somebody looks after a finding.
-func (s *Service) AcknowledgeFinding(ctx context.Context, r *pb.AcknowledgeFindingRequest) (*pb.Finding, error) {
-	return s.decide(ctx, r.GetId(), &pb.DecisionRecord{State: string(compliance.Acknowledged), Reason: r.GetReason()})
+func (s *Service) AcknowledgeFinding(ctx context.Context, r *adminpb.AcknowledgeFindingRequest) (*adminpb.Finding, error) {
+	return s.decide(ctx, r.GetId(), &storagepb.DecisionRecord{State: string(compliance.Acknowledged), Reason: r.GetReason()})
 }
 
 // ReopenFinding takes back that a finding was waived or acknowledged.
-func (s *Service) ReopenFinding(ctx context.Context, r *pb.ReopenFindingRequest) (*pb.Finding, error) {
-	return s.decide(ctx, r.GetId(), &pb.DecisionRecord{})
+func (s *Service) ReopenFinding(ctx context.Context, r *adminpb.ReopenFindingRequest) (*adminpb.Finding, error) {
+	return s.decide(ctx, r.GetId(), &storagepb.DecisionRecord{})
 }
 
 // findingID names a finding.
-func findingID(f *pb.FindingRecord) string { return f.GetAssetId() + "." + f.GetRule() }
+func findingID(f *storagepb.FindingRecord) string { return f.GetAssetId() + "." + f.GetRule() }
 
-func (s *Service) decide(ctx context.Context, id string, d *pb.DecisionRecord) (*pb.Finding, error) {
+func (s *Service) decide(ctx context.Context, id string, d *storagepb.DecisionRecord) (*adminpb.Finding, error) {
 	asset, rule, ok := strings.Cut(id, ".")
 	if !ok || len(id) > maxID+100 {
 		return nil, status.Errorf(codes.InvalidArgument, "%.100q is no id of a finding: it is ASSET.RULE, as GET /v1/findings lists it", id)
@@ -74,7 +75,7 @@ func (s *Service) decide(ctx context.Context, id string, d *pb.DecisionRecord) (
 	if err != nil {
 		return nil, s.answer("store the decision", err)
 	}
-	var out *pb.Finding
+	var out *adminpb.Finding
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
 		out, err = s.findingOf(tx, f)
 		return err

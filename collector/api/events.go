@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // changesPath tells what happens, as server-sent events.
@@ -27,7 +27,7 @@ const (
 // Standard, section 9.2). A client that comes back says in Last-Event-ID what it
 // had last.
 func (s *Service) serveChanges(w http.ResponseWriter, r *http.Request) {
-	req := new(pb.WatchChangesRequest)
+	req := new(adminpb.WatchChangesRequest)
 	if err := (strictQuery{}).Parse(req, r.URL.Query(), noFilter); err != nil {
 		writeError(w, status.Error(codes.InvalidArgument, err.Error()))
 		return
@@ -59,7 +59,7 @@ type eventStream struct {
 	begun   bool
 }
 
-func (x *eventStream) send(e *pb.ChangeEvent) error {
+func (x *eventStream) send(e *adminpb.ChangeEvent) error {
 	if !x.begun {
 		x.begun = true
 		h := x.w.Header()

@@ -10,11 +10,12 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // ExplainAsset says why the records of an asset are one thing.
-func (s *Service) ExplainAsset(ctx context.Context, r *pb.ExplainAssetRequest) (*pb.AssetExplanation, error) {
+func (s *Service) ExplainAsset(ctx context.Context, r *adminpb.ExplainAssetRequest) (*adminpb.AssetExplanation, error) {
 	if len(r.GetId()) > maxID {
 		return nil, unknownAsset(r.GetId())
 	}
@@ -28,18 +29,18 @@ func (s *Service) ExplainAsset(ctx context.Context, r *pb.ExplainAssetRequest) (
 	return explained(e), nil
 }
 
-func explained(e *catalog.Explanation) *pb.AssetExplanation {
-	out := &pb.AssetExplanation{AssetId: e.Asset.GetId(), Name: e.Asset.GetName(), Conflicts: e.Asset.GetConflicts()}
+func explained(e *catalog.Explanation) *adminpb.AssetExplanation {
+	out := &adminpb.AssetExplanation{AssetId: e.Asset.GetId(), Name: e.Asset.GetName(), Conflicts: e.Asset.GetConflicts()}
 	written := spelling(e.Asset)
 	for _, src := range e.Asset.GetSources() {
-		rec := &pb.ExplainedRecord{Source: src.GetSource(), Kind: src.GetKind(), SourceId: src.GetSourceId(), FirstSeen: src.GetFirstSeen(), LastSeen: src.GetLastSeen()}
+		rec := &adminpb.ExplainedRecord{Source: src.GetSource(), Kind: src.GetKind(), SourceId: src.GetSourceId(), FirstSeen: src.GetFirstSeen(), LastSeen: src.GetLastSeen()}
 		for _, i := range e.Ignored[store.Ref{Source: src.GetSource(), ID: src.GetSourceId()}] {
-			rec.Ignored = append(rec.Ignored, &pb.IgnoredIdentifier{Identifier: written(i.Key), Reason: i.Reason})
+			rec.Ignored = append(rec.Ignored, &adminpb.IgnoredIdentifier{Identifier: written(i.Key), Reason: i.Reason})
 		}
 		out.Records = append(out.Records, rec)
 	}
 	for _, t := range e.Ties {
-		tie := &pb.ExplainedTie{Records: names(t.Records), Because: strings.ReplaceAll(t.Because(), t.Key.String(), written(t.Key))}
+		tie := &adminpb.ExplainedTie{Records: names(t.Records), Because: strings.ReplaceAll(t.Because(), t.Key.String(), written(t.Key))}
 		if t.Key != (identity.Key{}) {
 			tie.Identifier = written(t.Key)
 		}
@@ -49,7 +50,7 @@ func explained(e *catalog.Explanation) *pb.AssetExplanation {
 		out.Ties = append(out.Ties, tie)
 	}
 	for _, r := range e.Refusals {
-		refusal := &pb.ExplainedRefusal{Records: names(r.Records), Reason: r.Reason, Collision: r.Collision, Quarantined: r.Quarantined}
+		refusal := &adminpb.ExplainedRefusal{Records: names(r.Records), Reason: r.Reason, Collision: r.Collision, Quarantined: r.Quarantined}
 		if r.Key != (identity.Key{}) {
 			refusal.Identifier = written(r.Key)
 		}
@@ -61,7 +62,7 @@ func explained(e *catalog.Explanation) *pb.AssetExplanation {
 		}
 	}
 	for _, d := range e.Suggestions {
-		out.PossibleDuplicates = append(out.PossibleDuplicates, &pb.PossibleDuplicate{AssetId: d.AssetID, Score: int32(d.Score), Reasons: d.Reasons})
+		out.PossibleDuplicates = append(out.PossibleDuplicates, &adminpb.PossibleDuplicate{AssetId: d.AssetID, Score: int32(d.Score), Reasons: d.Reasons})
 	}
 	out.Summary = sentences(out)
 	return out
@@ -92,7 +93,7 @@ func names(refs []identity.Ref) []string {
 }
 
 // sentences tells the whole to people.
-func sentences(e *pb.AssetExplanation) []string {
+func sentences(e *adminpb.AssetExplanation) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	switch n := len(e.GetRecords()); n {

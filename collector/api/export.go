@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/export"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -35,7 +36,7 @@ const (
 )
 
 // ExportAssets writes assets, or their software, as a file.
-func (s *Service) ExportAssets(r *pb.ExportAssetsRequest, stream grpc.ServerStreamingServer[pb.ExportChunk]) error {
+func (s *Service) ExportAssets(r *adminpb.ExportAssetsRequest, stream grpc.ServerStreamingServer[adminpb.ExportChunk]) error {
 	e, err := s.newExport(stream.Context(), r)
 	if err != nil {
 		return err
@@ -53,12 +54,12 @@ func (s *Service) ExportAssets(r *pb.ExportAssetsRequest, stream grpc.ServerStre
 
 // chunks is a stream that is written to.
 type chunks struct {
-	stream grpc.ServerStreamingServer[pb.ExportChunk]
+	stream grpc.ServerStreamingServer[adminpb.ExportChunk]
 }
 
 // Write sends a part of the file.
 func (c chunks) Write(b []byte) (int, error) {
-	if err := c.stream.Send(&pb.ExportChunk{Data: b}); err != nil {
+	if err := c.stream.Send(&adminpb.ExportChunk{Data: b}); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -84,7 +85,7 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request) {
 
 // exportTo answers with the file, and tells whether any of it may be out.
 func (s *Service) exportTo(w http.ResponseWriter, r *http.Request) (begun bool, err error) {
-	req := new(pb.ExportAssetsRequest)
+	req := new(adminpb.ExportAssetsRequest)
 	if err := (strictQuery{}).Parse(req, r.URL.Query(), noFilter); err != nil {
 		return false, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -129,7 +130,7 @@ type exporting struct {
 
 // newExport finds what is to be written. Everything that can be wrong with a
 // question is found here, before a byte of the answer is out.
-func (s *Service) newExport(ctx context.Context, r *pb.ExportAssetsRequest) (*exporting, error) {
+func (s *Service) newExport(ctx context.Context, r *adminpb.ExportAssetsRequest) (*exporting, error) {
 	e := &exporting{Service: s, options: export.Options{Format: r.GetFormat(), Software: r.GetSoftware()}}
 	if e.options.Format == "" {
 		e.options.Format = export.NDJSON
@@ -154,7 +155,7 @@ func (s *Service) newExport(ctx context.Context, r *pb.ExportAssetsRequest) (*ex
 		e.done()
 		return nil, s.answerQuery("find the assets", err)
 	}
-	if err := s.record(ctx, pb.AdminService_ExportAssets_FullMethodName, r); err != nil {
+	if err := s.record(ctx, adminpb.AdminService_ExportAssets_FullMethodName, r); err != nil {
 		e.done()
 		return nil, err
 	}

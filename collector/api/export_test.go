@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -70,18 +71,18 @@ func TestExportIsWhatListsSay(t *testing.T) {
 	if book := w.export("format=xlsx"); !strings.HasPrefix(book, "PK") {
 		t.Errorf("a workbook begins with %.4q", book)
 	}
-	if over := overGRPC(t, w, &pb.ExportAssetsRequest{Format: "csv"}); over != w.export("format=csv") {
+	if over := overGRPC(t, w, &adminpb.ExportAssetsRequest{Format: "csv"}); over != w.export("format=csv") {
 		t.Error("gRPC and HTTP give different files")
 	}
 }
 
-func overGRPC(t *testing.T, w *world, r *pb.ExportAssetsRequest) string {
+func overGRPC(t *testing.T, w *world, r *adminpb.ExportAssetsRequest) string {
 	t.Helper()
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+w.admin)
-	stream, err := pb.NewAdminServiceClient(dial(t, w.service)).ExportAssets(ctx, r)
+	stream, err := adminpb.NewAdminServiceClient(dial(t, w.service)).ExportAssets(ctx, r)
 	var all strings.Builder
 	for err == nil {
-		var c *pb.ExportChunk
+		var c *adminpb.ExportChunk
 		if c, err = stream.Recv(); err == nil {
 			all.Write(c.GetData())
 		}
@@ -115,7 +116,7 @@ func TestExportIsCutOffWhereItFails(t *testing.T) {
 		w.report(fmt.Sprintf("host%03d", i))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	e, err := w.service.newExport(ctx, &pb.ExportAssetsRequest{})
+	e, err := w.service.newExport(ctx, &adminpb.ExportAssetsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func BenchmarkExportSoftware(b *testing.B) {
 	for _, format := range []string{"ndjson", "csv", "xlsx"} {
 		b.Run(format, func(b *testing.B) {
 			for b.Loop() {
-				e, err := w.service.newExport(b.Context(), &pb.ExportAssetsRequest{Software: true, Format: format})
+				e, err := w.service.newExport(b.Context(), &adminpb.ExportAssetsRequest{Software: true, Format: format})
 				if err == nil {
 					err = e.write(b.Context(), io.Discard)
 					e.done()

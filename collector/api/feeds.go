@@ -13,12 +13,12 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/feed"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // ListFeeds tells how the reading of each connected system fares.
-func (s *Service) ListFeeds(ctx context.Context, _ *pb.ListFeedsRequest) (*pb.ListFeedsResponse, error) {
-	out := new(pb.ListFeedsResponse)
+func (s *Service) ListFeeds(ctx context.Context, _ *adminpb.ListFeedsRequest) (*adminpb.ListFeedsResponse, error) {
+	out := new(adminpb.ListFeedsResponse)
 	if s.Feeds == nil {
 		return out, nil
 	}
@@ -27,12 +27,12 @@ func (s *Service) ListFeeds(ctx context.Context, _ *pb.ListFeedsRequest) (*pb.Li
 	}
 	if s.Connections != nil {
 		for id, why := range s.Connections.Broken() {
-			if !slices.ContainsFunc(out.Feeds, func(f *pb.Feed) bool { return f.GetId() == id }) {
-				out.Feeds = append(out.Feeds, &pb.Feed{Id: id, Failures: 1, Error: why})
+			if !slices.ContainsFunc(out.Feeds, func(f *adminpb.Feed) bool { return f.GetId() == id }) {
+				out.Feeds = append(out.Feeds, &adminpb.Feed{Id: id, Failures: 1, Error: why})
 			}
 		}
 	}
-	slices.SortFunc(out.Feeds, func(a, b *pb.Feed) int { return strings.Compare(a.GetId(), b.GetId()) })
+	slices.SortFunc(out.Feeds, func(a, b *adminpb.Feed) int { return strings.Compare(a.GetId(), b.GetId()) })
 	for _, f := range out.Feeds {
 		if err := s.connection(ctx, f); err != nil {
 			return nil, s.answer("read how the feeds are connected", err)
@@ -42,7 +42,7 @@ func (s *Service) ListFeeds(ctx context.Context, _ *pb.ListFeedsRequest) (*pb.Li
 }
 
 // connection fills in how a feed is connected.
-func (s *Service) connection(ctx context.Context, f *pb.Feed) error {
+func (s *Service) connection(ctx context.Context, f *adminpb.Feed) error {
 	f.Origin = "configuration"
 	if s.Connections == nil {
 		return nil
@@ -59,14 +59,14 @@ func (s *Service) connection(ctx context.Context, f *pb.Feed) error {
 }
 
 // RunFeed has a feed read now.
-func (s *Service) RunFeed(ctx context.Context, r *pb.RunFeedRequest) (*pb.Feed, error) {
+func (s *Service) RunFeed(ctx context.Context, r *adminpb.RunFeedRequest) (*adminpb.Feed, error) {
 	return s.withFeed(ctx, r.GetId(), func() error {
 		return s.Feeds.Start(r.GetId(), feed.Wish{Full: r.GetFull(), AcceptAbsences: r.GetAcceptAbsences()})
 	})
 }
 
 // PauseFeed stops a feed after the pass under way, or lets it go on.
-func (s *Service) PauseFeed(ctx context.Context, r *pb.PauseFeedRequest) (*pb.Feed, error) {
+func (s *Service) PauseFeed(ctx context.Context, r *adminpb.PauseFeedRequest) (*adminpb.Feed, error) {
 	return s.withFeed(ctx, r.GetId(), func() error {
 		if s.Connections != nil {
 			return s.Connections.Pause(ctx, actor(ctx), r.GetId(), r.GetPaused())
@@ -76,7 +76,7 @@ func (s *Service) PauseFeed(ctx context.Context, r *pb.PauseFeedRequest) (*pb.Fe
 }
 
 // withFeed does something with a feed and answers with how it then fares.
-func (s *Service) withFeed(ctx context.Context, id string, fn func() error) (*pb.Feed, error) {
+func (s *Service) withFeed(ctx context.Context, id string, fn func() error) (*adminpb.Feed, error) {
 	err := feed.ErrUnknown
 	if s.Feeds != nil {
 		err = fn()
@@ -84,7 +84,7 @@ func (s *Service) withFeed(ctx context.Context, id string, fn func() error) (*pb
 	if err != nil {
 		return nil, s.feedError(id, err)
 	}
-	f := &pb.Feed{Id: id}
+	f := &adminpb.Feed{Id: id}
 	for _, st := range s.Feeds.Statuses() {
 		if st.Name == id {
 			f = s.feedOf(st)
@@ -113,18 +113,18 @@ func (s *Service) feedError(id string, err error) error {
 	return s.answer("reach the feed", err)
 }
 
-func (s *Service) feedOf(st feed.Status) *pb.Feed {
+func (s *Service) feedOf(st feed.Status) *adminpb.Feed {
 	p := st.Pass
-	out := &pb.Feed{Id: st.Name, Title: st.Title, Kind: st.Kind, Paused: st.Paused, Running: st.Running, LastSuccess: moment(st.LastSuccess),
+	out := &adminpb.Feed{Id: st.Name, Title: st.Title, Kind: st.Kind, Paused: st.Paused, Running: st.Running, LastSuccess: moment(st.LastSuccess),
 		Next: moment(st.Next), Failures: int32(st.Failures), Error: st.Error}
 	if p.Started.IsZero() {
 		return out
 	}
-	out.Pass = &pb.FeedPass{Full: p.Full, Started: moment(p.Started), Ended: moment(p.Ended), Ends: moment(p.Ends(s.Now())), Pages: int64(p.Pages),
+	out.Pass = &adminpb.FeedPass{Full: p.Full, Started: moment(p.Started), Ended: moment(p.Ended), Ends: moment(p.Ends(s.Now())), Pages: int64(p.Pages),
 		Records: int64(p.Records), Total: int64(p.Total), Stated: int64(p.Stated), Skipped: int64(p.Skipped), Withdrawn: int64(p.Withdrawn),
 		ProblemCount: int64(p.ProblemCount), Notes: p.Notes}
 	for _, x := range p.Problems {
-		out.Pass.Problems = append(out.Pass.Problems, &pb.FeedProblem{SourceId: x.SourceID, Field: x.Field, Error: x.Text})
+		out.Pass.Problems = append(out.Pass.Problems, &adminpb.FeedProblem{SourceId: x.SourceID, Field: x.Field, Error: x.Text})
 	}
 	return out
 }

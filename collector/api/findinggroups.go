@@ -10,12 +10,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // GroupFindings counts findings that are not resolved, by rule, severity or
 // state, or by a field of the asset.
-func (s *Service) GroupFindings(_ context.Context, r *pb.GroupFindingsRequest) (*pb.GroupFindingsResponse, error) {
+func (s *Service) GroupFindings(_ context.Context, r *adminpb.GroupFindingsRequest) (*adminpb.GroupFindingsResponse, error) {
 	limit := int(r.GetLimit())
 	switch {
 	case limit == 0:
@@ -37,7 +38,7 @@ func (s *Service) GroupFindings(_ context.Context, r *pb.GroupFindingsRequest) (
 		return nil, status.Error(codes.InvalidArgument, "resolved findings are listed with GET /v1/findings?state=resolved, and not counted")
 	}
 	if s.Compliance == nil {
-		return new(pb.GroupFindingsResponse), nil
+		return new(adminpb.GroupFindingsResponse), nil
 	}
 	found := s.Compliance.Find(q)
 	values, err := s.valuesOf(found, r.GetBy())
@@ -48,7 +49,7 @@ func (s *Service) GroupFindings(_ context.Context, r *pb.GroupFindingsRequest) (
 }
 
 // valuesOf returns what each finding is counted by.
-func (s *Service) valuesOf(found []*pb.FindingRecord, by string) ([]string, error) {
+func (s *Service) valuesOf(found []*storagepb.FindingRecord, by string) ([]string, error) {
 	out := make([]string, len(found))
 	for i, f := range found {
 		switch by {
@@ -69,13 +70,13 @@ func (s *Service) valuesOf(found []*pb.FindingRecord, by string) ([]string, erro
 }
 
 // group counts findings, which come by asset.
-func group(found []*pb.FindingRecord, values []string, limit int) *pb.GroupFindingsResponse {
-	byValue := make(map[string]*pb.FindingGroup)
+func group(found []*storagepb.FindingRecord, values []string, limit int) *adminpb.GroupFindingsResponse {
+	byValue := make(map[string]*adminpb.FindingGroup)
 	last := make(map[string]string)
 	for i, f := range found {
 		g := byValue[values[i]]
 		if g == nil {
-			g = &pb.FindingGroup{Value: values[i]}
+			g = &adminpb.FindingGroup{Value: values[i]}
 			byValue[values[i]] = g
 		}
 		g.Count++
@@ -87,11 +88,11 @@ func group(found []*pb.FindingRecord, values []string, limit int) *pb.GroupFindi
 			last[values[i]] = f.GetAssetId()
 		}
 	}
-	out := &pb.GroupFindingsResponse{TotalSize: int32(len(found)), TotalGroups: int32(len(byValue))}
+	out := &adminpb.GroupFindingsResponse{TotalSize: int32(len(found)), TotalGroups: int32(len(byValue))}
 	for _, g := range byValue {
 		out.Groups = append(out.Groups, g)
 	}
-	slices.SortFunc(out.Groups, func(a, b *pb.FindingGroup) int {
+	slices.SortFunc(out.Groups, func(a, b *adminpb.FindingGroup) int {
 		return cmp.Or(cmp.Compare(b.GetCount(), a.GetCount()), strings.Compare(a.GetValue(), b.GetValue()))
 	})
 	if len(out.Groups) > limit {

@@ -13,7 +13,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Bounds of page_size.
@@ -23,7 +25,7 @@ const (
 )
 
 // ListFindings lists the rules that assets fail, by asset and rule.
-func (s *Service) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (*pb.ListFindingsResponse, error) {
+func (s *Service) ListFindings(ctx context.Context, r *adminpb.ListFindingsRequest) (*adminpb.ListFindingsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultFindingsPage, maxFindingsPage)
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func (s *Service) ListFindings(ctx context.Context, r *pb.ListFindingsRequest) (
 	if err != nil {
 		return nil, err
 	}
-	out := new(pb.ListFindingsResponse)
+	out := new(adminpb.ListFindingsResponse)
 	if s.Compliance == nil {
 		return out, nil
 	}
@@ -86,7 +88,7 @@ func (s *Service) findingQuery(rule, severity, state string) (q compliance.Query
 }
 
 // findings returns those that are asked for.
-func (s *Service) findings(ctx context.Context, q compliance.Query, r *pb.ListFindingsRequest) (all []*pb.FindingRecord, err error) {
+func (s *Service) findings(ctx context.Context, q compliance.Query, r *adminpb.ListFindingsRequest) (all []*storagepb.FindingRecord, err error) {
 	if r.GetAsset() != "" {
 		err := s.Store.View(ctx, func(tx *store.Tx) error {
 			a, err := resolve(tx, r.GetAsset())
@@ -112,7 +114,7 @@ func (s *Service) findings(ctx context.Context, q compliance.Query, r *pb.ListFi
 		if err != nil {
 			return nil, s.answerQuery("list the findings", err)
 		}
-		var some []*pb.FindingRecord
+		var some []*storagepb.FindingRecord
 		for i, f := range all {
 			if strings.EqualFold(values[i], want) {
 				some = append(some, f)
@@ -123,9 +125,9 @@ func (s *Service) findings(ctx context.Context, q compliance.Query, r *pb.ListFi
 	return all, nil
 }
 
-func (s *Service) findingOf(tx *store.Tx, f *pb.FindingRecord) (*pb.Finding, error) {
+func (s *Service) findingOf(tx *store.Tx, f *storagepb.FindingRecord) (*adminpb.Finding, error) {
 	d := f.GetDecision()
-	out := &pb.Finding{Id: findingID(f), AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail(),
+	out := &adminpb.Finding{Id: findingID(f), AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail(),
 		State: string(compliance.StateOf(f)), DecidedBy: d.GetBy(), DecidedAt: d.GetAt(), Reason: d.GetReason(), WaivedUntil: d.GetUntil(),
 		ResolvedAt: f.GetResolvedAt(), LastSeen: f.GetResolvedAt()}
 	if f.GetResolvedAt() == nil {

@@ -23,8 +23,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	gatewaypb "github.com/rollcall-itam/rollcall/proto/gateway/rollcall/v1"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // jsonText writes JSON as the API has it.
@@ -60,7 +60,7 @@ func (s *Service) newGateway() (*gateway, error) {
 	g.conn = conn
 	mux := newMux()
 	// The calls end with the requests they serve; nothing ends with this one.
-	if err := gatewaypb.RegisterAdminServiceHandlerClient(context.Background(), mux, pb.NewAdminServiceClient(conn)); err != nil {
+	if err := gatewaypb.RegisterAdminServiceHandlerClient(context.Background(), mux, adminpb.NewAdminServiceClient(conn)); err != nil {
 		return nil, errors.Join(fmt.Errorf("register the gateway: %w", err), g.close())
 	}
 	g.Handler = mux

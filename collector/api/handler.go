@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // maxBody bounds the body of a request, in bytes.
@@ -55,8 +55,8 @@ func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error)
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", calls)
 	mux.Handle("POST "+pushPath, s.guarded(pushGrant, http.HandlerFunc(s.push)))
-	mux.Handle("GET "+changesPath, s.guarded(grants[pb.AdminService_WatchChanges_FullMethodName], http.HandlerFunc(s.serveChanges)))
-	mux.Handle("GET "+exportPath, s.guarded(grants[pb.AdminService_ExportAssets_FullMethodName], http.HandlerFunc(s.serveExport)))
+	mux.Handle("GET "+changesPath, s.guarded(grants[adminpb.AdminService_WatchChanges_FullMethodName], http.HandlerFunc(s.serveChanges)))
+	mux.Handle("GET "+exportPath, s.guarded(grants[adminpb.AdminService_ExportAssets_FullMethodName], http.HandlerFunc(s.serveExport)))
 	mux.HandleFunc(hooksPath, s.hook)
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /openapi.json", static("application/json", description))

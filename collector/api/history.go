@@ -16,6 +16,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/history"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/watch"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 // GetAssetHistory tells what happened to an asset, the latest first.
-func (s *Service) GetAssetHistory(ctx context.Context, r *pb.GetAssetHistoryRequest) (*pb.GetAssetHistoryResponse, error) {
+func (s *Service) GetAssetHistory(ctx context.Context, r *adminpb.GetAssetHistoryRequest) (*adminpb.GetAssetHistoryResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultHistoryPage, maxHistoryPage)
 	if err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func (s *Service) GetAssetHistory(ctx context.Context, r *pb.GetAssetHistoryRequ
 	if q.After, q.Until, err = span(r.GetSince(), r.GetUntil()); err != nil {
 		return nil, err
 	}
-	out := new(pb.GetAssetHistoryResponse)
+	out := new(adminpb.GetAssetHistoryResponse)
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		id := r.GetId()
 		// An asset that is no more has a history of its own.
@@ -98,8 +99,8 @@ func span(since, until *timestamppb.Timestamp) (after, to time.Time, err error) 
 }
 
 // tell makes an event what users see of it.
-func tell(tx *store.Tx, e catalog.Event) (*pb.AssetEvent, error) {
-	out := &pb.AssetEvent{At: timestamppb.New(e.At)}
+func tell(tx *store.Tx, e catalog.Event) (*adminpb.AssetEvent, error) {
+	out := &adminpb.AssetEvent{At: timestamppb.New(e.At)}
 	if e.Record == nil {
 		out.Kind, out.Source, out.SourceId = catalog.Software, e.Ref.Source, e.Ref.ID
 		removed, added, err := tx.SoftwareChange(e.Ref, e.N)
@@ -116,7 +117,7 @@ func tell(tx *store.Tx, e catalog.Event) (*pb.AssetEvent, error) {
 		return out, nil
 	}
 	for _, c := range e.Record.GetChanges() {
-		told := &pb.AssetChange{Field: c.GetField()}
+		told := &adminpb.AssetChange{Field: c.GetField()}
 		var err error
 		if told.Old, err = history.Value(c.GetField(), c.GetOld()); err != nil {
 			return nil, err
@@ -137,14 +138,14 @@ func titleOf(r *pb.Software) title {
 }
 
 // pair makes one event of the removal and the addition of one title.
-func pair(removed, added []*pb.Software) []*pb.SoftwareEvent {
+func pair(removed, added []*pb.Software) []*adminpb.SoftwareEvent {
 	gone := make(map[title][]*pb.Software)
 	for _, r := range removed {
 		gone[titleOf(r)] = append(gone[titleOf(r)], r)
 	}
-	var out []*pb.SoftwareEvent
+	var out []*adminpb.SoftwareEvent
 	event := func(kind string, r *pb.Software, before string) {
-		out = append(out, &pb.SoftwareEvent{Kind: kind, Name: r.GetName(), Version: r.GetVersion(), OldVersion: before,
+		out = append(out, &adminpb.SoftwareEvent{Kind: kind, Name: r.GetName(), Version: r.GetVersion(), OldVersion: before,
 			Architecture: r.GetArchitecture(), Publisher: r.GetPublisher()})
 	}
 	for _, r := range added {
@@ -185,8 +186,8 @@ func (s *Service) asOf(tx *store.Tx, id string, at *timestamppb.Timestamp) (*pb.
 
 // listAsOf answers with the assets as they were, also those that are no more.
 // How many there were is not counted.
-func (s *Service) listAsOf(ctx context.Context, r *pb.ListAssetsRequest, limit int, after string, want *mask) (*pb.ListAssetsResponse, error) {
-	out := new(pb.ListAssetsResponse)
+func (s *Service) listAsOf(ctx context.Context, r *adminpb.ListAssetsRequest, limit int, after string, want *mask) (*adminpb.ListAssetsResponse, error) {
+	out := new(adminpb.ListAssetsResponse)
 	size := 0
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		for ctx.Err() == nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // Calls are counted whichever way they come, refused ones included.
@@ -17,7 +17,7 @@ func TestCallsAreCounted(t *testing.T) {
 	w.service.calls = newCalls(registry)
 	w.get("/v1/assets", new(assetsPage))
 	w.ask("", "GET", "/v1/assets", "")
-	if _, err := pb.NewAdminServiceClient(dial(t, w.service)).ListAssets(t.Context(), &pb.ListAssetsRequest{}); err == nil {
+	if _, err := adminpb.NewAdminServiceClient(dial(t, w.service)).ListAssets(t.Context(), &adminpb.ListAssetsRequest{}); err == nil {
 		t.Error("answered without a token")
 	}
 	families, err := registry.Gather()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -31,7 +32,7 @@ func TestOpenAPI(t *testing.T) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.") {
 		t.Errorf("it is version %s", doc.OpenAPI)
 	}
-	methods := pb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
+	methods := adminpb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
 	described := make(map[string]bool)
 	for path, item := range doc.Paths.Map() {
 		for _, op := range item.Operations() {

@@ -14,11 +14,11 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // ListPeople answers with people in the order that is asked for.
-func (s *Service) ListPeople(ctx context.Context, r *pb.ListPeopleRequest) (*pb.ListPeopleResponse, error) {
+func (s *Service) ListPeople(ctx context.Context, r *adminpb.ListPeopleRequest) (*adminpb.ListPeopleResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (s *Service) ListPeople(ctx context.Context, r *pb.ListPeopleRequest) (*pb.
 	if err != nil {
 		return nil, s.answerQuery("find the people", err)
 	}
-	out := &pb.ListPeopleResponse{TotalSize: int32(page.Total)}
+	out := &adminpb.ListPeopleResponse{TotalSize: int32(page.Total)}
 	if page.Last != "" {
 		out.NextPageToken = nextPage(list, page.Last)
 	}
@@ -70,8 +70,8 @@ func (s *Service) ListPeople(ctx context.Context, r *pb.ListPeopleRequest) (*pb.
 }
 
 // GetPerson answers with one person.
-func (s *Service) GetPerson(ctx context.Context, r *pb.GetPersonRequest) (*pb.Person, error) {
-	var p *pb.Person
+func (s *Service) GetPerson(ctx context.Context, r *adminpb.GetPersonRequest) (*adminpb.Person, error) {
+	var p *adminpb.Person
 	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if p, err = findPerson(tx, r.GetId()); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (s *Service) GetPerson(ctx context.Context, r *pb.GetPersonRequest) (*pb.Pe
 
 // findPerson returns the person with an id, present or former, or whom another
 // name of theirs names alone.
-func findPerson(tx *store.Tx, id string) (*pb.Person, error) {
+func findPerson(tx *store.Tx, id string) (*adminpb.Person, error) {
 	if len(id) > maxID {
 		return nil, unknownPerson(id)
 	}
@@ -124,7 +124,7 @@ func unknownPerson(id string) error {
 
 // addressesOf returns the addresses under which assets name a person, in lower
 // case.
-func addressesOf(p *pb.Person) []string {
+func addressesOf(p *adminpb.Person) []string {
 	var all []string
 	for _, e := range p.GetEmails() {
 		all = append(all, strings.ToLower(e))

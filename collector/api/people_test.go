@@ -17,7 +17,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // staffed is a world with a directory and a device manager, which know Ann, who
@@ -203,7 +205,7 @@ func BenchmarkPersonContext(b *testing.B) {
 		b.Fatal(err)
 	}
 	for id, kind := range map[string]string{"okta": "idp", "jamf": "mdm"} {
-		if err := c.DeclareSource(b.Context(), &pb.SourceRecord{Id: id, Kind: kind}); err != nil {
+		if err := c.DeclareSource(b.Context(), &storagepb.SourceRecord{Id: id, Kind: kind}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -225,7 +227,7 @@ func BenchmarkPersonContext(b *testing.B) {
 	}
 	b.Run("context", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			got, err := s.GetPersonContext(b.Context(), &pb.GetPersonContextRequest{Id: fmt.Sprintf("p%d@example.com", i*7919%staff)})
+			got, err := s.GetPersonContext(b.Context(), &adminpb.GetPersonContextRequest{Id: fmt.Sprintf("p%d@example.com", i*7919%staff)})
 			if err != nil || len(got.GetDevices()) == 0 || got.GetDevices()[0].GetRelation() != "owner" {
 				b.Fatal(got, err)
 			}
@@ -233,7 +235,7 @@ func BenchmarkPersonContext(b *testing.B) {
 	})
 	b.Run("search", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			got, err := s.ListPeople(b.Context(), &pb.ListPeopleRequest{Search: fmt.Sprintf("p%d@", i*7919%staff), OrderBy: "department"})
+			got, err := s.ListPeople(b.Context(), &adminpb.ListPeopleRequest{Search: fmt.Sprintf("p%d@", i*7919%staff), OrderBy: "department"})
 			if err != nil || got.GetTotalSize() == 0 {
 				b.Fatal(got, err)
 			}

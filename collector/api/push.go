@@ -19,6 +19,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -55,7 +56,7 @@ func (s *Service) push(w http.ResponseWriter, r *http.Request) {
 	}}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	answers := make(chan chan *pb.PushedObservation, pushAtOnce)
+	answers := make(chan chan *adminpb.PushedObservation, pushAtOnce)
 	go func() {
 		defer close(answers)
 		s.readLines(ctx, lines, answers)
@@ -81,17 +82,17 @@ func (s *Service) push(w http.ResponseWriter, r *http.Request) {
 
 // readLines files the lines of a body, some at once, and hands on where their
 // answers will be, in order.
-func (s *Service) readLines(ctx context.Context, lines *lineReader, answers chan<- chan *pb.PushedObservation) {
+func (s *Service) readLines(ctx context.Context, lines *lineReader, answers chan<- chan *adminpb.PushedObservation) {
 	busy := make(chan struct{}, pushAtOnce)
 	for n := int64(1); ctx.Err() == nil; n++ {
 		line, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		answer := make(chan *pb.PushedObservation, 1)
+		answer := make(chan *adminpb.PushedObservation, 1)
 		answers <- answer
 		if err != nil {
-			answer <- &pb.PushedObservation{Line: n, Error: err.Error()}
+			answer <- &adminpb.PushedObservation{Line: n, Error: err.Error()}
 			if !errors.Is(err, errLineTooLong) {
 				break
 			}
@@ -109,8 +110,8 @@ func (s *Service) readLines(ctx context.Context, lines *lineReader, answers chan
 }
 
 // pushLine files one observation.
-func (s *Service) pushLine(ctx context.Context, n int64, line []byte) (out *pb.PushedObservation) {
-	out = &pb.PushedObservation{Line: n}
+func (s *Service) pushLine(ctx context.Context, n int64, line []byte) (out *adminpb.PushedObservation) {
+	out = &adminpb.PushedObservation{Line: n}
 	defer func() {
 		if r := recover(); r != nil {
 			s.Logger.Error("call panicked", "method", pushPath, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))

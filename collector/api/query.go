@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -31,7 +32,7 @@ type assetQuery struct {
 
 // findAssets answers with the assets that a query finds. Those that end while
 // it is answered are left out.
-func (s *Service) findAssets(ctx context.Context, q assetQuery) (*pb.ListAssetsResponse, error) {
+func (s *Service) findAssets(ctx context.Context, q assetQuery) (*adminpb.ListAssetsResponse, error) {
 	if err := checkQuery(q.Search, q.OrderBy); err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func (s *Service) findAssets(ctx context.Context, q assetQuery) (*pb.ListAssetsR
 	if err != nil {
 		return nil, s.answerQuery("find the assets", err)
 	}
-	out := &pb.ListAssetsResponse{TotalSize: int32(page.Total)}
+	out := &adminpb.ListAssetsResponse{TotalSize: int32(page.Total)}
 	if page.Last != "" {
 		out.NextPageToken = nextPage(list, page.Last)
 	}
@@ -111,7 +112,7 @@ func (s *Service) answerQuery(doing string, err error) error {
 }
 
 // GroupAssets counts assets by the values of one field.
-func (s *Service) GroupAssets(ctx context.Context, r *pb.GroupAssetsRequest) (*pb.GroupAssetsResponse, error) {
+func (s *Service) GroupAssets(ctx context.Context, r *adminpb.GroupAssetsRequest) (*adminpb.GroupAssetsResponse, error) {
 	limit := int(r.GetLimit())
 	switch {
 	case limit == 0:
@@ -129,9 +130,9 @@ func (s *Service) GroupAssets(ctx context.Context, r *pb.GroupAssetsRequest) (*p
 	if err != nil {
 		return nil, s.answerQuery("count the assets", err)
 	}
-	out := &pb.GroupAssetsResponse{TotalSize: int32(g.Total), TotalGroups: int32(g.Groups), OtherSize: int32(g.Rest)}
+	out := &adminpb.GroupAssetsResponse{TotalSize: int32(g.Total), TotalGroups: int32(g.Groups), OtherSize: int32(g.Rest)}
 	for _, v := range g.Values {
-		group := &pb.AssetGroup{Count: int32(v.Count)}
+		group := &adminpb.AssetGroup{Count: int32(v.Count)}
 		if v.Stated {
 			group.Value = proto.String(v.Text)
 		}
@@ -141,7 +142,7 @@ func (s *Service) GroupAssets(ctx context.Context, r *pb.GroupAssetsRequest) (*p
 }
 
 // ListSoftware tells which software there is, the most installed first.
-func (s *Service) ListSoftware(ctx context.Context, r *pb.ListSoftwareRequest) (*pb.ListSoftwareResponse, error) {
+func (s *Service) ListSoftware(ctx context.Context, r *adminpb.ListSoftwareRequest) (*adminpb.ListSoftwareResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -158,14 +159,14 @@ func (s *Service) ListSoftware(ctx context.Context, r *pb.ListSoftwareRequest) (
 	if err != nil {
 		return nil, s.answerQuery("list the software", err)
 	}
-	out := &pb.ListSoftwareResponse{TotalSize: int32(total)}
+	out := &adminpb.ListSoftwareResponse{TotalSize: int32(total)}
 	if last != "" {
 		out.NextPageToken = nextPage(list, last)
 	}
 	for _, p := range products {
-		title := &pb.SoftwareTitle{Id: p.ID, Kind: p.Kind, Name: p.Name, Publisher: p.Publisher, Installs: int32(p.Installs)}
+		title := &adminpb.SoftwareTitle{Id: p.ID, Kind: p.Kind, Name: p.Name, Publisher: p.Publisher, Installs: int32(p.Installs)}
 		for _, v := range p.Versions {
-			title.Versions = append(title.Versions, &pb.SoftwareVersion{Version: v.Version, Installs: int32(v.Installs)})
+			title.Versions = append(title.Versions, &adminpb.SoftwareVersion{Version: v.Version, Installs: int32(v.Installs)})
 		}
 		out.Software = append(out.Software, title)
 	}
@@ -173,7 +174,7 @@ func (s *Service) ListSoftware(ctx context.Context, r *pb.ListSoftwareRequest) (
 }
 
 // ListSoftwareAssets tells on which assets a software is.
-func (s *Service) ListSoftwareAssets(ctx context.Context, r *pb.ListSoftwareAssetsRequest) (*pb.ListAssetsResponse, error) {
+func (s *Service) ListSoftwareAssets(ctx context.Context, r *adminpb.ListSoftwareAssetsRequest) (*adminpb.ListAssetsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err

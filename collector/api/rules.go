@@ -12,12 +12,13 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // ListRules lists the rules with how many assets each says what of.
-func (s *Service) ListRules(ctx context.Context, _ *pb.ListRulesRequest) (*pb.ListRulesResponse, error) {
-	out := new(pb.ListRulesResponse)
+func (s *Service) ListRules(ctx context.Context, _ *adminpb.ListRulesRequest) (*adminpb.ListRulesResponse, error) {
+	out := new(adminpb.ListRulesResponse)
 	if s.Compliance == nil {
 		return out, nil
 	}
@@ -36,8 +37,8 @@ func (s *Service) ListRules(ctx context.Context, _ *pb.ListRulesRequest) (*pb.Li
 }
 
 // tellRule tells of one rule.
-func tellRule(r *policy.Rule, n map[policy.Result]compliance.Ages, put *pb.RuleRevision) *pb.Rule {
-	told := &pb.Rule{Id: r.ID, Version: int32(r.Version), Title: r.Title, Description: r.Description, Severity: string(r.Severity), Applies: r.Applies,
+func tellRule(r *policy.Rule, n map[policy.Result]compliance.Ages, put *storagepb.RuleRevision) *adminpb.Rule {
+	told := &adminpb.Rule{Id: r.ID, Version: int32(r.Version), Title: r.Title, Description: r.Description, Severity: string(r.Severity), Applies: r.Applies,
 		Require: r.Require, Remediation: r.Remediation, Enabled: r.Enabled, Pass: int64(n[policy.Pass].Sum()), Fail: int64(n[policy.Fail].Sum()),
 		Unknown: int64(n[policy.Unknown].Sum()), NotApplicable: int64(n[policy.NotApplicable].Sum()), Origin: "file", File: r.File}
 	switch {
@@ -56,7 +57,7 @@ func tellRule(r *policy.Rule, n map[policy.Result]compliance.Ages, put *pb.RuleR
 }
 
 // TryRules tells what rules would say of the fleet, and changes nothing.
-func (s *Service) TryRules(ctx context.Context, r *pb.TryRulesRequest) (*pb.TryRulesResponse, error) {
+func (s *Service) TryRules(ctx context.Context, r *adminpb.TryRulesRequest) (*adminpb.TryRulesResponse, error) {
 	if err := s.mayWriteRules(); err != nil {
 		return nil, err
 	}
@@ -69,13 +70,13 @@ func (s *Service) TryRules(ctx context.Context, r *pb.TryRulesRequest) (*pb.TryR
 	case err != nil:
 		return nil, s.answer("try the rules", err)
 	}
-	out := &pb.TryRulesResponse{Assets: int64(assets)}
+	out := &adminpb.TryRulesResponse{Assets: int64(assets)}
 	for _, p := range problems {
-		out.Problems = append(out.Problems, &pb.RuleProblem{Line: int32(p.Line), Column: int32(p.Column), Rule: p.Rule, Message: p.Message})
+		out.Problems = append(out.Problems, &adminpb.RuleProblem{Line: int32(p.Line), Column: int32(p.Column), Rule: p.Rule, Message: p.Message})
 	}
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		for _, t := range trials {
-			told := &pb.TriedRule{Id: t.Rule.ID, Title: t.Rule.Title, Pass: int64(t.Results[policy.Pass]), Fail: int64(t.Results[policy.Fail]),
+			told := &adminpb.TriedRule{Id: t.Rule.ID, Title: t.Rule.Title, Pass: int64(t.Results[policy.Pass]), Fail: int64(t.Results[policy.Fail]),
 				Unknown: int64(t.Results[policy.Unknown]), NotApplicable: int64(t.Results[policy.NotApplicable])}
 			for _, f := range t.Failing {
 				a, err := tx.Asset(f.GetAssetId())
@@ -85,7 +86,7 @@ func (s *Service) TryRules(ctx context.Context, r *pb.TryRulesRequest) (*pb.TryR
 				if err != nil {
 					return err
 				}
-				told.Failing = append(told.Failing, &pb.Finding{AssetId: a.GetId(), AssetName: a.GetName(), Rule: t.Rule.ID, Title: t.Rule.Title,
+				told.Failing = append(told.Failing, &adminpb.Finding{AssetId: a.GetId(), AssetName: a.GetName(), Rule: t.Rule.ID, Title: t.Rule.Title,
 					Severity: f.GetSeverity(), Detail: f.GetDetail(), Remediation: t.Rule.Remediation})
 			}
 			out.Rules = append(out.Rules, told)
@@ -99,7 +100,7 @@ func (s *Service) TryRules(ctx context.Context, r *pb.TryRulesRequest) (*pb.TryR
 }
 
 // PutRule has a rule of the site hold from now on.
-func (s *Service) PutRule(ctx context.Context, r *pb.PutRuleRequest) (*pb.Rule, error) {
+func (s *Service) PutRule(ctx context.Context, r *adminpb.PutRuleRequest) (*adminpb.Rule, error) {
 	if err := s.mayWriteRules(); err != nil {
 		return nil, err
 	}
@@ -115,14 +116,14 @@ func (s *Service) PutRule(ctx context.Context, r *pb.PutRuleRequest) (*pb.Rule, 
 }
 
 // DeleteRule ends a rule that PutRule made.
-func (s *Service) DeleteRule(ctx context.Context, r *pb.DeleteRuleRequest) (*pb.DeleteRuleResponse, error) {
+func (s *Service) DeleteRule(ctx context.Context, r *adminpb.DeleteRuleRequest) (*adminpb.DeleteRuleResponse, error) {
 	if err := s.mayWriteRules(); err != nil {
 		return nil, err
 	}
 	if err := s.Compliance.DeleteRule(ctx, actor(ctx), r.GetId()); err != nil {
 		return nil, s.refusedRule("delete the rule", r.GetId(), err)
 	}
-	return new(pb.DeleteRuleResponse), nil
+	return new(adminpb.DeleteRuleResponse), nil
 }
 
 func (s *Service) mayWriteRules() error {

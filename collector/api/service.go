@@ -25,7 +25,8 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/collector/watch"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Options are what a Service works with.
@@ -56,7 +57,7 @@ type Options struct {
 
 // Service implements AdminService.
 type Service struct {
-	pb.UnimplementedAdminServiceServer
+	adminpb.UnimplementedAdminServiceServer
 	Options
 	started  time.Time
 	failures *failures
@@ -90,13 +91,13 @@ func (s *Service) Drain() { s.changes.Close() }
 
 // Register adds the service to a gRPC server, which must be made with one of
 // its interceptors.
-func (s *Service) Register(g *grpc.Server) { pb.RegisterAdminServiceServer(g, s) }
+func (s *Service) Register(g *grpc.Server) { adminpb.RegisterAdminServiceServer(g, s) }
 
 // GetServerInfo tells which collector answers.
-func (s *Service) GetServerInfo(ctx context.Context, _ *pb.GetServerInfoRequest) (*pb.GetServerInfoResponse, error) {
-	out := &pb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started), CaPin: s.CAPin}
+func (s *Service) GetServerInfo(ctx context.Context, _ *adminpb.GetServerInfoRequest) (*adminpb.GetServerInfoResponse, error) {
+	out := &adminpb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started), CaPin: s.CAPin}
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanEnrolments("", func(*pb.EnrolmentRecord) error {
+		return tx.ScanEnrolments("", func(*storagepb.EnrolmentRecord) error {
 			out.Agents++
 			return ctx.Err()
 		})

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // ListAssetSoftware answers with an asset's software by name, version and
 // architecture.
-func (s *Service) ListAssetSoftware(ctx context.Context, r *pb.ListAssetSoftwareRequest) (*pb.ListAssetSoftwareResponse, error) {
+func (s *Service) ListAssetSoftware(ctx context.Context, r *adminpb.ListAssetSoftwareRequest) (*adminpb.ListAssetSoftwareResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultSoftwarePage, maxSoftwarePage)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func (s *Service) ListAssetSoftware(ctx context.Context, r *pb.ListAssetSoftware
 	if err := order(rows); err != nil {
 		return nil, s.answer("sort the software", err)
 	}
-	out := &pb.ListAssetSoftwareResponse{TotalSize: int32(len(rows))}
+	out := &adminpb.ListAssetSoftwareResponse{TotalSize: int32(len(rows))}
 	first, found := slices.BinarySearchFunc(rows, after, func(r softwareRow, key string) int { return cmp.Compare(r.key, key) })
 	if found {
 		first++
@@ -68,7 +69,7 @@ type softwareRow struct {
 }
 
 // readSoftware returns the rows of the source whose word on software counts.
-func (s *Service) readSoftware(ctx context.Context, tx *store.Tx, r *pb.ListAssetSoftwareRequest) ([]softwareRow, error) {
+func (s *Service) readSoftware(ctx context.Context, tx *store.Tx, r *adminpb.ListAssetSoftwareRequest) ([]softwareRow, error) {
 	var a *pb.Asset
 	var err error
 	read := tx.Software

@@ -11,7 +11,8 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // kinds are the kinds of sources, and whether one of them lists a live device
@@ -23,7 +24,7 @@ var kinds = map[string]bool{"agent": true, "mdm": true, "idp": false, "edr": tru
 var reserved = []string{"agent", catalog.Operator}
 
 // PutSource declares who may hand in observations.
-func (s *Service) PutSource(ctx context.Context, r *pb.PutSourceRequest) (*pb.Source, error) {
+func (s *Service) PutSource(ctx context.Context, r *adminpb.PutSourceRequest) (*adminpb.Source, error) {
 	unique, known := kinds[r.GetKind()]
 	switch {
 	case !known:
@@ -41,23 +42,23 @@ func (s *Service) PutSource(ctx context.Context, r *pb.PutSourceRequest) (*pb.So
 	if r.Unique != nil {
 		unique = r.GetUnique()
 	}
-	rec := &pb.SourceRecord{Id: r.GetId(), Kind: r.GetKind(), Unique: unique, Title: r.GetTitle()}
+	rec := &storagepb.SourceRecord{Id: r.GetId(), Kind: r.GetKind(), Unique: unique, Title: r.GetTitle()}
 	if err := s.Catalog.DeclareSource(ctx, rec); err != nil {
 		return nil, s.answer("declare the source", err)
 	}
 	return sourceOf(rec), nil
 }
 
-func sourceOf(r *pb.SourceRecord) *pb.Source {
+func sourceOf(r *storagepb.SourceRecord) *adminpb.Source {
 	unique := r.GetUnique()
-	return &pb.Source{Id: r.GetId(), Kind: r.GetKind(), Unique: &unique, Title: r.GetTitle()}
+	return &adminpb.Source{Id: r.GetId(), Kind: r.GetKind(), Unique: &unique, Title: r.GetTitle()}
 }
 
 // ListSources lists who states things, how many, and when last.
-func (s *Service) ListSources(ctx context.Context, _ *pb.ListSourcesRequest) (*pb.ListSourcesResponse, error) {
-	out := new(pb.ListSourcesResponse)
+func (s *Service) ListSources(ctx context.Context, _ *adminpb.ListSourcesRequest) (*adminpb.ListSourcesResponse, error) {
+	out := new(adminpb.ListSourcesResponse)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		err := tx.ScanSources(func(r *pb.SourceRecord) error {
+		err := tx.ScanSources(func(r *storagepb.SourceRecord) error {
 			out.Sources = append(out.Sources, sourceOf(r))
 			return nil
 		})
@@ -65,7 +66,7 @@ func (s *Service) ListSources(ctx context.Context, _ *pb.ListSourcesRequest) (*p
 			return err
 		}
 		for _, src := range out.Sources {
-			err := tx.ScanHeads(src.GetId(), func(_ store.Ref, h *pb.HeadRecord) error {
+			err := tx.ScanHeads(src.GetId(), func(_ store.Ref, h *storagepb.HeadRecord) error {
 				src.Observations++
 				if at := h.GetObservedAt(); src.LastStatement == nil || at.AsTime().After(src.LastStatement.AsTime()) {
 					src.LastStatement = at
@@ -85,7 +86,7 @@ func (s *Service) ListSources(ctx context.Context, _ *pb.ListSourcesRequest) (*p
 }
 
 // DeleteObservation withdraws what a source said about one thing.
-func (s *Service) DeleteObservation(ctx context.Context, r *pb.DeleteObservationRequest) (*pb.DeleteObservationResponse, error) {
+func (s *Service) DeleteObservation(ctx context.Context, r *adminpb.DeleteObservationRequest) (*adminpb.DeleteObservationResponse, error) {
 	ref := store.Ref{Source: r.GetSource(), ID: r.GetSourceId()}
 	if err := ref.Check(); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
@@ -100,5 +101,5 @@ func (s *Service) DeleteObservation(ctx context.Context, r *pb.DeleteObservation
 	if err != nil {
 		return nil, s.answer("withdraw the observation", err)
 	}
-	return new(pb.DeleteObservationResponse), nil
+	return new(adminpb.DeleteObservationResponse), nil
 }

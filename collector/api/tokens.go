@@ -10,11 +10,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // CreateToken makes a token and answers with its secret, once.
-func (s *Service) CreateToken(ctx context.Context, r *pb.CreateTokenRequest) (*pb.CreateTokenResponse, error) {
+func (s *Service) CreateToken(ctx context.Context, r *adminpb.CreateTokenRequest) (*adminpb.CreateTokenResponse, error) {
 	if d := r.GetExpiresIn(); d != nil && d.GetSeconds() == 0 && d.GetNanos() == 0 { // 0 stands for the usual life
 		r = proto.CloneOf(r)
 		r.ExpiresIn = nil
@@ -27,7 +28,7 @@ func (s *Service) CreateToken(ctx context.Context, r *pb.CreateTokenRequest) (*p
 }
 
 // ListTokens answers with all tokens, without their secrets.
-func (s *Service) ListTokens(ctx context.Context, r *pb.ListTokensRequest) (*pb.ListTokensResponse, error) {
+func (s *Service) ListTokens(ctx context.Context, r *adminpb.ListTokensRequest) (*adminpb.ListTokensResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func (s *Service) ListTokens(ctx context.Context, r *pb.ListTokensRequest) (*pb.
 	if err != nil {
 		return nil, s.answer("list the tokens", err)
 	}
-	out := &pb.ListTokensResponse{Tokens: tokens}
+	out := &adminpb.ListTokensResponse{Tokens: tokens}
 	if len(tokens) > limit {
 		out.Tokens = tokens[:limit]
 		out.NextPageToken = nextPage("tokens", tokens[limit-1].GetId())
@@ -49,7 +50,7 @@ func (s *Service) ListTokens(ctx context.Context, r *pb.ListTokensRequest) (*pb.
 }
 
 // RevokeToken refuses a token from now on.
-func (s *Service) RevokeToken(ctx context.Context, r *pb.RevokeTokenRequest) (*pb.RevokeTokenResponse, error) {
+func (s *Service) RevokeToken(ctx context.Context, r *adminpb.RevokeTokenRequest) (*adminpb.RevokeTokenResponse, error) {
 	err := store.ErrNotFound
 	if len(r.GetId()) <= maxID {
 		err = s.Tokens.Revoke(ctx, actor(ctx), r.GetId())
@@ -60,14 +61,14 @@ func (s *Service) RevokeToken(ctx context.Context, r *pb.RevokeTokenRequest) (*p
 	if err != nil {
 		return nil, s.answer("revoke the token", err)
 	}
-	return &pb.RevokeTokenResponse{}, nil
+	return &adminpb.RevokeTokenResponse{}, nil
 }
 
 // agentSource is the source under which agents report.
 const agentSource = "agent"
 
 // ListAgents answers with the enrolled agents in the order of their ids.
-func (s *Service) ListAgents(ctx context.Context, r *pb.ListAgentsRequest) (*pb.ListAgentsResponse, error) {
+func (s *Service) ListAgents(ctx context.Context, r *adminpb.ListAgentsRequest) (*adminpb.ListAgentsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultPage, maxPage)
 	if err != nil {
 		return nil, err
@@ -76,9 +77,9 @@ func (s *Service) ListAgents(ctx context.Context, r *pb.ListAgentsRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
-	out := new(pb.ListAgentsResponse)
+	out := new(adminpb.ListAgentsResponse)
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
-		err := tx.ScanEnrolments(after, func(e *pb.EnrolmentRecord) error {
+		err := tx.ScanEnrolments(after, func(e *storagepb.EnrolmentRecord) error {
 			if len(out.Agents) == limit {
 				out.NextPageToken = nextPage("agents", out.Agents[limit-1].GetId())
 				return store.Stop
@@ -104,8 +105,8 @@ func (s *Service) ListAgents(ctx context.Context, r *pb.ListAgentsRequest) (*pb.
 	return out, nil
 }
 
-func (s *Service) agent(e *pb.EnrolmentRecord) *pb.Agent {
-	a := &pb.Agent{Id: e.GetAgentId(), Hostname: e.GetHostname(), Platform: e.GetPlatform(), AgentVersion: e.GetAgentVersion(),
+func (s *Service) agent(e *storagepb.EnrolmentRecord) *adminpb.Agent {
+	a := &adminpb.Agent{Id: e.GetAgentId(), Hostname: e.GetHostname(), Platform: e.GetPlatform(), AgentVersion: e.GetAgentVersion(),
 		EnrolledAt: e.GetEnrolledAt(), CertificateExpiresAt: e.GetCertificateExpiresAt(), RenewalSequence: e.GetRenewalSequence(),
 		RevokedAt: e.GetRevokedAt(), Conflicted: e.GetConflicted(), Labels: e.GetLabels()}
 	if at, ok := s.Catalog.LastSeen(store.Ref{Source: agentSource, ID: a.GetId()}); ok {
@@ -115,7 +116,7 @@ func (s *Service) agent(e *pb.EnrolmentRecord) *pb.Agent {
 }
 
 // RevokeAgent refuses an agent from its next call on.
-func (s *Service) RevokeAgent(ctx context.Context, r *pb.RevokeAgentRequest) (*pb.RevokeAgentResponse, error) {
+func (s *Service) RevokeAgent(ctx context.Context, r *adminpb.RevokeAgentRequest) (*adminpb.RevokeAgentResponse, error) {
 	err := store.ErrNotFound
 	if len(r.GetId()) <= maxID {
 		err = s.Enroller.Revoke(ctx, actor(ctx), r.GetId(), r.GetReason())
@@ -126,5 +127,5 @@ func (s *Service) RevokeAgent(ctx context.Context, r *pb.RevokeAgentRequest) (*p
 	if err != nil {
 		return nil, s.answer("revoke the agent", err)
 	}
-	return &pb.RevokeAgentResponse{}, nil
+	return &adminpb.RevokeAgentResponse{}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // ErrUndeclared is returned for an observation of a source that was never
@@ -220,9 +221,9 @@ func (f *filing) file(held *Held, s *Statement) error {
 }
 
 // nextHead returns the head of a statement.
-func nextHead(held *pb.HeadRecord, s *Statement) *pb.HeadRecord {
+func nextHead(held *storagepb.HeadRecord, s *Statement) *storagepb.HeadRecord {
 	at := s.Observation.GetObservedAt()
-	h := &pb.HeadRecord{ObservedAt: at, Problems: s.Observation.GetProblems(), Sections: s.Observation.GetSections(), Baseline: s.Baseline,
+	h := &storagepb.HeadRecord{ObservedAt: at, Problems: s.Observation.GetProblems(), Sections: s.Observation.GetSections(), Baseline: s.Baseline,
 		FirstObserved: at, LastObserved: at}
 	if held != nil {
 		h.FirstObserved, h.LastObserved = held.GetFirstObserved(), held.GetLastObserved()

@@ -14,6 +14,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Catalog files observations and merges them into assets.
@@ -110,7 +111,7 @@ func (c *Catalog) Load(ctx context.Context) error {
 func (c *Catalog) OnChange(fn func(Change)) { c.onChange = append(c.onChange, fn) }
 
 // DeclareSource makes a source known, or changes its kind and title.
-func (c *Catalog) DeclareSource(ctx context.Context, r *pb.SourceRecord) error {
+func (c *Catalog) DeclareSource(ctx context.Context, r *storagepb.SourceRecord) error {
 	if err := (store.Ref{Source: r.GetId(), ID: "-"}).Check(); err != nil {
 		return fmt.Errorf("declare source: %w", err)
 	}
@@ -141,7 +142,7 @@ type Statement struct {
 	SameContent bool
 	Software    SoftwareChange
 	// Baseline is what is held of an agent's sections from now on.
-	Baseline *pb.BaselineRecord
+	Baseline *storagepb.BaselineRecord
 	// Also is another time at which the source stated the thing, for a statement
 	// that came late and is not taken; zero for none.
 	Also time.Time
@@ -150,7 +151,7 @@ type Statement struct {
 // Held is what is held under the name of an observation that is being filed.
 type Held struct {
 	// Head is nil where nothing is held.
-	Head *pb.HeadRecord
+	Head *storagepb.HeadRecord
 
 	tx  *store.Tx
 	ref store.Ref

@@ -24,6 +24,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -55,7 +56,7 @@ func setup(t testing.TB) *fixture {
 	}
 	c := catalog.New(st, now, slog.New(slog.DiscardHandler))
 	for source, kind := range map[string]string{"agent": "agent", "jamf": "mdm", "abm": "purchasing"} {
-		if err := c.DeclareSource(context.Background(), &pb.SourceRecord{Id: source, Kind: kind}); err != nil {
+		if err := c.DeclareSource(context.Background(), &storagepb.SourceRecord{Id: source, Kind: kind}); err != nil {
 			t.Fatal(err)
 		}
 	}

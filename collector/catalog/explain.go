@@ -8,6 +8,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Explanation says why the records of an asset are one thing.
@@ -20,7 +21,7 @@ type Explanation struct {
 	// Ignored are, by record, the identifiers that say nothing.
 	Ignored map[store.Ref][]identity.Ignored
 	// Statements are what operators said of its records.
-	Statements []*pb.StatementRecord
+	Statements []*storagepb.StatementRecord
 	// Suggestions are assets that may be the same thing.
 	Suggestions []Suggestion
 }
@@ -94,7 +95,7 @@ func (f *filing) explain(a *pb.Asset) (*Explanation, error) {
 			out.Statements = append(out.Statements, s)
 		}
 	}
-	slices.SortFunc(out.Statements, func(a, b *pb.StatementRecord) int { return a.GetAt().AsTime().Compare(b.GetAt().AsTime()) })
+	slices.SortFunc(out.Statements, func(a, b *storagepb.StatementRecord) int { return a.GetAt().AsTime().Compare(b.GetAt().AsTime()) })
 	return out, f.suggest(out, c, own)
 }
 

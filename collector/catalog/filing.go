@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // filing is one run of one transaction that changes what is held.
@@ -48,8 +49,8 @@ func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
 type part struct {
 	ref    store.Ref
 	o      *pb.Observation
-	head   *pb.HeadRecord
-	member *pb.MemberRecord
+	head   *storagepb.HeadRecord
+	member *storagepb.MemberRecord
 	claim  identity.Claim
 }
 
@@ -57,9 +58,9 @@ type part struct {
 func (p part) first() time.Time { return p.head.GetFirstObserved().AsTime() }
 
 // source returns the declaration of a source.
-func (f *filing) source(id string) (*pb.SourceRecord, error) {
+func (f *filing) source(id string) (*storagepb.SourceRecord, error) {
 	if r, ok := f.catalog.sources.Load(id); ok {
-		return r.(*pb.SourceRecord), nil
+		return r.(*storagepb.SourceRecord), nil
 	}
 	r, err := f.tx.Source(id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -93,7 +94,7 @@ func (f *filing) read(p *part) (err error) {
 	return err
 }
 
-func (f *filing) claimOf(o *pb.Observation, h *pb.HeadRecord) (identity.Claim, error) {
+func (f *filing) claimOf(o *pb.Observation, h *storagepb.HeadRecord) (identity.Claim, error) {
 	s, err := f.source(o.GetSource())
 	if err != nil {
 		return identity.Claim{}, err
@@ -102,7 +103,7 @@ func (f *filing) claimOf(o *pb.Observation, h *pb.HeadRecord) (identity.Claim, e
 }
 
 // claimUnder is what an observation of a source claims.
-func claimUnder(o *pb.Observation, h *pb.HeadRecord, s *pb.SourceRecord) identity.Claim {
+func claimUnder(o *pb.Observation, h *storagepb.HeadRecord, s *storagepb.SourceRecord) identity.Claim {
 	return identity.NewClaim(o, identity.History{Unique: s.GetUnique(), First: h.GetFirstObserved().AsTime(), Last: h.GetLastObserved().AsTime()})
 }
 
@@ -181,9 +182,9 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		return err
 	}
 	if before == nil {
-		return f.happened(assetID, a, &pb.EventRecord{Kind: Created, From: origin(assetID, parts)})
+		return f.happened(assetID, a, &storagepb.EventRecord{Kind: Created, From: origin(assetID, parts)})
 	}
-	e := &pb.EventRecord{Kind: Changed, Because: f.because}
+	e := &storagepb.EventRecord{Kind: Changed, Because: f.because}
 	if e.Changes, err = history.Diff(before, a); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func origin(assetID string, parts []part) string {
 
 // end removes an asset that is no more: it became part of another, or nothing
 // states it any longer.
-func (f *filing) end(assetID string, e *pb.EventRecord) error {
+func (f *filing) end(assetID string, e *storagepb.EventRecord) error {
 	before, err := f.tx.Asset(assetID)
 	if err != nil {
 		return fmt.Errorf("asset %s: %w", assetID, err)
@@ -218,7 +219,7 @@ func (f *filing) end(assetID string, e *pb.EventRecord) error {
 }
 
 // happened notes an event of an asset.
-func (f *filing) happened(assetID string, a *pb.Asset, e *pb.EventRecord) error {
+func (f *filing) happened(assetID string, a *pb.Asset, e *storagepb.EventRecord) error {
 	change := Change{AssetID: assetID, Kind: e.GetKind(), Asset: a}
 	if f.quiet {
 		return nil
@@ -229,7 +230,7 @@ func (f *filing) happened(assetID string, a *pb.Asset, e *pb.EventRecord) error 
 	if err := f.tx.AppendEvent(assetID, change.Sequence, e); err != nil {
 		return err
 	}
-	return f.tx.AppendChange(change.Sequence, &pb.ChangeRecord{At: e.GetAt(), AssetId: assetID, Kind: e.GetKind()})
+	return f.tx.AppendChange(change.Sequence, &storagepb.ChangeRecord{At: e.GetAt(), AssetId: assetID, Kind: e.GetKind()})
 }
 
 // logSoftware notes that software rows changed.
@@ -239,6 +240,6 @@ func (f *filing) logSoftware() error {
 	}
 	change := Change{Sequence: f.catalog.sequence.Add(1), AssetID: f.asset, Kind: Software, Ref: f.ref}
 	f.changes = append(f.changes, change)
-	return f.tx.AppendChange(change.Sequence, &pb.ChangeRecord{At: timestamppb.New(f.catalog.now()), AssetId: f.asset, Kind: Software,
+	return f.tx.AppendChange(change.Sequence, &storagepb.ChangeRecord{At: timestamppb.New(f.catalog.now()), AssetId: f.asset, Kind: Software,
 		Source: f.ref.Source, SourceId: f.ref.ID})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // maxComponent bounds how many records are looked at for one statement. It is
@@ -21,7 +22,7 @@ const maxComponent = 5000
 
 // place brings the assets up to date that an observation was and is part of.
 // before is what its source said before, nil for nothing.
-func (f *filing) place(before *pb.Observation, heldHead *pb.HeadRecord, self part) error {
+func (f *filing) place(before *pb.Observation, heldHead *storagepb.HeadRecord, self part) error {
 	if err := f.read(&self); err != nil {
 		return err
 	}
@@ -82,14 +83,14 @@ type component struct {
 	keys    map[identity.Key]bool
 	// placeholders are the identifiers that too many records carry.
 	placeholders map[identity.Key]bool
-	statements   map[string]*pb.StatementRecord
+	statements   map[string]*storagepb.StatementRecord
 	// assets holds the former ids of each asset that a record is part of.
 	assets map[string][]string
 }
 
 func newComponent(f *filing) *component {
 	return &component{f: f, parts: make(map[store.Ref]part), keys: make(map[identity.Key]bool), placeholders: make(map[identity.Key]bool),
-		statements: make(map[string]*pb.StatementRecord), assets: make(map[string][]string)}
+		statements: make(map[string]*storagepb.StatementRecord), assets: make(map[string][]string)}
 }
 
 // add takes in a record that is loaded.
@@ -316,7 +317,7 @@ func (f *filing) move(id string, touched map[string][]string, into map[string]st
 		if err := f.tx.PutRedirect(was, id); err != nil {
 			return err
 		}
-		if err := f.end(was, &pb.EventRecord{Kind: United, Into: id}); err != nil {
+		if err := f.end(was, &storagepb.EventRecord{Kind: United, Into: id}); err != nil {
 			return err
 		}
 	}
@@ -330,7 +331,7 @@ func (f *filing) move(id string, touched map[string][]string, into map[string]st
 		if p.member.GetAssetId() == id && p.member.GetShared() == shared {
 			continue
 		}
-		if err := f.tx.PutMember(p.ref, &pb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
+		if err := f.tx.PutMember(p.ref, &storagepb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
 			return err
 		}
 	}

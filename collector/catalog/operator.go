@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Operator is the source of what operators say.
@@ -20,7 +21,7 @@ const Operator = "operator"
 
 // DeclareOperator makes the operators' source known.
 func (c *Catalog) DeclareOperator(ctx context.Context) error {
-	return c.DeclareSource(ctx, &pb.SourceRecord{Id: Operator, Kind: merge.KindOperator, Title: "What operators say"})
+	return c.DeclareSource(ctx, &storagepb.SourceRecord{Id: Operator, Kind: merge.KindOperator, Title: "What operators say"})
 }
 
 // Assert lets an operator state fields of an asset. change gets what operators
@@ -94,7 +95,7 @@ func (f *filing) anchor(by string, a *pb.Asset) error {
 	if err != nil {
 		return err
 	}
-	return f.say(&pb.StatementRecord{By: by, Same: true, Anchor: true, SubjectSource: f.ref.Source, SubjectId: f.ref.ID, OtherSource: to.Source, OtherId: to.ID})
+	return f.say(&storagepb.StatementRecord{By: by, Same: true, Anchor: true, SubjectSource: f.ref.Source, SubjectId: f.ref.ID, OtherSource: to.Source, OtherId: to.ID})
 }
 
 // oldest returns the first record of an asset that is no operator's.
@@ -117,7 +118,7 @@ func (f *filing) oldest(a *pb.Asset) (store.Ref, error) {
 }
 
 // say stores a statement with an id and a time.
-func (f *filing) say(s *pb.StatementRecord) error {
+func (f *filing) say(s *storagepb.StatementRecord) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make a statement id: %w", err)
@@ -186,11 +187,11 @@ func (f *filing) anchorElsewhere(p part) error {
 // Say lets an operator state that two records are the same thing, or are not;
 // of a pair that is not the same, it is other that must do without what they
 // share. The error wraps store.ErrNotFound where one of them is not held.
-func (c *Catalog) Say(ctx context.Context, by string, same bool, subject, other store.Ref) (*pb.StatementRecord, error) {
+func (c *Catalog) Say(ctx context.Context, by string, same bool, subject, other store.Ref) (*storagepb.StatementRecord, error) {
 	if subject == other {
 		return nil, fmt.Errorf("%w: %s is compared with itself", ErrInvalid, subject)
 	}
-	s := &pb.StatementRecord{By: by, Same: same, SubjectSource: subject.Source, SubjectId: subject.ID, OtherSource: other.Source, OtherId: other.ID}
+	s := &storagepb.StatementRecord{By: by, Same: same, SubjectSource: subject.Source, SubjectId: subject.ID, OtherSource: other.Source, OtherId: other.ID}
 	_, err := c.update(ctx, store.Ref{}, func(f *filing) error {
 		f.cause = store.Ref{Source: Operator, ID: by}
 		for _, ref := range []store.Ref{subject, other} {

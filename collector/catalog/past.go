@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/history"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // ErrNotYet is returned for an asset that was not known at the time in question.
@@ -56,7 +57,7 @@ func past(tx *store.Tx, id string, at time.Time) (*pb.Asset, error) {
 	events := 0
 	err = tx.ScanEvents(id, at, func(_ time.Time, event []byte) error {
 		if events++; events == 1 {
-			e := new(pb.EventRecord)
+			e := new(storagepb.EventRecord)
 			if err := proto.Unmarshal(event, e); err != nil {
 				return fmt.Errorf("event of asset %s is damaged: %w", id, err)
 			}
@@ -102,7 +103,7 @@ type Event struct {
 	At  time.Time
 	// Record is nil for a change of software, which is change number N of what
 	// Ref states.
-	Record *pb.EventRecord
+	Record *storagepb.EventRecord
 	Ref    store.Ref
 	N      int
 }
@@ -156,13 +157,13 @@ func (c *Catalog) Events(tx *store.Tx, id string, q Query) (events []Event, more
 func recorded(tx *store.Tx, id string, q Query) ([]Event, error) {
 	var all []Event
 	err := tx.ScanEvents(id, q.After, func(at time.Time, event []byte) error {
-		e := Event{At: at, Record: new(pb.EventRecord), N: len(all)}
+		e := Event{At: at, Record: new(storagepb.EventRecord), N: len(all)}
 		if err := proto.Unmarshal(event, e.Record); err != nil {
 			return fmt.Errorf("event of asset %s is damaged: %w", id, err)
 		}
 		e.Key = eventKey(at, 1, len(all))
 		had := len(e.Record.Changes) > 0
-		e.Record.Changes = slices.DeleteFunc(e.Record.Changes, func(f *pb.FieldChange) bool { return !q.wants(f.GetField()) })
+		e.Record.Changes = slices.DeleteFunc(e.Record.Changes, func(f *storagepb.FieldChange) bool { return !q.wants(f.GetField()) })
 		if len(e.Record.Changes) == 0 && (q.Field != "" || had && e.Record.GetKind() == Changed) {
 			return nil
 		}

@@ -12,7 +12,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // PersonChange tells that a person came to be, changed, or is no more.
@@ -24,7 +26,7 @@ type PersonChange struct {
 	Kind string
 	// Person is the new record without the times that DatePerson fills in, nil
 	// where the person is no more. It is shared and must not be modified.
-	Person *pb.Person
+	Person *adminpb.Person
 }
 
 // OnPersonChange lets fn hear of every change of a person once it is durable. It
@@ -219,19 +221,19 @@ func (f *filing) endPerson(id, kind string) error {
 }
 
 // personHappened notes a change of a person.
-func (f *filing) personHappened(id, kind string, p *pb.Person) error {
+func (f *filing) personHappened(id, kind string, p *adminpb.Person) error {
 	if f.quiet {
 		return nil
 	}
 	change := PersonChange{Sequence: f.catalog.sequence.Add(1), PersonID: id, Kind: kind, Person: p}
 	f.people = append(f.people, change)
-	return f.tx.AppendChange(change.Sequence, &pb.ChangeRecord{At: timestamppb.New(f.catalog.now()), PersonId: id, Kind: kind,
+	return f.tx.AppendChange(change.Sequence, &storagepb.ChangeRecord{At: timestamppb.New(f.catalog.now()), PersonId: id, Kind: kind,
 		Source: f.cause.Source, SourceId: f.cause.ID})
 }
 
 // undatePerson takes out of a merged record what each pass over a source renews;
 // DatePerson puts it back.
-func undatePerson(p *pb.Person) {
+func undatePerson(p *adminpb.Person) {
 	p.LastSeen = nil
 	for _, s := range p.GetSources() {
 		s.LastSeen = nil
@@ -248,7 +250,7 @@ func undatePerson(p *pb.Person) {
 
 // DatePerson fills in when the sources of a stored person, which must be the
 // caller's own, said what it holds, and when they were last heard of.
-func (c *Catalog) DatePerson(tx *store.Tx, p *pb.Person) error {
+func (c *Catalog) DatePerson(tx *store.Tx, p *adminpb.Person) error {
 	dated := &pb.Asset{Id: p.GetId(), Sources: p.GetSources(), Provenance: p.GetProvenance(), Conflicts: p.GetConflicts()}
 	err := c.Date(tx, dated)
 	p.LastSeen = dated.GetLastSeen()

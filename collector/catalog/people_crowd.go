@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // personPart is one member of a person, loaded.
@@ -230,7 +230,7 @@ func (f *filing) movePerson(id string, c *crowd, into map[string]string, group [
 		if p.member.GetAssetId() == id && p.member.GetShared() == shared {
 			continue
 		}
-		if err := f.tx.PutPersonMember(p.ref, &pb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
+		if err := f.tx.PutPersonMember(p.ref, &storagepb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
 			return err
 		}
 	}
@@ -241,7 +241,7 @@ func (f *filing) movePerson(id string, c *crowd, into map[string]string, group [
 func (c *Catalog) rebuildPeople(ctx context.Context, redirects map[string][]string, stats *RebuildStats) (int, error) {
 	members := make(map[string][]store.Ref)
 	err := c.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanPersonMembers(func(ref store.Ref, m *pb.MemberRecord) error {
+		return tx.ScanPersonMembers(func(ref store.Ref, m *storagepb.MemberRecord) error {
 			members[m.GetAssetId()] = append(members[m.GetAssetId()], ref)
 			stats.Observations++
 			return ctx.Err()

@@ -14,6 +14,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -71,7 +72,7 @@ func (f *filing) noteOwner(assetID string, before, now *pb.Asset) error {
 
 // sameOwner tells whether an asset says the same of both as of its owner, and
 // on whose word.
-func sameOwner(a, b *pb.Person) bool {
+func sameOwner(a, b *adminpb.Person) bool {
 	if a == nil || b == nil || !proto.Equal(merge.OwnerOf(a), merge.OwnerOf(b)) {
 		return false
 	}

@@ -18,14 +18,16 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func setupPeople(t testing.TB) *fixture {
 	t.Helper()
 	f := setup(t)
 	for source, kind := range map[string]string{"okta": "idp", "hr": "file"} {
-		if err := f.c.DeclareSource(t.Context(), &pb.SourceRecord{Id: source, Kind: kind}); err != nil {
+		if err := f.c.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: source, Kind: kind}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,9 +38,9 @@ func person(source, id string, p *pb.Profile) *pb.Observation {
 	return &pb.Observation{Source: source, SourceId: id, ObservedAt: timestamppb.New(epoch), Subject: &pb.Observation_Person{Person: p}}
 }
 
-func (f *fixture) person(t testing.TB, id string) *pb.Person {
+func (f *fixture) person(t testing.TB, id string) *adminpb.Person {
 	t.Helper()
-	var p *pb.Person
+	var p *adminpb.Person
 	err := f.st.View(context.Background(), func(tx *store.Tx) (err error) {
 		if p, err = tx.ResolvePerson(id); err != nil {
 			return err
@@ -70,9 +72,9 @@ func TestSourcesOfOnePersonMakeOnePerson(t *testing.T) {
 			t.Errorf("%s answers with %s, want %s", id, got.GetId(), p.GetId())
 		}
 	}
-	want := &pb.Person{Id: mdm, Redirects: []string{hr}, Name: "Ann Berg", Emails: []string{"ann@example.com", "a.berg@example.com"}, EmployeeId: "1001", Status: "active", Department: "Sales",
+	want := &adminpb.Person{Id: mdm, Redirects: []string{hr}, Name: "Ann Berg", Emails: []string{"ann@example.com", "a.berg@example.com"}, EmployeeId: "1001", Status: "active", Department: "Sales",
 		Manager: "bob@example.com", Apps: []*pb.AppAccess{{Name: "Salesforce", Id: "0oa1", Source: "okta"}}}
-	if diff := cmp.Diff(want, p, protocmp.Transform(), protocmp.IgnoreFields(&pb.Person{}, "sources", "provenance", "conflicts", "first_seen", "last_seen")); diff != "" {
+	if diff := cmp.Diff(want, p, protocmp.Transform(), protocmp.IgnoreFields(&adminpb.Person{}, "sources", "provenance", "conflicts", "first_seen", "last_seen")); diff != "" {
 		t.Error(diff)
 	}
 	if from := p.GetProvenance()["department"]; from.GetSource() != "hr" || from.GetObservedAt() == nil {
@@ -203,7 +205,7 @@ func (f *fixture) crowd(t testing.TB) []string {
 	t.Helper()
 	out := f.picture(t)
 	err := f.st.View(context.Background(), func(tx *store.Tx) error {
-		return tx.ScanPeople("", func(p *pb.Person) error {
+		return tx.ScanPeople("", func(p *adminpb.Person) error {
 			if err := f.c.DatePerson(tx, p); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Placement is the asset that an observation would join.
@@ -23,7 +24,7 @@ type Placement struct {
 
 // Place tells which asset an observation would join if it were accepted, and
 // stores nothing. source declares its source, where that is not done yet.
-func (c *Catalog) Place(ctx context.Context, o *pb.Observation, source *pb.SourceRecord) (p Placement, err error) {
+func (c *Catalog) Place(ctx context.Context, o *pb.Observation, source *storagepb.SourceRecord) (p Placement, err error) {
 	if err := Check(o); err != nil {
 		return p, err
 	}
@@ -38,7 +39,7 @@ func (c *Catalog) Place(ctx context.Context, o *pb.Observation, source *pb.Sourc
 	return p, nil
 }
 
-func (f *filing) placement(o *pb.Observation, source *pb.SourceRecord) (Placement, error) {
+func (f *filing) placement(o *pb.Observation, source *storagepb.SourceRecord) (Placement, error) {
 	var p Placement
 	declared, err := f.source(f.ref.Source)
 	if errors.Is(err, ErrUndeclared) && source != nil {
@@ -47,7 +48,7 @@ func (f *filing) placement(o *pb.Observation, source *pb.SourceRecord) (Placemen
 	if err != nil {
 		return p, err
 	}
-	self := part{ref: f.ref, o: o, head: &pb.HeadRecord{FirstObserved: o.GetObservedAt(), LastObserved: o.GetObservedAt()}}
+	self := part{ref: f.ref, o: o, head: &storagepb.HeadRecord{FirstObserved: o.GetObservedAt(), LastObserved: o.GetObservedAt()}}
 	if self.head.GetFirstObserved() == nil {
 		self.head.FirstObserved = timestamppb.New(f.catalog.now())
 		self.head.LastObserved = self.head.FirstObserved

@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Alteration is an asset that would not be what it is if it were made anew.
@@ -75,7 +76,7 @@ func alteration(before, after *pb.Asset) (Alteration, error) {
 	merge.Expand(after)
 	// The rows of software are another source's, be they as many as before.
 	if from, into := credited(before, "software"), credited(after, "software"); from != into {
-		changes = slices.DeleteFunc(changes, func(f *pb.FieldChange) bool { return f.GetField() == "software_count" })
+		changes = slices.DeleteFunc(changes, func(f *storagepb.FieldChange) bool { return f.GetField() == "software_count" })
 		out.Fields = append(out.Fields, AlteredField{Field: Software, From: from, Into: into,
 			Old: structpb.NewNumberValue(float64(before.GetSoftwareCount())), New: structpb.NewNumberValue(float64(after.GetSoftwareCount()))})
 	}
@@ -110,7 +111,7 @@ func (c *Catalog) Sources(ctx context.Context) ([]string, error) {
 	var names []string
 	err := c.store.View(ctx, func(tx *store.Tx) error {
 		names = nil
-		return tx.ScanSources(func(s *pb.SourceRecord) error {
+		return tx.ScanSources(func(s *storagepb.SourceRecord) error {
 			names = append(names, s.GetId())
 			return nil
 		})

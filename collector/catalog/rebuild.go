@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // RebuildStats tells what a rebuild found.
@@ -72,7 +72,7 @@ func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 // grouped returns the observations of each asset, and the ids that lead to each.
 func grouped(tx *store.Tx) (members map[string][]store.Ref, redirects map[string][]string, err error) {
 	members, redirects = make(map[string][]store.Ref), make(map[string][]string)
-	err = tx.ScanMembers(func(ref store.Ref, m *pb.MemberRecord) error {
+	err = tx.ScanMembers(func(ref store.Ref, m *storagepb.MemberRecord) error {
 		members[m.GetAssetId()] = append(members[m.GetAssetId()], ref)
 		return nil
 	})

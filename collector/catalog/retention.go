@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -65,7 +65,7 @@ func (c *Catalog) pruneEvents(ctx context.Context, before time.Time) error {
 func (c *Catalog) pruneSoftware(ctx context.Context, before time.Time) error {
 	var refs []store.Ref
 	err := c.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanMembers(func(ref store.Ref, _ *pb.MemberRecord) error {
+		return tx.ScanMembers(func(ref store.Ref, _ *storagepb.MemberRecord) error {
 			refs = append(refs, ref)
 			return ctx.Err()
 		})

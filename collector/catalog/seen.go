@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -94,8 +94,8 @@ func (c *Catalog) loadSeen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return tx.ScanSources(func(r *pb.SourceRecord) error {
-			return tx.ScanHeads(r.GetId(), func(ref store.Ref, h *pb.HeadRecord) error {
+		return tx.ScanSources(func(r *storagepb.SourceRecord) error {
+			return tx.ScanHeads(r.GetId(), func(ref store.Ref, h *storagepb.HeadRecord) error {
 				load(ref, h.GetObservedAt().AsTime())
 				return ctx.Err()
 			})

@@ -12,6 +12,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func verify(t testing.TB, f *fixture) []store.Problem {
@@ -40,9 +41,9 @@ func inhabited(t *testing.T) *fixture {
 	f.c.Seen(store.Ref{Source: "agent", ID: "1"}, epoch)
 	err := f.st.Update(t.Context(), func(tx *store.Tx) error {
 		at := timestamppb.New(epoch)
-		return errors.Join(tx.PutLastSeen(store.Ref{Source: "agent", ID: "1"}, epoch), tx.AppendAudit(&pb.AuditRecord{At: at, Actor: "a", Action: "one"}),
-			tx.AppendAudit(&pb.AuditRecord{At: at, Actor: "a", Action: "two"}), tx.PutToken(&pb.TokenRecord{Id: "t"}),
-			tx.PutEnrolment(&pb.EnrolmentRecord{AgentId: "1"}), tx.PutFinding(&pb.FindingRecord{AssetId: "x", Rule: "r"}))
+		return errors.Join(tx.PutLastSeen(store.Ref{Source: "agent", ID: "1"}, epoch), tx.AppendAudit(&storagepb.AuditRecord{At: at, Actor: "a", Action: "one"}),
+			tx.AppendAudit(&storagepb.AuditRecord{At: at, Actor: "a", Action: "two"}), tx.PutToken(&storagepb.TokenRecord{Id: "t"}),
+			tx.PutEnrolment(&storagepb.EnrolmentRecord{AgentId: "1"}), tx.PutFinding(&storagepb.FindingRecord{AssetId: "x", Rule: "r"}))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // ErrImplausible is returned by Sweep when more would be withdrawn than is
@@ -88,7 +88,7 @@ func (f *filing) endIfEmpty(id string, c *component) error {
 			return nil
 		}
 	}
-	return f.end(id, &pb.EventRecord{Kind: Withdrawn})
+	return f.end(id, &storagepb.EventRecord{Kind: Withdrawn})
 }
 
 // sweepMinimum is how many may be missing whatever share they are: of three
@@ -103,7 +103,7 @@ func (c *Catalog) Sweep(ctx context.Context, source string, keep func(sourceID s
 	var gone []store.Ref
 	held := 0
 	err = c.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanHeads(source, func(ref store.Ref, _ *pb.HeadRecord) error {
+		return tx.ScanHeads(source, func(ref store.Ref, _ *storagepb.HeadRecord) error {
 			held++
 			if !keep(ref.ID) {
 				gone = append(gone, ref)

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -82,7 +83,7 @@ type Engine struct {
 type judgement struct {
 	// results are by the place of the rule in the pack.
 	results []policy.Result
-	open    []*pb.FindingRecord
+	open    []*storagepb.FindingRecord
 	// due is when to look again although nothing changed; zero for never.
 	due time.Time
 	// software tells that a rule looked at the software.
@@ -94,7 +95,7 @@ type judgement struct {
 	// pack is what it was judged by.
 	pack *policy.Pack
 	// volume is what is to be kept of its free space; nil for nothing new.
-	volume *pb.VolumeRecord
+	volume *storagepb.VolumeRecord
 }
 
 // New returns an engine that knows nothing yet; Run loads it.
@@ -191,13 +192,13 @@ func stopped(ctx context.Context, err error) error {
 
 // load reads the findings that are open and has every asset judged.
 func (e *Engine) load(ctx context.Context) error {
-	open := make(map[string][]*pb.FindingRecord)
+	open := make(map[string][]*storagepb.FindingRecord)
 	var decided decisions
 	err := e.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if decided, err = loadDecisions(tx); err != nil {
 			return err
 		}
-		err = tx.ScanFindings("", func(f *pb.FindingRecord) error {
+		err = tx.ScanFindings("", func(f *storagepb.FindingRecord) error {
 			if f.GetResolvedAt() == nil {
 				open[f.GetAssetId()] = append(open[f.GetAssetId()], f)
 			}
@@ -307,7 +308,7 @@ func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
 // sourceKinds returns the kinds of the sources that there are.
 func sourceKinds(tx *store.Tx) ([]string, error) {
 	kinds := []string{}
-	err := tx.ScanSources(func(s *pb.SourceRecord) error {
+	err := tx.ScanSources(func(s *storagepb.SourceRecord) error {
 		if !slices.Contains(kinds, s.GetKind()) {
 			kinds = append(kinds, s.GetKind())
 		}
@@ -348,7 +349,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 			j.due = v.Due
 		}
 		if v.Result == policy.Fail {
-			j.open = append(j.open, &pb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
+			j.open = append(j.open, &storagepb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
 				OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +77,7 @@ func setup(t *testing.T) *fixture {
 	f := &fixture{t: t, st: st, now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}
 	log := slog.New(slog.DiscardHandler)
 	f.c = catalog.New(st, f.clock, log)
-	if err := f.c.DeclareSource(t.Context(), &pb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}); err != nil {
+	if err := f.c.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}); err != nil {
 		t.Fatal(err)
 	}
 	env, err := expr.New()
@@ -123,7 +124,7 @@ func (f *fixture) open() string {
 
 func (f *fixture) stored(id string) (open, resolved int) {
 	err := f.st.View(context.Background(), func(tx *store.Tx) error {
-		return tx.ScanFindingsOf(id, func(x *pb.FindingRecord) error {
+		return tx.ScanFindingsOf(id, func(x *storagepb.FindingRecord) error {
 			if x.GetResolvedAt() == nil {
 				open++
 			} else {
@@ -199,7 +200,7 @@ func TestWhatTheCollectorKnows(t *testing.T) {
 	id := f.report("1", "1")
 	end := f.now.AddDate(0, 0, 30)
 	err := f.st.Update(context.Background(), func(tx *store.Tx) error {
-		return tx.PutEnrolment(&pb.EnrolmentRecord{AgentId: "1", CertificateExpiresAt: timestamppb.New(end)})
+		return tx.PutEnrolment(&storagepb.EnrolmentRecord{AgentId: "1", CertificateExpiresAt: timestamppb.New(end)})
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // State is where a finding stands in its life.
@@ -36,7 +36,7 @@ const MaxWaiver = 3 * 365 * 24 * time.Hour
 var ErrNotFailing = errors.New("the asset does not fail this rule now")
 
 // StateOf returns where a finding stands.
-func StateOf(f *pb.FindingRecord) State {
+func StateOf(f *storagepb.FindingRecord) State {
 	switch {
 	case f.GetResolvedAt() != nil:
 		return Resolved
@@ -47,23 +47,23 @@ func StateOf(f *pb.FindingRecord) State {
 }
 
 // decisions are what operators decided, by asset and rule.
-type decisions map[string]map[string]*pb.DecisionRecord
+type decisions map[string]map[string]*storagepb.DecisionRecord
 
-func (d decisions) put(r *pb.DecisionRecord) {
+func (d decisions) put(r *storagepb.DecisionRecord) {
 	if d[r.GetAssetId()] == nil {
-		d[r.GetAssetId()] = make(map[string]*pb.DecisionRecord)
+		d[r.GetAssetId()] = make(map[string]*storagepb.DecisionRecord)
 	}
 	d[r.GetAssetId()][r.GetRule()] = r
 }
 
-func (d decisions) drop(r *pb.DecisionRecord) {
+func (d decisions) drop(r *storagepb.DecisionRecord) {
 	if delete(d[r.GetAssetId()], r.GetRule()); len(d[r.GetAssetId()]) == 0 {
 		delete(d, r.GetAssetId())
 	}
 }
 
 // holds returns what was decided on a finding, nil once a waiver has lapsed.
-func (d decisions) holds(f *pb.FindingRecord, now time.Time) *pb.DecisionRecord {
+func (d decisions) holds(f *storagepb.FindingRecord, now time.Time) *storagepb.DecisionRecord {
 	r := d[f.GetAssetId()][f.GetRule()]
 	if r.GetUntil() != nil && !r.GetUntil().AsTime().After(now) {
 		return nil
@@ -73,7 +73,7 @@ func (d decisions) holds(f *pb.FindingRecord, now time.Time) *pb.DecisionRecord 
 
 // apply marks the findings of an asset with what was decided on them, and
 // returns when the first of that lapses, the zero time for never.
-func (d decisions) apply(id string, open []*pb.FindingRecord, now time.Time) (lapses time.Time) {
+func (d decisions) apply(id string, open []*storagepb.FindingRecord, now time.Time) (lapses time.Time) {
 	if len(d[id]) == 0 {
 		return lapses
 	}
@@ -88,12 +88,12 @@ func (d decisions) apply(id string, open []*pb.FindingRecord, now time.Time) (la
 
 // over returns what was decided on an asset and holds no longer: waivers that
 // lapsed, and acknowledgements of what was resolved.
-func (d decisions) over(id string, open []*pb.FindingRecord, now time.Time) (out []*pb.DecisionRecord) {
+func (d decisions) over(id string, open []*storagepb.FindingRecord, now time.Time) (out []*storagepb.DecisionRecord) {
 	for rule, r := range d[id] {
 		switch {
 		case r.GetUntil() != nil && !r.GetUntil().AsTime().After(now):
 			out = append(out, r)
-		case r.GetUntil() == nil && !slices.ContainsFunc(open, func(f *pb.FindingRecord) bool { return f.GetRule() == rule }):
+		case r.GetUntil() == nil && !slices.ContainsFunc(open, func(f *storagepb.FindingRecord) bool { return f.GetRule() == rule }):
 			out = append(out, r)
 		}
 	}
@@ -111,13 +111,13 @@ func sooner(a, b time.Time) time.Time {
 // Decide has a decision hold on a finding from now on. One without a state takes
 // back what was decided before. It is durable, audited and in force once Decide
 // returns the finding. The error wraps ErrNotFailing where there is none.
-func (e *Engine) Decide(ctx context.Context, d *pb.DecisionRecord) (*pb.FindingRecord, error) {
+func (e *Engine) Decide(ctx context.Context, d *storagepb.DecisionRecord) (*storagepb.FindingRecord, error) {
 	e.filing.Lock()
 	defer e.filing.Unlock()
 	e.mu.Lock()
 	j := e.judged[d.GetAssetId()]
 	e.mu.Unlock()
-	i := slices.IndexFunc(j.open, func(f *pb.FindingRecord) bool { return f.GetRule() == d.GetRule() })
+	i := slices.IndexFunc(j.open, func(f *storagepb.FindingRecord) bool { return f.GetRule() == d.GetRule() })
 	if i < 0 {
 		return nil, fmt.Errorf("decide on %s of asset %s: %w", d.GetRule(), d.GetAssetId(), ErrNotFailing)
 	}
@@ -134,7 +134,7 @@ func (e *Engine) Decide(ctx context.Context, d *pb.DecisionRecord) (*pb.FindingR
 		if err := errors.Join(decide(), tx.PutFinding(f)); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: d.GetAt(), Actor: d.GetBy(), Action: action, Target: d.GetAssetId() + "." + d.GetRule(), Detail: d.GetReason()})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: d.GetAt(), Actor: d.GetBy(), Action: action, Target: d.GetAssetId() + "." + d.GetRule(), Detail: d.GetReason()})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store the decision: %w", err)
@@ -153,7 +153,7 @@ func (e *Engine) Decide(ctx context.Context, d *pb.DecisionRecord) (*pb.FindingR
 	return f, nil
 }
 
-func endOf(f *pb.FindingRecord) time.Time {
+func endOf(f *storagepb.FindingRecord) time.Time {
 	if end := f.GetDecision().GetUntil(); end != nil {
 		return end.AsTime()
 	}
@@ -162,7 +162,7 @@ func endOf(f *pb.FindingRecord) time.Time {
 
 // hand moves what was decided on an asset that is no more to the one that it
 // was united into, and forgets it where it is gone.
-func hand(tx *store.Tx, from map[string]*pb.DecisionRecord, known decisions) (moved []*pb.DecisionRecord, err error) {
+func hand(tx *store.Tx, from map[string]*storagepb.DecisionRecord, known decisions) (moved []*storagepb.DecisionRecord, err error) {
 	for rule, r := range from {
 		if err := tx.DeleteDecision(r.GetAssetId(), rule); err != nil {
 			return nil, err
@@ -187,7 +187,7 @@ func hand(tx *store.Tx, from map[string]*pb.DecisionRecord, known decisions) (mo
 // loadDecisions reads what was decided.
 func loadDecisions(tx *store.Tx) (decisions, error) {
 	out := make(decisions)
-	err := tx.ScanDecisions(func(d *pb.DecisionRecord) error {
+	err := tx.ScanDecisions(func(d *storagepb.DecisionRecord) error {
 		out.put(d)
 		return nil
 	})
@@ -195,8 +195,8 @@ func loadDecisions(tx *store.Tx) (decisions, error) {
 }
 
 // resolvedOf returns the findings that were resolved, as they are kept.
-func (e *Engine) resolvedOf(ctx context.Context, q Query) (out []*pb.FindingRecord, err error) {
-	take := func(f *pb.FindingRecord) error {
+func (e *Engine) resolvedOf(ctx context.Context, q Query) (out []*storagepb.FindingRecord, err error) {
+	take := func(f *storagepb.FindingRecord) error {
 		if f.GetResolvedAt() != nil && q.matches(f) {
 			out = append(out, f)
 		}
@@ -213,7 +213,7 @@ func (e *Engine) resolvedOf(ctx context.Context, q Query) (out []*pb.FindingReco
 
 // Resolved returns the findings that were resolved and are still kept, by asset
 // and rule.
-func (e *Engine) Resolved(ctx context.Context, q Query) ([]*pb.FindingRecord, error) {
+func (e *Engine) Resolved(ctx context.Context, q Query) ([]*storagepb.FindingRecord, error) {
 	out, err := e.resolvedOf(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read the resolved findings: %w", err)

@@ -11,12 +11,12 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func (f *fixture) decide(id string, state State, until time.Time) {
 	f.t.Helper()
-	d := &pb.DecisionRecord{AssetId: id, Rule: "os-is-new", State: string(state), Reason: "replaced in spring", By: "token:ann", At: timestamppb.New(f.clock())}
+	d := &storagepb.DecisionRecord{AssetId: id, Rule: "os-is-new", State: string(state), Reason: "replaced in spring", By: "token:ann", At: timestamppb.New(f.clock())}
 	if !until.IsZero() {
 		d.Until = timestamppb.New(until)
 	}
@@ -131,13 +131,13 @@ func TestDecisionsFollowTheAsset(t *testing.T) {
 	}
 	f.settle()
 	f.want("united", "[os-is-new acknowledged] counted 1 failing 1")
-	_, err := f.e.Decide(t.Context(), &pb.DecisionRecord{AssetId: first, Rule: "seen-lately", State: string(Waived), At: timestamppb.New(f.now)})
+	_, err := f.e.Decide(t.Context(), &storagepb.DecisionRecord{AssetId: first, Rule: "seen-lately", State: string(Waived), At: timestamppb.New(f.now)})
 	if !errors.Is(err, ErrNotFailing) {
 		t.Errorf("a waiver of what passes: %v", err)
 	}
 	var actions []string
 	err = f.st.View(t.Context(), func(tx *store.Tx) error {
-		return tx.ScanAudit(func(r *pb.AuditRecord) error {
+		return tx.ScanAudit(func(r *storagepb.AuditRecord) error {
 			actions = append(actions, r.GetAction())
 			return nil
 		})

@@ -10,18 +10,18 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // outcome is what is to be stored of some judgements.
 type outcome struct {
-	findings []*pb.FindingRecord
+	findings []*storagepb.FindingRecord
 	// over are decisions that hold no longer, and ended the assets that are no
 	// more and on which something was decided.
-	over  []*pb.DecisionRecord
+	over  []*storagepb.DecisionRecord
 	ended []string
 	// volumes are to be kept, and gone the assets that are no more.
-	volumes []*pb.VolumeRecord
+	volumes []*storagepb.VolumeRecord
 	gone    []string
 }
 
@@ -83,7 +83,7 @@ func (e *Engine) outcome(found map[string]judgement) (out outcome) {
 
 // store stores an outcome, and returns the decisions that it moved from one
 // asset to another. The caller holds e.filing.
-func (e *Engine) store(ctx context.Context, out outcome) (moved []*pb.DecisionRecord, err error) {
+func (e *Engine) store(ctx context.Context, out outcome) (moved []*storagepb.DecisionRecord, err error) {
 	if len(out.findings)+len(out.over)+len(out.ended)+len(out.volumes)+len(out.gone) == 0 {
 		return nil, nil
 	}
@@ -126,10 +126,10 @@ func (e *Engine) store(ctx context.Context, out outcome) (moved []*pb.DecisionRe
 
 // settle compares the findings of an asset before and now: those that go on keep
 // the time at which they were opened. It returns the records that changed.
-func settle(before, now []*pb.FindingRecord, at *timestamppb.Timestamp) []*pb.FindingRecord {
-	var changed []*pb.FindingRecord
+func settle(before, now []*storagepb.FindingRecord, at *timestamppb.Timestamp) []*storagepb.FindingRecord {
+	var changed []*storagepb.FindingRecord
 	for _, f := range now {
-		i := slices.IndexFunc(before, func(b *pb.FindingRecord) bool { return b.GetRule() == f.GetRule() })
+		i := slices.IndexFunc(before, func(b *storagepb.FindingRecord) bool { return b.GetRule() == f.GetRule() })
 		if i >= 0 {
 			f.OpenedAt = before[i].GetOpenedAt()
 			if proto.Equal(before[i], f) {
@@ -139,7 +139,7 @@ func settle(before, now []*pb.FindingRecord, at *timestamppb.Timestamp) []*pb.Fi
 		changed = append(changed, f)
 	}
 	for _, b := range before {
-		if !slices.ContainsFunc(now, func(f *pb.FindingRecord) bool { return f.GetRule() == b.GetRule() }) {
+		if !slices.ContainsFunc(now, func(f *storagepb.FindingRecord) bool { return f.GetRule() == b.GetRule() }) {
 			b = proto.CloneOf(b)
 			b.ResolvedAt = at
 			changed = append(changed, b)
@@ -165,7 +165,7 @@ func (e *Engine) prune(ctx context.Context) error {
 
 // Open returns the findings of an asset that are not resolved, and false where it
 // has not been judged yet. They are shared and must not be modified.
-func (e *Engine) Open(assetID string) (findings []*pb.FindingRecord, judged bool) {
+func (e *Engine) Open(assetID string) (findings []*storagepb.FindingRecord, judged bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j := e.judged[assetID]
@@ -179,15 +179,15 @@ type Query struct {
 	State         State
 }
 
-func (q Query) matches(f *pb.FindingRecord) bool {
+func (q Query) matches(f *storagepb.FindingRecord) bool {
 	return (q.Rule == "" || f.GetRule() == q.Rule) && (q.Severity == "" || f.GetSeverity() == string(q.Severity)) && (q.State == "" || StateOf(f) == q.State)
 }
 
 // Find returns the findings that are asked for and not resolved, by asset and
 // rule. They are shared and must not be modified.
-func (e *Engine) Find(q Query) []*pb.FindingRecord {
+func (e *Engine) Find(q Query) []*storagepb.FindingRecord {
 	e.mu.Lock()
-	var out []*pb.FindingRecord
+	var out []*storagepb.FindingRecord
 	for id, j := range e.judged {
 		if q.AssetID != "" && id != q.AssetID {
 			continue
@@ -203,7 +203,7 @@ func (e *Engine) Find(q Query) []*pb.FindingRecord {
 	return out
 }
 
-func compareFindings(a, b *pb.FindingRecord) int {
+func compareFindings(a, b *storagepb.FindingRecord) int {
 	switch x, y := a.GetAssetId()+"\x00"+a.GetRule(), b.GetAssetId()+"\x00"+b.GetRule(); {
 	case x < y:
 		return -1

@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // builtin judges by the rules that come along.
@@ -129,8 +130,8 @@ func TestAVolumeFillsUp(t *testing.T) {
 }
 
 func TestTrends(t *testing.T) {
-	record := func(values ...int64) *pb.VolumeRecord {
-		r := new(pb.VolumeRecord)
+	record := func(values ...int64) *storagepb.VolumeRecord {
+		r := new(storagepb.VolumeRecord)
 		for i, v := range values {
 			if v >= 0 {
 				r.Days, r.FreeBytes = append(r.Days, int32(20_000+i)), append(r.FreeBytes, v)
@@ -139,7 +140,7 @@ func TestTrends(t *testing.T) {
 		return r
 	}
 	for name, tc := range map[string]struct {
-		r    *pb.VolumeRecord
+		r    *storagepb.VolumeRecord
 		want time.Time
 	}{
 		"nothing":        {nil, time.Time{}},
@@ -161,7 +162,7 @@ func TestAClockThatIsWrong(t *testing.T) {
 	f := builtin(t)
 	ahead := int64(900)
 	id, err := f.c.Apply(t.Context(), store.Ref{Source: "agent", ID: "1"}, func(*catalog.Held) (*catalog.Statement, error) {
-		return &catalog.Statement{Baseline: &pb.BaselineRecord{Generation: 1, ClockAheadSeconds: &ahead},
+		return &catalog.Statement{Baseline: &storagepb.BaselineRecord{Generation: 1, ClockAheadSeconds: &ahead},
 			Observation: &pb.Observation{Source: "agent", SourceId: "1", ObservedAt: timestamppb.New(f.clock()), Subject: &pb.Observation_Device{Device: &pb.Device{Hardware: &pb.Hardware{Manufacturer: "Dell", Serial: "SER-1"}}}}}, nil
 	})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // apiFile is the beginning of the name of a file that holds a rule of the API.
@@ -81,7 +81,7 @@ func (e *Engine) outdated(found map[string]judgement) {
 
 // siteFiles reads the rules that were written through the API.
 func siteFiles(tx *store.Tx, except string) (files []*policy.File, err error) {
-	err = tx.ScanSiteRules(func(r *pb.RuleRecord) error {
+	err = tx.ScanSiteRules(func(r *storagepb.RuleRecord) error {
 		if r.GetId() != except {
 			files = append(files, policy.Read(apiFile+r.GetId(), []byte(r.GetNow().GetContent())))
 		}
@@ -127,10 +127,10 @@ func (e *Engine) PutRule(ctx context.Context, by, id, content string) error {
 		return fmt.Errorf("put rule %s: %w: %s:%d", id, ErrNotOurs, r.File, r.Line)
 	}
 	return e.change(ctx, id, file, func(tx *store.Tx) error {
-		now := &pb.RuleRevision{Version: int32(file.Rules[0].Version), Content: content, By: by, At: timestamppb.New(e.Now())}
+		now := &storagepb.RuleRevision{Version: int32(file.Rules[0].Version), Content: content, By: by, At: timestamppb.New(e.Now())}
 		held, err := tx.SiteRule(id)
 		if errors.Is(err, store.ErrNotFound) {
-			held, err = &pb.RuleRecord{Id: id}, nil
+			held, err = &storagepb.RuleRecord{Id: id}, nil
 		}
 		if err != nil {
 			return err
@@ -139,14 +139,14 @@ func (e *Engine) PutRule(ctx context.Context, by, id, content string) error {
 			if before.GetContent() != content && now.GetVersion() <= before.GetVersion() {
 				return fmt.Errorf("%w: version %d is held and says something else: count the version up", ErrRule, before.GetVersion())
 			}
-			past := append([]*pb.RuleRevision{before}, held.GetPast()...)
-			held = &pb.RuleRecord{Id: id, Past: past[:min(len(past), keepPast)]}
+			past := append([]*storagepb.RuleRevision{before}, held.GetPast()...)
+			held = &storagepb.RuleRecord{Id: id, Past: past[:min(len(past), keepPast)]}
 		}
 		held.Now = now
 		if err := tx.PutSiteRule(held); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: now.GetAt(), Actor: by, Action: "rule.put", Target: id, Detail: fmt.Sprint("version ", now.GetVersion())})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: now.GetAt(), Actor: by, Action: "rule.put", Target: id, Detail: fmt.Sprint("version ", now.GetVersion())})
 	})
 }
 
@@ -165,7 +165,7 @@ func (e *Engine) DeleteRule(ctx context.Context, by, id string) error {
 		if err := tx.DeleteSiteRule(id); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(e.Now()), Actor: by, Action: "rule.delete", Target: id})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(e.Now()), Actor: by, Action: "rule.delete", Target: id})
 	})
 }
 
@@ -205,10 +205,10 @@ func (e *Engine) change(ctx context.Context, id string, file *policy.File, write
 }
 
 // SiteRules returns the rules that were written through the API, by id.
-func (e *Engine) SiteRules(ctx context.Context) (map[string]*pb.RuleRevision, error) {
-	out := make(map[string]*pb.RuleRevision)
+func (e *Engine) SiteRules(ctx context.Context) (map[string]*storagepb.RuleRevision, error) {
+	out := make(map[string]*storagepb.RuleRevision)
 	err := e.Store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanSiteRules(func(r *pb.RuleRecord) error {
+		return tx.ScanSiteRules(func(r *storagepb.RuleRecord) error {
 			out[r.GetId()] = r.GetNow()
 			return nil
 		})

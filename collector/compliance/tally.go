@@ -7,6 +7,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // AgeDays are the bounds of the ages that are counted apart, in days; what is
@@ -106,7 +107,9 @@ func (t *tally) add(j *judgement, n int) {
 	}
 }
 
-func openFor(f *pb.FindingRecord, at time.Time) int { return ageOf(at.Sub(f.GetOpenedAt().AsTime())) }
+func openFor(f *storagepb.FindingRecord, at time.Time) int {
+	return ageOf(at.Sub(f.GetOpenedAt().AsTime()))
+}
 
 // replace puts one judgement in the place of another. The caller holds e.mu.
 func (e *Engine) replace(id string, before, after judgement) {

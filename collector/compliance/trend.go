@@ -8,7 +8,8 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -22,9 +23,9 @@ const (
 var weights = map[policy.Severity]int{policy.Critical: 10, policy.High: 5, policy.Medium: 3, policy.Low: 1}
 
 // Today returns how the fleet stands now.
-func (e *Engine) Today() *pb.ComplianceDay {
+func (e *Engine) Today() *adminpb.ComplianceDay {
 	assets, failing := e.Fleet()
-	out := &pb.ComplianceDay{Day: e.Now().UTC().Format(time.DateOnly), Assets: int64(assets.Sum()), Failing: int64(failing.Sum()), Open: make(map[string]int64)}
+	out := &adminpb.ComplianceDay{Day: e.Now().UTC().Format(time.DateOnly), Assets: int64(assets.Sum()), Failing: int64(failing.Sum()), Open: make(map[string]int64)}
 	good, all := 0, 0
 	for _, c := range e.Counts() {
 		open := c.Findings[Open].Sum() + c.Findings[Acknowledged].Sum()
@@ -42,7 +43,7 @@ func (e *Engine) Today() *pb.ComplianceDay {
 }
 
 // Trend returns how the fleet stood on each day that is kept, the earliest first.
-func (e *Engine) Trend(ctx context.Context) (days []*pb.ComplianceDay, err error) {
+func (e *Engine) Trend(ctx context.Context) (days []*adminpb.ComplianceDay, err error) {
 	err = e.Store.View(ctx, func(tx *store.Tx) error {
 		held, err := tx.Trend()
 		if errors.Is(err, store.ErrNotFound) {
@@ -74,7 +75,7 @@ func (e *Engine) keepDay(ctx context.Context) error {
 			days = days[:len(days)-1]
 		}
 		days = append(days[max(0, len(days)-MaxTrend+1):], today)
-		return tx.PutTrend(&pb.TrendRecord{Days: days})
+		return tx.PutTrend(&storagepb.TrendRecord{Days: days})
 	})
 	if err != nil {
 		return fmt.Errorf("store how the fleet stands: %w", err)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // How the fleet stands is kept for each day, the latest 400, and a waiver, a
@@ -28,7 +28,7 @@ func TestTheTrendIsKept(t *testing.T) {
 	if today := f.e.Today(); today.GetWaived() != 1 || today.GetFailing() != 0 || today.GetAssets() != 2 {
 		t.Errorf("today %v", today)
 	}
-	keep := func() []*pb.ComplianceDay {
+	keep := func() []*adminpb.ComplianceDay {
 		t.Helper()
 		if err := f.e.keepDay(t.Context()); err != nil {
 			t.Fatal(err)

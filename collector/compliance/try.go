@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -30,7 +31,7 @@ type Trial struct {
 	Rule    *policy.Rule
 	Results map[policy.Result]int
 	// Failing are the first assets that would fail.
-	Failing []*pb.FindingRecord
+	Failing []*storagepb.FindingRecord
 }
 
 // Try evaluates the rules of a file on every asset and changes nothing. Rules of
@@ -93,7 +94,7 @@ func (e *Engine) tryOn(tx *store.Tx, a *pb.Asset, kinds []string, pack *policy.P
 		t := trials[slices.IndexFunc(trials, func(t *Trial) bool { return t.Rule == v.Rule })]
 		t.Results[v.Result]++
 		if v.Result == policy.Fail && len(t.Failing) < tryShow {
-			t.Failing = append(t.Failing, &pb.FindingRecord{AssetId: a.GetId(), Rule: v.Rule.ID, Severity: string(v.Rule.Severity), OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
+			t.Failing = append(t.Failing, &storagepb.FindingRecord{AssetId: a.GetId(), Rule: v.Rule.ID, Severity: string(v.Rule.Severity), OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/expr"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -25,13 +26,13 @@ const (
 
 // volumeToday returns what is to be kept of an asset's free space, nil where
 // today's value is kept already or none is stated.
-func volumeToday(held *pb.VolumeRecord, a *pb.Asset, now time.Time) *pb.VolumeRecord {
+func volumeToday(held *storagepb.VolumeRecord, a *pb.Asset, now time.Time) *storagepb.VolumeRecord {
 	today := int32(now.Unix() / int64(day/time.Second))
 	s := a.GetStorage()
 	if s == nil || s.SystemFreeBytes == nil || slices.Contains(held.GetDays(), today) {
 		return nil
 	}
-	next := &pb.VolumeRecord{AssetId: a.GetId()}
+	next := &storagepb.VolumeRecord{AssetId: a.GetId()}
 	for i, d := range held.GetDays() {
 		if d > today-volumeDays && d < today && i < len(held.GetFreeBytes()) {
 			next.Days, next.FreeBytes = append(next.Days, d), append(next.FreeBytes, held.GetFreeBytes()[i])
@@ -45,7 +46,7 @@ func volumeToday(held *pb.VolumeRecord, a *pb.Asset, now time.Time) *pb.VolumeRe
 // kept: the line of least squares through them, carried on. It is expr.Never
 // where the volume does not fill up, and the zero time where there are too few
 // days to tell.
-func fullAt(r *pb.VolumeRecord) time.Time {
+func fullAt(r *storagepb.VolumeRecord) time.Time {
 	n := len(r.GetDays())
 	if n < trendPoints || n != len(r.GetFreeBytes()) || r.GetDays()[n-1]-r.GetDays()[0] < trendDays {
 		return time.Time{}
@@ -72,7 +73,7 @@ func fullAt(r *pb.VolumeRecord) time.Time {
 
 // volume reads the trend of an asset's system volume, and returns what is to be
 // kept of it from now on, nil for nothing new.
-func (e *Engine) volume(tx *store.Tx, a *pb.Asset) (full time.Time, keep *pb.VolumeRecord, err error) {
+func (e *Engine) volume(tx *store.Tx, a *pb.Asset) (full time.Time, keep *storagepb.VolumeRecord, err error) {
 	held, err := tx.Volume(a.GetId())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return full, nil, fmt.Errorf("read the free space of asset %s: %w", a.GetId(), err)

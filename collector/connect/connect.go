@@ -16,7 +16,8 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 var (
@@ -60,10 +61,10 @@ func Open(ctx context.Context, o Options) (*Connections, error) {
 	for _, s := range o.Runner.Statuses() {
 		c.configured[s.Name] = true
 	}
-	var held []*pb.FeedRecord
+	var held []*storagepb.FeedRecord
 	err := o.Store.View(ctx, func(tx *store.Tx) error {
 		held = nil
-		return tx.ScanFeeds(func(r *pb.FeedRecord) error {
+		return tx.ScanFeeds(func(r *storagepb.FeedRecord) error {
 			held = append(held, r)
 			return nil
 		})
@@ -85,7 +86,7 @@ func Open(ctx context.Context, o Options) (*Connections, error) {
 }
 
 // start has a feed run.
-func (c *Connections) start(ctx context.Context, r *pb.FeedRecord) error {
+func (c *Connections) start(ctx context.Context, r *storagepb.FeedRecord) error {
 	if r.GetEnding() {
 		return errors.New("it is being deleted: repeat that until it is gone")
 	}
@@ -104,8 +105,8 @@ func (c *Connections) declare(ctx context.Context, conf feed.Config) error {
 }
 
 // SourceOf declares the source of a feed.
-func SourceOf(c feed.Config) *pb.SourceRecord {
-	return &pb.SourceRecord{Id: c.Name, Kind: c.Manifest.Kind, Unique: c.Manifest.Unique, Title: c.Manifest.Title}
+func SourceOf(c feed.Config) *storagepb.SourceRecord {
+	return &storagepb.SourceRecord{Id: c.Name, Kind: c.Manifest.Kind, Unique: c.Manifest.Unique, Title: c.Manifest.Title}
 }
 
 // Broken tells of the feeds that were connected and do not run: why, by name.
@@ -120,7 +121,7 @@ func (c *Connections) Broken() map[string]string {
 
 // Connection tells how a feed is connected, without its secrets; nil for one of
 // the configuration.
-func (c *Connections) Connection(ctx context.Context, id string) (*pb.FeedConnection, error) {
+func (c *Connections) Connection(ctx context.Context, id string) (*adminpb.FeedConnection, error) {
 	if c.configured[id] {
 		return nil, nil
 	}
@@ -132,7 +133,7 @@ func (c *Connections) Connection(ctx context.Context, id string) (*pb.FeedConnec
 }
 
 // record returns a feed that was connected here.
-func (c *Connections) record(ctx context.Context, id string) (r *pb.FeedRecord, err error) {
+func (c *Connections) record(ctx context.Context, id string) (r *storagepb.FeedRecord, err error) {
 	if c.configured[id] {
 		return nil, ErrConfigured
 	}
@@ -147,7 +148,7 @@ func (c *Connections) record(ctx context.Context, id string) (r *pb.FeedRecord, 
 }
 
 // Create connects a system under a name that is not taken.
-func (c *Connections) Create(ctx context.Context, by, id string, conn *pb.FeedConnection, paused bool) error {
+func (c *Connections) Create(ctx context.Context, by, id string, conn *adminpb.FeedConnection, paused bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch _, err := c.record(ctx, id); {
@@ -156,7 +157,7 @@ func (c *Connections) Create(ctx context.Context, by, id string, conn *pb.FeedCo
 	case !errors.Is(err, feed.ErrUnknown):
 		return err
 	}
-	r := &pb.FeedRecord{Id: id, Paused: paused, CreatedAt: timestamppb.New(c.o.Now()), CreatedBy: by}
+	r := &storagepb.FeedRecord{Id: id, Paused: paused, CreatedAt: timestamppb.New(c.o.Now()), CreatedBy: by}
 	changed, err := c.change(r, conn, nil)
 	if err != nil {
 		return err
@@ -165,7 +166,7 @@ func (c *Connections) Create(ctx context.Context, by, id string, conn *pb.FeedCo
 }
 
 // replace stores a feed, and has it run in the place of the one before.
-func (c *Connections) replace(ctx context.Context, r *pb.FeedRecord, by, action string, changed string) error {
+func (c *Connections) replace(ctx context.Context, r *storagepb.FeedRecord, by, action string, changed string) error {
 	conf, err := c.config(r)
 	if err == nil {
 		err = c.o.Runner.Check(conf)
@@ -214,14 +215,14 @@ func (c *Connections) restore(ctx context.Context, id string) error {
 }
 
 func (c *Connections) audit(tx *store.Tx, by, action, id, detail string) error {
-	return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(c.o.Now()), Actor: by, Action: action, Target: id, Detail: detail})
+	return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(c.o.Now()), Actor: by, Action: action, Target: id, Detail: detail})
 }
 
 // Change is what becomes of a feed.
 type Change struct {
 	// Connection holds what takes the place of what there was; Fields names fields
 	// of it that are set even where it holds nothing.
-	Connection *pb.FeedConnection
+	Connection *adminpb.FeedConnection
 	Fields     []string
 	// Paused stops the feed or lets it go on; nil leaves it.
 	Paused *bool
@@ -313,8 +314,8 @@ func (c *Connections) Delete(ctx context.Context, by, id string, withdraw bool) 
 
 // Config returns what a connection comes to, to try it, under a name that a
 // feed may or may not have.
-func (c *Connections) Config(id string, conn *pb.FeedConnection) (feed.Config, error) {
-	r := &pb.FeedRecord{Id: id}
+func (c *Connections) Config(id string, conn *adminpb.FeedConnection) (feed.Config, error) {
+	r := &storagepb.FeedRecord{Id: id}
 	if _, err := c.change(r, conn, nil); err != nil {
 		return feed.Config{}, err
 	}
@@ -333,8 +334,8 @@ func Rotate(ctx context.Context, st *store.Store, v *Vault) (secrets int, err er
 	}
 	err = st.Update(ctx, func(tx *store.Tx) error {
 		secrets = 0
-		var all []*pb.FeedRecord
-		err := tx.ScanFeeds(func(r *pb.FeedRecord) error {
+		var all []*storagepb.FeedRecord
+		err := tx.ScanFeeds(func(r *storagepb.FeedRecord) error {
 			all = append(all, r)
 			return nil
 		})

@@ -14,7 +14,8 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/feed/fetch"
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 )
 
 // parseManifest reads the manifest that a feed is connected with.
-func parseManifest(r *pb.FeedRecord) (*manifest.Manifest, error) {
+func parseManifest(r *storagepb.FeedRecord) (*manifest.Manifest, error) {
 	switch {
 	case (r.GetVendor() == "") == (r.GetManifest() == ""):
 		return nil, fmt.Errorf("name a vendor or give a manifest, and not both; known vendors are %s", strings.Join(vendors.Names(), ", "))
@@ -45,7 +46,7 @@ func parseManifest(r *pb.FeedRecord) (*manifest.Manifest, error) {
 }
 
 // config opens the secrets of a feed.
-func (c *Connections) config(r *pb.FeedRecord) (feed.Config, error) {
+func (c *Connections) config(r *storagepb.FeedRecord) (feed.Config, error) {
 	m, err := parseManifest(r)
 	if err != nil {
 		return feed.Config{}, err
@@ -65,8 +66,8 @@ func (c *Connections) config(r *pb.FeedRecord) (feed.Config, error) {
 }
 
 // shown is a feed's connection without its secrets.
-func shown(r *pb.FeedRecord) *pb.FeedConnection {
-	out := &pb.FeedConnection{Vendor: r.GetVendor(), Manifest: r.GetManifest(), Settings: r.GetSettings(), Secrets: sortedKeys(r.GetSealed()),
+func shown(r *storagepb.FeedRecord) *adminpb.FeedConnection {
+	out := &adminpb.FeedConnection{Vendor: r.GetVendor(), Manifest: r.GetManifest(), Settings: r.GetSettings(), Secrets: sortedKeys(r.GetSealed()),
 		Proxy: r.GetProxy(), CaPem: r.GetCaPem(), AllowPrivate: r.GetAllowPrivate()}
 	if n := r.GetEverySeconds(); n != 0 {
 		out.Every = durationpb.New(time.Duration(n) * time.Second)
@@ -79,7 +80,7 @@ func shown(r *pb.FeedRecord) *pb.FeedConnection {
 
 // change applies to a feed what conn holds, and the named fields even where it
 // holds nothing. It returns what changed, for the audit log.
-func (c *Connections) change(r *pb.FeedRecord, conn *pb.FeedConnection, fields []string) (string, error) {
+func (c *Connections) change(r *storagepb.FeedRecord, conn *adminpb.FeedConnection, fields []string) (string, error) {
 	known := []string{"vendor", "manifest", "settings", "every", "full_every", "proxy", "ca_pem", "allow_private"}
 	for _, f := range fields {
 		if !slices.Contains(known, f) {
@@ -127,7 +128,7 @@ func (c *Connections) change(r *pb.FeedRecord, conn *pb.FeedConnection, fields [
 }
 
 // settings takes settings over: secrets are sealed, references to them stay.
-func (c *Connections) settings(r *pb.FeedRecord, m *manifest.Manifest, given map[string]string) ([]string, error) {
+func (c *Connections) settings(r *storagepb.FeedRecord, m *manifest.Manifest, given map[string]string) ([]string, error) {
 	var changed []string
 	for _, name := range sortedKeys(given) {
 		v := given[name]
@@ -192,7 +193,7 @@ func (c *Connections) within(folder, path string) bool {
 }
 
 // target is where the secrets of a feed are sent.
-func target(r *pb.FeedRecord) map[string]string {
+func target(r *storagepb.FeedRecord) map[string]string {
 	t := map[string]string{"vendor": r.GetVendor(), "manifest": r.GetManifest(), "proxy": r.GetProxy(), "ca_pem": r.GetCaPem(), "allow_private": fmt.Sprint(r.GetAllowPrivate())}
 	for name, v := range r.GetSettings() {
 		t["settings."+name] = v
@@ -202,7 +203,7 @@ func target(r *pb.FeedRecord) map[string]string {
 
 // stays refuses a change of where secrets are sent, as long as they are not
 // given again: otherwise whoever may change a feed could have them.
-func stays(r *pb.FeedRecord, m *manifest.Manifest, was, given map[string]string) error {
+func stays(r *storagepb.FeedRecord, m *manifest.Manifest, was, given map[string]string) error {
 	now := target(r)
 	moved := ""
 	for _, name := range slices.Sorted(maps.Keys(was)) {

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // agentConfig makes a token and writes all that an agent needs to enrol into one
@@ -22,7 +22,7 @@ func (cmd tokenCreateCommand) agentConfig(s *session, c *client) error {
 	if err != nil {
 		return err
 	}
-	info := new(pb.GetServerInfoResponse)
+	info := new(adminpb.GetServerInfoResponse)
 	if err := decode(raw, info); err != nil {
 		return err
 	}
@@ -46,12 +46,12 @@ func (cmd tokenCreateCommand) agentConfig(s *session, c *client) error {
 	return nil
 }
 
-func (cmd tokenCreateCommand) writeAgentConfig(s *session, c *client, f *os.File, pin string) (*pb.CreateTokenResponse, error) {
+func (cmd tokenCreateCommand) writeAgentConfig(s *session, c *client, f *os.File, pin string) (*adminpb.CreateTokenResponse, error) {
 	raw, err := cmd.create(s, c)
 	if err != nil {
 		return nil, err
 	}
-	token := new(pb.CreateTokenResponse)
+	token := new(adminpb.CreateTokenResponse)
 	if err := decode(raw, token); err != nil {
 		return nil, err
 	}

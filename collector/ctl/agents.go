@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type agentsCommands struct {
@@ -27,7 +27,7 @@ func (agentsListCommand) Run(s *session) error {
 	t := &table{columns: []column{
 		{"HOSTNAME", 12, 0}, {"PLATFORM", 8, 4}, {"VERSION", 8, 3}, {"STATE", 0, 0}, {"LAST SEEN", 0, 1}, {"CERTIFICATE EXPIRES", 0, 5}, {"ASSET", 0, 6}, {"ID", 0, 0},
 	}}
-	err = each(pages, func() *pb.Agent { return new(pb.Agent) }, func(a *pb.Agent) {
+	err = each(pages, func() *adminpb.Agent { return new(adminpb.Agent) }, func(a *adminpb.Agent) {
 		t.add(a.GetHostname(), a.GetPlatform(), a.GetAgentVersion(), s.agentState(a), s.ago(a.GetLastSeen()),
 			s.ago(a.GetCertificateExpiresAt()), a.GetAssetId(), a.GetId())
 	})
@@ -42,7 +42,7 @@ func (agentsListCommand) Run(s *session) error {
 	return nil
 }
 
-func (s *session) agentState(a *pb.Agent) string {
+func (s *session) agentState(a *adminpb.Agent) string {
 	switch {
 	case a.GetRevokedAt() != nil:
 		return "revoked"

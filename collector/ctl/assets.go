@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -122,7 +123,7 @@ func (cmd assetsShowCommand) Run(s *session) error {
 	if raw, err = c.get(s.ctx, assetPath(id)+":sources", nil); err != nil {
 		return err
 	}
-	states := new(pb.GetAssetSourceStatesResponse)
+	states := new(adminpb.GetAssetSourceStatesResponse)
 	if err := decode(raw, states); err != nil {
 		return err
 	}

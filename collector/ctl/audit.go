@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type auditCommands struct {
@@ -45,7 +45,7 @@ func (cmd auditListCommand) Run(s *session) error {
 		return s.printList("entries", pages)
 	}
 	t := &table{columns: []column{{"#", 0, 3}, {"WHEN", 0, 0}, {"WHO", 12, 0}, {"WHAT", 12, 0}, {"ON", 12, 1}, {"DETAIL", 20, 2}}}
-	err = each(pages, func() *pb.AuditEntry { return new(pb.AuditEntry) }, func(e *pb.AuditEntry) {
+	err = each(pages, func() *adminpb.AuditEntry { return new(adminpb.AuditEntry) }, func(e *adminpb.AuditEntry) {
 		t.add(fmt.Sprint(e.GetSequence()), s.ago(e.GetAt()), e.GetActor(), e.GetAction(), e.GetTarget(), e.GetDetail())
 	})
 	if err != nil {
@@ -67,7 +67,7 @@ func (auditVerifyCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	found := new(pb.VerifyAuditResponse)
+	found := new(adminpb.VerifyAuditResponse)
 	if err := decode(raw, found); err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type complianceCommand struct {
@@ -25,12 +25,12 @@ func (cmd complianceCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	all := new(pb.Compliance)
+	all := new(adminpb.Compliance)
 	if err := decode(raw, all); err != nil {
 		return err
 	}
 	t := &table{columns: []column{{"DAY", 0, 0}, {"SCORE", 0, 0}, {"ASSETS", 0, 0}, {"FAILING", 0, 0}, {"CRITICAL", 0, 1}, {"HIGH", 0, 1}, {"MEDIUM", 0, 2}, {"LOW", 0, 2}, {"WAIVED", 0, 1}}}
-	add := func(name string, d *pb.ComplianceDay) {
+	add := func(name string, d *adminpb.ComplianceDay) {
 		score := ""
 		if d.Score != nil {
 			score = fmt.Sprintf("%.1f", d.GetScore())

@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // maxManifest bounds a manifest that is sent, in bytes.
@@ -126,7 +126,7 @@ func (cmd feedsDeleteCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	r := new(pb.DeleteFeedResponse)
+	r := new(adminpb.DeleteFeedResponse)
 	if err := decode(raw, r); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (cmd feedsTryCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	r := new(pb.TestFeedResponse)
+	r := new(adminpb.TestFeedResponse)
 	if err := decode(raw, r); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (cmd feedsTryCommand) Run(s *session) error {
 }
 
 // showTest prints records and what would come of them.
-func (s *session) showTest(r *pb.TestFeedResponse) error {
+func (s *session) showTest(r *adminpb.TestFeedResponse) error {
 	for _, l := range r.GetLayout() {
 		fmt.Fprintln(s.out, "#", clean(l))
 	}

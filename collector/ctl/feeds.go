@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type feedsCommands struct {
@@ -33,7 +33,7 @@ func (feedsListCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	all := new(pb.ListFeedsResponse)
+	all := new(adminpb.ListFeedsResponse)
 	if err := decode(raw, all); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (feedsListCommand) Run(s *session) error {
 	return nil
 }
 
-func feedState(f *pb.Feed) string {
+func feedState(f *adminpb.Feed) string {
 	switch {
 	case f.GetRunning():
 		return "reading"
@@ -109,7 +109,7 @@ func (s *session) askFeed(method, path string, body any) error {
 		}
 		return err
 	}
-	f := new(pb.Feed)
+	f := new(adminpb.Feed)
 	if err := decode(raw, f); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type findingsCommands struct {
@@ -52,7 +52,7 @@ func (cmd findingsCommand) Run(s *session) error {
 		return s.printList("findings", pages)
 	}
 	t := &table{columns: []column{{"ASSET", 12, 0}, {"SEVERITY", 0, 1}, {"RULE", 12, 0}, {"TITLE", 20, 3}, {"SINCE", 0, 1}, {"STATE", 0, 1}, {"DETAIL", 16, 2}}}
-	err = each(pages, func() *pb.Finding { return new(pb.Finding) }, func(f *pb.Finding) {
+	err = each(pages, func() *adminpb.Finding { return new(adminpb.Finding) }, func(f *adminpb.Finding) {
 		t.add(f.GetAssetName(), f.GetSeverity(), f.GetRule(), f.GetTitle(), s.ago(f.GetOpenedAt()), findingState(f), strings.Join(f.GetDetail(), ", "))
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ func (cmd findingsCommand) Run(s *session) error {
 	return nil
 }
 
-func findingState(f *pb.Finding) string {
+func findingState(f *adminpb.Finding) string {
 	if until := f.GetWaivedUntil(); until != nil {
 		return "waived until " + until.AsTime().Format(time.DateOnly)
 	}
@@ -95,7 +95,7 @@ func (cmd findingsCountCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	all := new(pb.GroupFindingsResponse)
+	all := new(adminpb.GroupFindingsResponse)
 	if err := decode(raw, all); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (f oneFinding) decide(s *session, verb string, body any) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	told := new(pb.Finding)
+	told := new(adminpb.Finding)
 	if err := decode(raw, told); err != nil {
 		return err
 	}

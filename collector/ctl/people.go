@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -41,7 +42,7 @@ func (cmd peopleListCommand) Run(s *session) error {
 		return s.printList("people", pages)
 	}
 	t := &table{columns: []column{{"NAME", 16, 0}, {"E-MAIL", 16, 0}, {"STATUS", 0, 1}, {"DEPARTMENT", 10, 2}, {"TITLE", 10, 3}, {"MANAGER", 10, 4}, {"DEVICES", 0, 1}}}
-	err = each(pages, func() *pb.Person { return new(pb.Person) }, func(p *pb.Person) {
+	err = each(pages, func() *adminpb.Person { return new(adminpb.Person) }, func(p *adminpb.Person) {
 		t.add(p.GetName(), cmp.Or(append(p.GetEmails(), p.GetUpn())...), p.GetStatus(), p.GetDepartment(), p.GetTitle(), p.GetManager(), fmt.Sprint(p.GetDeviceCount()))
 	})
 	if err != nil {
@@ -78,7 +79,7 @@ func (cmd peopleShowCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	p := new(pb.Person)
+	p := new(adminpb.Person)
 	if err := decode(raw, p); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (cmd peopleShowCommand) Run(s *session) error {
 }
 
 // person adds who somebody is.
-func (s *session) person(sh *sheet, p *pb.Person) {
+func (s *session) person(sh *sheet, p *adminpb.Person) {
 	sh.row("Name", p.GetName())
 	sh.row("ID", p.GetId())
 	sh.row("E-mail", list(p.GetEmails()...))
@@ -132,7 +133,7 @@ func place(l *pb.Location) string {
 	return list(l.GetSite(), l.GetBuilding(), l.GetFloor(), l.GetRoom(), l.GetCity(), l.GetCountry())
 }
 
-func (s *sheet) applications(p *pb.Person) {
+func (s *sheet) applications(p *adminpb.Person) {
 	s.heading("Applications")
 	for _, a := range p.GetApps() {
 		s.row(cmp.Or(a.GetName(), a.GetId()), cmp.Or(list(a.GetRole(), a.GetSource()), "yes"))
@@ -154,7 +155,7 @@ func (cmd peopleContextCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	all := new(pb.PersonContext)
+	all := new(adminpb.PersonContext)
 	if err := decode(raw, all); err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (cmd peopleContextCommand) Run(s *session) error {
 }
 
 // device adds a device in short.
-func (s *session) device(sh *sheet, d *pb.PersonDevice) {
+func (s *session) device(sh *sheet, d *adminpb.PersonDevice) {
 	sh.heading(cmp.Or(d.GetName(), d.GetSerial(), d.GetAssetId()))
 	sh.row("Relation", d.GetRelation())
 	sh.row("Device", phrase(d.GetManufacturer(), d.GetModel(), d.GetClass()))

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func TestPeople(t *testing.T) {
@@ -15,7 +16,7 @@ func TestPeople(t *testing.T) {
 	if _, errs, code := w.call("people"); code != 0 || !strings.Contains(errs, "nobody is found") {
 		t.Errorf("exit %d: %s", code, errs)
 	}
-	must(t, w.catalog.DeclareSource(t.Context(), &pb.SourceRecord{Id: "okta", Kind: "idp"}))
+	must(t, w.catalog.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "okta", Kind: "idp"}))
 	w.report("ann-pc", &pb.Device{Class: "laptop", Hardware: &pb.Hardware{Manufacturer: "LENOVO", Serial: "PF3ABCDE"}, Owner: &pb.Owner{Email: "ann@example.com"},
 		Security: &pb.Security{DiskEncryption: &pb.DiskEncryption{State: "off"}}})
 	_, err := w.catalog.Accept(t.Context(), &pb.Observation{Source: "okta", SourceId: "u1", ObservedAt: timestamppb.New(noon), Subject: &pb.Observation_Person{Person: &pb.Profile{

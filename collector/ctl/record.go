@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // historyPage is how many events to ask for at once.
@@ -25,7 +25,7 @@ func (cmd explainCommand) Run(s *session) error {
 	if err != nil || s.format != formatTable {
 		return err
 	}
-	e := new(pb.AssetExplanation)
+	e := new(adminpb.AssetExplanation)
 	if err := decode(raw, e); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (cmd historyCommand) Run(s *session) error {
 		return s.printList("events", pages)
 	}
 	t := &table{columns: []column{{"WHEN", 0, 0}, {"WHAT", 20, 0}, {"FROM", 12, 1}, {"TO", 12, 1}, {"BY", 10, 2}}}
-	err = each(pages, func() *pb.AssetEvent { return new(pb.AssetEvent) }, func(e *pb.AssetEvent) {
+	err = each(pages, func() *adminpb.AssetEvent { return new(adminpb.AssetEvent) }, func(e *adminpb.AssetEvent) {
 		by := e.GetSource()
 		if by == "operator" {
 			by = e.GetSourceId()

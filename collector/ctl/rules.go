@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"os"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // maxRuleFile bounds a file of rules that is sent, below what a request may have.
@@ -35,7 +35,7 @@ func (rulesListCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	all := new(pb.ListRulesResponse)
+	all := new(adminpb.ListRulesResponse)
 	if err := decode(raw, all); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (cmd rulesTryCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	tried := new(pb.TryRulesResponse)
+	tried := new(adminpb.TryRulesResponse)
 	if err := decode(raw, tried); err != nil {
 		return err
 	}

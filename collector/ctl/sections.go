@@ -3,6 +3,7 @@ package main
 import (
 	"strconv"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -130,7 +131,7 @@ func (s *sheet) security(x *pb.Security) {
 }
 
 // showSources tells who said what is shown, and what they could not find out.
-func (s *session) showSources(sh *sheet, a *pb.Asset, states []*pb.SourceState) {
+func (s *session) showSources(sh *sheet, a *pb.Asset, states []*adminpb.SourceState) {
 	sh.heading("Sources")
 	for _, src := range a.GetSources() {
 		sh.row(src.GetSource(), list(src.GetKind(), src.GetSourceId(), "seen "+s.ago(src.GetLastSeen())))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -44,7 +45,7 @@ func (s *sheet) write(w io.Writer) {
 }
 
 // show prints an asset and what its sources left out.
-func (s *session) show(a *pb.Asset, states []*pb.SourceState) {
+func (s *session) show(a *pb.Asset, states []*adminpb.SourceState) {
 	sh := new(sheet)
 	sh.row("Name", a.GetName())
 	sh.row("ID", a.GetId())

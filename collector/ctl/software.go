@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -75,7 +76,7 @@ func (cmd softwareTopCommand) Run(s *session) error {
 		return s.printList("software", pages)
 	}
 	t := &table{columns: []column{{"NAME", 16, 0}, {"KIND", 0, 2}, {"PUBLISHER", 10, 3}, {"INSTALLS", 0, 0}, {"VERSIONS", 0, 1}, {"MOST", 8, 4}, {"ID", 0, 0}}}
-	err = each(pages, func() *pb.SoftwareTitle { return new(pb.SoftwareTitle) }, func(x *pb.SoftwareTitle) {
+	err = each(pages, func() *adminpb.SoftwareTitle { return new(adminpb.SoftwareTitle) }, func(x *adminpb.SoftwareTitle) {
 		most := ""
 		if len(x.GetVersions()) > 0 {
 			most = x.GetVersions()[0].GetVersion()
@@ -130,7 +131,7 @@ func (cmd groupCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	groups := new(pb.GroupAssetsResponse)
+	groups := new(adminpb.GroupAssetsResponse)
 	if err := decode(raw, groups); err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type tokenCommands struct {
@@ -75,7 +75,7 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printObject(raw)
 	}
-	r := new(pb.CreateTokenResponse)
+	r := new(adminpb.CreateTokenResponse)
 	if err := decode(raw, r); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (tokenListCommand) Run(s *session) error {
 	t := &table{columns: []column{
 		{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"LABELS", 8, 6},
 	}}
-	err = each(pages, func() *pb.Token { return new(pb.Token) }, func(k *pb.Token) {
+	err = each(pages, func() *adminpb.Token { return new(adminpb.Token) }, func(k *adminpb.Token) {
 		uses := ""
 		if k.GetMaxUses() > 0 {
 			uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
@@ -133,7 +133,7 @@ func (tokenListCommand) Run(s *session) error {
 	return nil
 }
 
-func (s *session) tokenState(k *pb.Token) string {
+func (s *session) tokenState(k *adminpb.Token) string {
 	switch {
 	case k.GetRevokedAt() != nil:
 		return "revoked"

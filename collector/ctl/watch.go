@@ -15,7 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 type watchCommand struct {
@@ -130,7 +130,7 @@ func (w *watching) print(e event) error {
 	if w.format != formatTable {
 		return w.printLine(e.data)
 	}
-	change := new(pb.ChangeEvent)
+	change := new(adminpb.ChangeEvent)
 	if err := decode(e.data, change); err != nil {
 		return err
 	}

@@ -20,7 +20,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +78,7 @@ func newWorld(t *testing.T) *world {
 		must(t, h.Close())
 	})
 	w.url = srv.URL
-	must(t, w.catalog.DeclareSource(t.Context(), &pb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}))
+	must(t, w.catalog.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}))
 	w.env = map[string]string{"ROLLCALL_URL": w.url, "ROLLCALL_TOKEN": w.token("admin")}
 	return w
 }
@@ -91,7 +93,7 @@ func must(t *testing.T, err error) {
 // token returns a new API token with a role.
 func (w *world) token(role string) string {
 	w.t.Helper()
-	r, err := w.tokens.Create(w.t.Context(), "test", &pb.CreateTokenRequest{Kind: "api", Name: role, Role: role})
+	r, err := w.tokens.Create(w.t.Context(), "test", &adminpb.CreateTokenRequest{Kind: "api", Name: role, Role: role})
 	must(w.t, err)
 	return r.GetToken()
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // presetID is the record of the token that an operator preset.
@@ -25,7 +25,7 @@ const minPreset = 16
 // new secret before it becomes valid, so that a crash in between cannot leave a
 // token that nobody knows. created tells whether the secret is new.
 func (t *Tokens) EnsureAdmin(ctx context.Context, preset string, keep func(secret string) error) (created bool, err error) {
-	record := &pb.TokenRecord{Id: presetID, Kind: KindAPI, Name: "preset administrator", Role: "admin", CreatedAt: timestamppb.New(t.now())}
+	record := &storagepb.TokenRecord{Id: presetID, Kind: KindAPI, Name: "preset administrator", Role: "admin", CreatedAt: timestamppb.New(t.now())}
 	secret := preset
 	if preset != "" {
 		if err := checkPreset(preset); err != nil {
@@ -49,7 +49,7 @@ func (t *Tokens) EnsureAdmin(ctx context.Context, preset string, keep func(secre
 		if err := tx.PutToken(record); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: record.CreatedAt, Actor: "bootstrap", Action: "token.create", Target: record.Id, Detail: record.Name})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: "bootstrap", Action: "token.create", Target: record.Id, Detail: record.Name})
 	})
 	if err != nil {
 		return false, fmt.Errorf("store the administrator's token: %w", err)
@@ -59,11 +59,11 @@ func (t *Tokens) EnsureAdmin(ctx context.Context, preset string, keep func(secre
 
 // needsAdmin tells whether the record is to be stored: a preset that is not
 // there yet, or the first token of all.
-func (t *Tokens) needsAdmin(ctx context.Context, record *pb.TokenRecord, preset bool) (bool, error) {
+func (t *Tokens) needsAdmin(ctx context.Context, record *storagepb.TokenRecord, preset bool) (bool, error) {
 	needed := true
 	err := t.store.View(ctx, func(tx *store.Tx) error {
 		if !preset {
-			return tx.ScanTokens("", func(*pb.TokenRecord) error {
+			return tx.ScanTokens("", func(*storagepb.TokenRecord) error {
 				needed = false
 				return store.Stop
 			})

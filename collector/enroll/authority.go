@@ -25,7 +25,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Purposes of an authority.
@@ -85,13 +85,13 @@ func OpenAuthority(ctx context.Context, st *store.Store, dir, purpose string, no
 
 func (a *Authority) record(ctx context.Context, st *store.Store, purpose string, now time.Time) error {
 	return st.Update(ctx, func(tx *store.Tx) error {
-		return tx.PutAuthority(&pb.AuthorityRecord{Id: purpose + "-1", Purpose: purpose, State: "active", Certificate: a.cert.Raw, CreatedAt: timestamppb.New(now)})
+		return tx.PutAuthority(&storagepb.AuthorityRecord{Id: purpose + "-1", Purpose: purpose, State: "active", Certificate: a.cert.Raw, CreatedAt: timestamppb.New(now)})
 	})
 }
 
-func knownAuthority(ctx context.Context, st *store.Store, purpose string) (known *pb.AuthorityRecord, err error) {
+func knownAuthority(ctx context.Context, st *store.Store, purpose string) (known *storagepb.AuthorityRecord, err error) {
 	err = st.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanAuthorities(func(r *pb.AuthorityRecord) error {
+		return tx.ScanAuthorities(func(r *storagepb.AuthorityRecord) error {
 			if r.GetPurpose() == purpose && r.GetState() == "active" {
 				known = r
 			}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // DefaultLife is how long a client certificate is valid; agents renew at half
@@ -80,7 +81,7 @@ func (e *Enroller) Enroll(ctx context.Context, peer string, r *pb.EnrollRequest)
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	var record *pb.EnrolmentRecord
+	var record *storagepb.EnrolmentRecord
 	err = e.store.Update(ctx, func(tx *store.Tx) (err error) {
 		record, err = e.enroll(tx, peer, fresh, r.GetToken())
 		return err
@@ -96,7 +97,7 @@ func (e *Enroller) Enroll(ctx context.Context, peer string, r *pb.EnrollRequest)
 
 // newEnrolment checks a request and returns the record that it leads to, but
 // for what its token says.
-func (e *Enroller) newEnrolment(r *pb.EnrollRequest) (*pb.EnrolmentRecord, error) {
+func (e *Enroller) newEnrolment(r *pb.EnrollRequest) (*storagepb.EnrolmentRecord, error) {
 	key, err := checkCSR(r.GetCsr())
 	if err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (e *Enroller) newEnrolment(r *pb.EnrollRequest) (*pb.EnrolmentRecord, error
 	if err != nil {
 		return nil, err
 	}
-	return &pb.EnrolmentRecord{
+	return &storagepb.EnrolmentRecord{
 		AgentId: id, KeyHash: hash, RenewalSequence: 1, HardwareHash: r.GetHardwareHash(),
 		Hostname: r.GetHostname(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
 		EnrolledAt: timestamppb.New(now), CertificateExpiresAt: timestamppb.New(now.Add(e.life)), Certificate: cert,
@@ -122,7 +123,7 @@ func (e *Enroller) newEnrolment(r *pb.EnrollRequest) (*pb.EnrolmentRecord, error
 
 // enroll takes one use of the token and stores the identity, or returns the one
 // that the same key was given before.
-func (e *Enroller) enroll(tx *store.Tx, peer string, fresh *pb.EnrolmentRecord, secret string) (*pb.EnrolmentRecord, error) {
+func (e *Enroller) enroll(tx *store.Tx, peer string, fresh *storagepb.EnrolmentRecord, secret string) (*storagepb.EnrolmentRecord, error) {
 	held, err := tx.Enrolment(fresh.GetAgentId())
 	if err == nil {
 		return held, repeated(tx, held, fresh, secret)
@@ -145,7 +146,7 @@ func (e *Enroller) enroll(tx *store.Tx, peer string, fresh *pb.EnrolmentRecord, 
 // repeated tells whether an agent that enrols again is given what it was given
 // before. It proves its key and knows its token; that may be used up or have
 // expired since, but not have been revoked.
-func repeated(tx *store.Tx, held, fresh *pb.EnrolmentRecord, secret string) error {
+func repeated(tx *store.Tx, held, fresh *storagepb.EnrolmentRecord, secret string) error {
 	token, err := authentic(tx, secret)
 	switch {
 	case err != nil:
@@ -180,12 +181,12 @@ func (e *Enroller) auditRefusal(ctx context.Context, secret, peer string, why er
 func (e *Enroller) bundle() [][]byte { return [][]byte{e.server.cert.Raw} }
 
 // chain is an agent's certificate with its authority.
-func (e *Enroller) chain(r *pb.EnrolmentRecord) [][]byte {
+func (e *Enroller) chain(r *storagepb.EnrolmentRecord) [][]byte {
 	return [][]byte{r.GetCertificate(), e.device.cert.Raw}
 }
 
 func (e *Enroller) audit(tx *store.Tx, actor, action, target, detail string) error {
-	return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(e.now()), Actor: actor, Action: action, Target: target, Detail: detail})
+	return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(e.now()), Actor: actor, Action: action, Target: target, Detail: detail})
 }
 
 // Revoke refuses an agent from its next call on; what it said is kept. The
@@ -194,7 +195,7 @@ func (e *Enroller) Revoke(ctx context.Context, actor, agentID, reason string) er
 	if !plain(reason, maxText) {
 		return fmt.Errorf("%w: the reason may have %d bytes and no control characters", ErrBadRequest, maxText)
 	}
-	return e.change(ctx, agentID, func(tx *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+	return e.change(ctx, agentID, func(tx *store.Tx, r *storagepb.EnrolmentRecord) (bool, error) {
 		if r.GetRevokedAt() != nil {
 			return false, nil
 		}
@@ -205,7 +206,7 @@ func (e *Enroller) Revoke(ctx context.Context, actor, agentID, reason string) er
 
 // change updates one agent's record; fn may modify it, and tells whether it
 // did.
-func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *pb.EnrolmentRecord) (bool, error)) error {
+func (e *Enroller) change(ctx context.Context, id string, fn func(*store.Tx, *storagepb.EnrolmentRecord) (bool, error)) error {
 	err := e.store.Update(ctx, func(tx *store.Tx) error {
 		r, err := tx.Enrolment(id)
 		if err != nil {

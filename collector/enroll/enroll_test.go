@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -91,7 +92,7 @@ func TestRequestsThatAreNotInOrder(t *testing.T) {
 func TestTokensThatEnrolNobody(t *testing.T) {
 	o := newOffice(t)
 	used, expired, revoked := o.token(1, time.Hour), o.token(1, time.Minute), o.token(1, time.Hour)
-	api, err := o.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: KindAPI, Role: "admin"})
+	api, err := o.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: KindAPI, Role: "admin"})
 	if err != nil {
 		t.Fatal(err)
 	}

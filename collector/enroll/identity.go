@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Identity is who calls.
@@ -74,7 +75,7 @@ func (e *Enroller) Runs(ctx context.Context, who Identity, version string) error
 	if err := checkTexts(nil, version); err != nil {
 		return err
 	}
-	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *storagepb.EnrolmentRecord) (bool, error) {
 		changed := r.GetAgentVersion() != version
 		r.AgentVersion = version
 		return changed, nil
@@ -84,7 +85,7 @@ func (e *Enroller) Runs(ctx context.Context, who Identity, version string) error
 // retirePrevious ends the life of the key before, now that the current one was
 // used.
 func (e *Enroller) retirePrevious(ctx context.Context, who Identity) error {
-	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+	return e.change(ctx, who.AgentID, func(_ *store.Tx, r *storagepb.EnrolmentRecord) (bool, error) {
 		if !equal(r.GetKeyHash(), who.key) || len(r.GetPreviousKeyHash()) == 0 {
 			return false, nil
 		}
@@ -95,7 +96,7 @@ func (e *Enroller) retirePrevious(ctx context.Context, who Identity) error {
 
 // markConflict notes that a key is in use which is not this agent's any more.
 func (e *Enroller) markConflict(ctx context.Context, who Identity) error {
-	return e.change(ctx, who.AgentID, func(tx *store.Tx, r *pb.EnrolmentRecord) (bool, error) {
+	return e.change(ctx, who.AgentID, func(tx *store.Tx, r *storagepb.EnrolmentRecord) (bool, error) {
 		if r.GetConflicted() || equal(r.GetKeyHash(), who.key) || equal(r.GetPreviousKeyHash(), who.key) {
 			return false, nil
 		}
@@ -113,7 +114,7 @@ func (e *Enroller) Renew(ctx context.Context, who Identity, r *pb.RenewRequest) 
 	if err != nil {
 		return nil, fmt.Errorf("renew agent %s: %w", who.AgentID, err)
 	}
-	var out *pb.EnrolmentRecord
+	var out *storagepb.EnrolmentRecord
 	err = e.store.Update(ctx, func(tx *store.Tx) (err error) {
 		out, err = e.renew(tx, who, next)
 		return err
@@ -160,7 +161,7 @@ func (e *Enroller) newRenewal(who Identity, r *pb.RenewRequest) (*renewal, error
 	return n, err
 }
 
-func (e *Enroller) renew(tx *store.Tx, who Identity, n *renewal) (*pb.EnrolmentRecord, error) {
+func (e *Enroller) renew(tx *store.Tx, who Identity, n *renewal) (*storagepb.EnrolmentRecord, error) {
 	held, err := tx.Enrolment(who.AgentID)
 	if err != nil {
 		return nil, err
@@ -183,7 +184,7 @@ func (e *Enroller) renew(tx *store.Tx, who Identity, n *renewal) (*pb.EnrolmentR
 }
 
 // split makes a copy of an agent's state an agent of its own.
-func (e *Enroller) split(tx *store.Tx, from *pb.EnrolmentRecord, n *renewal) (*pb.EnrolmentRecord, error) {
+func (e *Enroller) split(tx *store.Tx, from *storagepb.EnrolmentRecord, n *renewal) (*storagepb.EnrolmentRecord, error) {
 	again, err := tx.Enrolment(n.ownID)
 	switch {
 	case err == nil && again.GetRevokedAt() != nil:

@@ -8,7 +8,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // maxKnown bounds the memory of known to some 60 MB.
@@ -18,7 +18,7 @@ const maxKnown = 50_000
 // for at every call. All writes of them go through the one Enroller of a store,
 // which lets it forget: what it answers with is never older than the last write.
 type known struct {
-	records *lru.Cache[string, *pb.EnrolmentRecord]
+	records *lru.Cache[string, *storagepb.EnrolmentRecord]
 	// writes counts the writes, so that a record that was read before one and
 	// comes to be remembered after it is not kept.
 	writes atomic.Uint64
@@ -26,17 +26,17 @@ type known struct {
 
 func newKnown() *known {
 	// The only error is that of a size below 1.
-	cache, _ := lru.New[string, *pb.EnrolmentRecord](maxKnown)
+	cache, _ := lru.New[string, *storagepb.EnrolmentRecord](maxKnown)
 	return &known{records: cache}
 }
 
 // record returns an agent's record, which must not be modified.
-func (k *known) record(ctx context.Context, st *store.Store, id string) (*pb.EnrolmentRecord, error) {
+func (k *known) record(ctx context.Context, st *store.Store, id string) (*storagepb.EnrolmentRecord, error) {
 	if r, ok := k.records.Get(id); ok {
 		return r, nil
 	}
 	before := k.writes.Load()
-	var record *pb.EnrolmentRecord
+	var record *storagepb.EnrolmentRecord
 	err := st.View(ctx, func(tx *store.Tx) (err error) {
 		record, err = tx.Enrolment(id)
 		return err

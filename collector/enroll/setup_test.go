@@ -18,7 +18,8 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 var (
@@ -74,9 +75,9 @@ func authority(t rapid.TB, purpose string) *Authority {
 	return a
 }
 
-func (o *office) token(uses int32, life time.Duration) *pb.CreateTokenResponse {
+func (o *office) token(uses int32, life time.Duration) *adminpb.CreateTokenResponse {
 	o.t.Helper()
-	r, err := o.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: KindEnroll, Name: "t", MaxUses: uses,
+	r, err := o.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: KindEnroll, Name: "t", MaxUses: uses,
 		ExpiresIn: durationpb.New(life), Labels: map[string]string{"site": "A"}})
 	if err != nil {
 		o.t.Fatal(err)
@@ -97,16 +98,16 @@ func view[T any](o *office, fn func(*store.Tx) (T, error)) T {
 	return out
 }
 
-func (o *office) record(id string) *pb.EnrolmentRecord {
+func (o *office) record(id string) *storagepb.EnrolmentRecord {
 	o.t.Helper()
-	return view(o, func(tx *store.Tx) (*pb.EnrolmentRecord, error) { return tx.Enrolment(id) })
+	return view(o, func(tx *store.Tx) (*storagepb.EnrolmentRecord, error) { return tx.Enrolment(id) })
 }
 
 // audited returns the actions of the audit log, whose chain it checks.
 func (o *office) audited() (actions []string) {
 	o.t.Helper()
 	return view(o, func(tx *store.Tx) (actions []string, err error) {
-		err = tx.ScanAudit(func(r *pb.AuditRecord) error {
+		err = tx.ScanAudit(func(r *storagepb.AuditRecord) error {
 			actions = append(actions, r.GetAction())
 			return nil
 		})

@@ -19,7 +19,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Kinds of tokens, and the prefixes of their secrets.
@@ -71,12 +72,12 @@ func NewTokens(st *store.Store, now func() time.Time) *Tokens {
 
 // Create makes a token on behalf of actor; the answer holds its secret, which
 // is not kept.
-func (t *Tokens) Create(ctx context.Context, actor string, r *pb.CreateTokenRequest) (*pb.CreateTokenResponse, error) {
+func (t *Tokens) Create(ctx context.Context, actor string, r *adminpb.CreateTokenRequest) (*adminpb.CreateTokenResponse, error) {
 	if err := checkRequest(r); err != nil {
 		return nil, err
 	}
 	prefix, life := prefixAPI, apiLife
-	record := &pb.TokenRecord{Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), Labels: r.GetLabels(), CreatedAt: timestamppb.New(t.now())}
+	record := &storagepb.TokenRecord{Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), Labels: r.GetLabels(), CreatedAt: timestamppb.New(t.now())}
 	if r.GetKind() == KindEnroll {
 		prefix, life = prefixEnroll, enrollLife
 		record.MaxUses = max(1, r.GetMaxUses())
@@ -94,12 +95,12 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *pb.CreateTokenRequ
 		if err := tx.PutToken(record); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: record.Kind + " " + record.Name})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: record.Kind + " " + record.Name})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create token %q: %w", r.GetName(), err)
 	}
-	return &pb.CreateTokenResponse{Token: secret, Id: record.Id, Kind: record.Kind, Name: record.Name, Role: record.Role,
+	return &adminpb.CreateTokenResponse{Token: secret, Id: record.Id, Kind: record.Kind, Name: record.Name, Role: record.Role,
 		ExpiresAt: record.ExpiresAt, MaxUses: record.MaxUses, Labels: record.Labels}, nil
 }
 
@@ -116,7 +117,7 @@ func newSecret(prefix string) (id, secret string, err error) {
 	return id, prefix + "_" + id + "_" + base64.RawURLEncoding.EncodeToString(random[5:]), nil
 }
 
-func checkRequest(r *pb.CreateTokenRequest) error {
+func checkRequest(r *adminpb.CreateTokenRequest) error {
 	life := r.GetExpiresIn()
 	switch {
 	case r.GetKind() != KindAPI && r.GetKind() != KindEnroll:
@@ -163,7 +164,7 @@ func tokenID(secret string) (string, bool) {
 }
 
 // authentic returns the record of a secret, usable or not, or ErrUnknownToken.
-func authentic(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
+func authentic(tx *store.Tx, secret string) (*storagepb.TokenRecord, error) {
 	if len(secret) > maxSecret {
 		return nil, ErrUnknownToken
 	}
@@ -185,7 +186,7 @@ func authentic(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
 }
 
 // usable tells why a token cannot be used, uses apart.
-func (t *Tokens) usable(r *pb.TokenRecord, kind string) error {
+func (t *Tokens) usable(r *storagepb.TokenRecord, kind string) error {
 	switch {
 	case r.GetKind() != kind && kind == KindAPI:
 		return fmt.Errorf("%w (this is a token for enrolment, not for the API)", ErrUnknownToken)
@@ -200,7 +201,7 @@ func (t *Tokens) usable(r *pb.TokenRecord, kind string) error {
 }
 
 // consume takes one use of an enrolment token.
-func (t *Tokens) consume(tx *store.Tx, secret string) (*pb.TokenRecord, error) {
+func (t *Tokens) consume(tx *store.Tx, secret string) (*storagepb.TokenRecord, error) {
 	r, err := authentic(tx, secret)
 	if err != nil {
 		return nil, err
@@ -227,8 +228,8 @@ func (t *Tokens) known(ctx context.Context, secret string) error {
 
 // Verify returns the record of an API token that may be used. Its error wraps
 // ErrUnknownToken, ErrExpired or ErrRevokedToken, or is the store's.
-func (t *Tokens) Verify(ctx context.Context, secret string) (*pb.TokenRecord, error) {
-	var r *pb.TokenRecord
+func (t *Tokens) Verify(ctx context.Context, secret string) (*storagepb.TokenRecord, error) {
+	var r *storagepb.TokenRecord
 	err := t.store.View(ctx, func(tx *store.Tx) (err error) {
 		r, err = authentic(tx, secret)
 		return err
@@ -247,11 +248,11 @@ func (t *Tokens) Verify(ctx context.Context, secret string) (*pb.TokenRecord, er
 
 // List returns at most limit tokens whose ids follow after, without secrets.
 // last_used_at is known since the collector started.
-func (t *Tokens) List(ctx context.Context, after string, limit int) ([]*pb.Token, error) {
-	var out []*pb.Token
+func (t *Tokens) List(ctx context.Context, after string, limit int) ([]*adminpb.Token, error) {
+	var out []*adminpb.Token
 	err := t.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanTokens(after, func(r *pb.TokenRecord) error {
-			out = append(out, &pb.Token{Id: r.GetId(), Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), CreatedAt: r.GetCreatedAt(),
+		return tx.ScanTokens(after, func(r *storagepb.TokenRecord) error {
+			out = append(out, &adminpb.Token{Id: r.GetId(), Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), CreatedAt: r.GetCreatedAt(),
 				ExpiresAt: r.GetExpiresAt(), MaxUses: r.GetMaxUses(), Uses: r.GetUses(), Labels: r.GetLabels(), RevokedAt: r.GetRevokedAt()})
 			if len(out) == limit {
 				return store.Stop
@@ -285,7 +286,7 @@ func (t *Tokens) Revoke(ctx context.Context, actor, id string) error {
 		if err := tx.PutToken(r); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&pb.AuditRecord{At: r.RevokedAt, Actor: actor, Action: "token.revoke", Target: id, Detail: r.GetName()})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: r.RevokedAt, Actor: actor, Action: "token.revoke", Target: id, Detail: r.GetName()})
 	})
 	if err != nil {
 		return fmt.Errorf("revoke token %s: %w", id, err)

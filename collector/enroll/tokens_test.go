@@ -12,13 +12,13 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 func TestTokensAreCheckedWhenMade(t *testing.T) {
 	o := newOffice(t)
 	long := strings.Repeat("x", 200)
-	for name, r := range map[string]*pb.CreateTokenRequest{
+	for name, r := range map[string]*adminpb.CreateTokenRequest{
 		"no kind":            {},
 		"unknown kind":       {Kind: "root"},
 		"api without a role": {Kind: KindAPI},
@@ -47,7 +47,7 @@ func TestTokensAreCheckedWhenMade(t *testing.T) {
 
 func TestTokensForTheAPI(t *testing.T) {
 	o := newOffice(t)
-	made, err := o.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: KindAPI, Role: "viewer", ExpiresIn: durationpb.New(time.Hour)})
+	made, err := o.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: KindAPI, Role: "viewer", ExpiresIn: durationpb.New(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

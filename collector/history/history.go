@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // field is one field whose changes are told: a scalar, a list or a map as a
@@ -71,15 +72,15 @@ func group(fd protoreflect.FieldDescriptor) bool {
 
 // Diff returns the fields in which two states of an asset differ, sorted by
 // their paths. A nil state has no field. Neither state is modified.
-func Diff(old, now *pb.Asset) ([]*pb.FieldChange, error) {
-	var changes []*pb.FieldChange
+func Diff(old, now *pb.Asset) ([]*storagepb.FieldChange, error) {
+	var changes []*storagepb.FieldChange
 	from, to := old.ProtoReflect(), now.ProtoReflect()
 	err := diff(from, to, "", func(path string) error {
 		f := fields()[path]
 		if f == nil {
 			return nil
 		}
-		c := &pb.FieldChange{Field: path}
+		c := &storagepb.FieldChange{Field: path}
 		var err error
 		if c.Old, err = f.encode(from); err != nil {
 			return err
@@ -90,7 +91,7 @@ func Diff(old, now *pb.Asset) ([]*pb.FieldChange, error) {
 		changes = append(changes, c)
 		return nil
 	})
-	slices.SortFunc(changes, func(a, b *pb.FieldChange) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortFunc(changes, func(a, b *storagepb.FieldChange) int { return strings.Compare(a.Field, b.Field) })
 	return changes, err
 }
 

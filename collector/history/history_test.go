@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func states() *rapid.Generator[*pb.Asset] {
@@ -59,7 +60,7 @@ func TestAnyStateComesBack(t *testing.T) {
 			if (len(changes) == 0) != proto.Equal(all[i-1], all[i]) {
 				t.Fatalf("%d changes between %v and %v", len(changes), all[i-1], all[i])
 			}
-			b, err := proto.Marshal(&pb.EventRecord{Source: "s", Kind: "changed", Changes: changes})
+			b, err := proto.Marshal(&storagepb.EventRecord{Source: "s", Kind: "changed", Changes: changes})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +101,7 @@ func FuzzUndo(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	b, err := proto.Marshal(&pb.EventRecord{Changes: changes})
+	b, err := proto.Marshal(&storagepb.EventRecord{Changes: changes})
 	if err != nil {
 		f.Fatal(err)
 	}

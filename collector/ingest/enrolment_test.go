@@ -17,7 +17,9 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/pkg/section"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func (d *device) checkIn() error {
@@ -51,18 +53,18 @@ func TestTokensAreSpent(t *testing.T) {
 func TestTokensThatDoNotWork(t *testing.T) {
 	c := serve(t)
 	ctx := context.Background()
-	expired, err := c.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: "enroll", ExpiresIn: durationpb.New(time.Minute)})
+	expired, err := c.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: "enroll", ExpiresIn: durationpb.New(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	revoked, err := c.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: "enroll"})
+	revoked, err := c.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: "enroll"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.tokens.Revoke(ctx, "test", revoked.Id); err != nil {
 		t.Fatal(err)
 	}
-	api, err := c.tokens.Create(ctx, "test", &pb.CreateTokenRequest{Kind: "api", Role: "admin"})
+	api, err := c.tokens.Create(ctx, "test", &adminpb.CreateTokenRequest{Kind: "api", Role: "admin"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +193,7 @@ func TestRenewal(t *testing.T) {
 	if o, _ := d.held(d.id); o.GetDevice().Os.Build != "original" {
 		t.Errorf("the copy overwrote the original: %v", o)
 	}
-	var record *pb.EnrolmentRecord
+	var record *storagepb.EnrolmentRecord
 	copies := 0
 	err = c.store.View(context.Background(), func(tx *store.Tx) (err error) {
 		if record, err = tx.Enrolment(d.id); err != nil {

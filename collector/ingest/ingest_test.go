@@ -34,6 +34,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/updates"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -133,7 +134,7 @@ func serve(t testing.TB) *collector {
 
 func (c *collector) token(uses int32) string {
 	c.t.Helper()
-	r, err := c.tokens.Create(context.Background(), "test", &pb.CreateTokenRequest{Kind: "enroll", MaxUses: uses, Labels: map[string]string{"site": "A"}})
+	r, err := c.tokens.Create(context.Background(), "test", &adminpb.CreateTokenRequest{Kind: "enroll", MaxUses: uses, Labels: map[string]string{"site": "A"}})
 	if err != nil {
 		c.t.Fatal(err)
 	}

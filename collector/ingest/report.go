@@ -21,6 +21,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // errSendAll ends the filing of a report that does not build on what is held.
@@ -183,7 +184,7 @@ func (s *Service) ahead(h *pb.ReportHeader) *int64 {
 
 // drift tells whether a clock went another way by more than what calls take to
 // arrive.
-func drift(before, now *pb.BaselineRecord) bool {
+func drift(before, now *storagepb.BaselineRecord) bool {
 	moved := before.GetClockAheadSeconds() - now.GetClockAheadSeconds()
 	return moved > driftTold || moved < -driftTold || (before.ClockAheadSeconds == nil) != (now.ClockAheadSeconds == nil)
 }
@@ -194,8 +195,8 @@ const driftTold = 60
 
 // advance returns the baseline after a report, or errSendAll where the report
 // does not build on the one that is held.
-func advance(base *pb.BaselineRecord, h *pb.ReportHeader, sections []received) (*pb.BaselineRecord, error) {
-	next := &pb.BaselineRecord{Digests: make(map[string][]byte), SoftwareHeld: base.GetSoftwareHeld()}
+func advance(base *storagepb.BaselineRecord, h *pb.ReportHeader, sections []received) (*storagepb.BaselineRecord, error) {
+	next := &storagepb.BaselineRecord{Digests: make(map[string][]byte), SoftwareHeld: base.GetSoftwareHeld()}
 	switch {
 	case h.GetBaseGeneration() == 0:
 		next.Generation = base.GetGeneration() + 1

@@ -23,6 +23,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/updates"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Source is the source that all agents' observations belong to.
@@ -87,7 +88,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the guard of enrolments: %w", err)
 	}
-	err = o.Catalog.DeclareSource(ctx, &pb.SourceRecord{Id: Source, Kind: "agent", Unique: true, Title: "Rollcall agents"})
+	err = o.Catalog.DeclareSource(ctx, &storagepb.SourceRecord{Id: Source, Kind: "agent", Unique: true, Title: "Rollcall agents"})
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (s *Service) CheckIn(ctx context.Context, r *pb.CheckInRequest) (*pb.CheckI
 		return nil, s.answer(fmt.Errorf("%w: %d sections, at most %d", errInvalid, len(r.GetSections()), maxSections))
 	}
 	ref := store.Ref{Source: Source, ID: who.SourceID}
-	var head *pb.HeadRecord
+	var head *storagepb.HeadRecord
 	err = s.store.View(ctx, func(tx *store.Tx) (err error) {
 		head, err = tx.Head(ref)
 		return err

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -17,7 +18,7 @@ var ownerFields = []struct{ owner, person protoreflect.Name }{
 
 // OwnerOf returns what an asset says of its owner where it is this person; the
 // e-mail address is left to who assigned the asset.
-func OwnerOf(p *pb.Person) *pb.Owner {
+func OwnerOf(p *adminpb.Person) *pb.Owner {
 	o := &pb.Owner{Department: p.GetDepartment(), CostCenter: p.GetCostCenter(), Manager: p.GetManager(), Title: p.GetTitle()}
 	if p.GetProvenance()["name"] != nil {
 		o.Name = p.GetName()
@@ -35,7 +36,7 @@ func OwnerOf(p *pb.Person) *pb.Owner {
 // of the person: who assigned it may know the name as it was then. What an
 // operator says of the owner stays. It replaces messages of the asset and does
 // not modify those that are shared with observations.
-func Own(a *pb.Asset, p *pb.Person) {
+func Own(a *pb.Asset, p *adminpb.Person) {
 	known, owner := OwnerOf(p).ProtoReflect(), proto.CloneOf(a.GetOwner())
 	m := owner.ProtoReflect()
 	for _, f := range ownerFields {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -30,7 +31,7 @@ var gathered = map[string]bool{"emails": true, "apps": true, "labels": true}
 // personPlan is the tree of the fields of a person, built once.
 var personPlan = sync.OnceValue(func() *field {
 	root := &field{rule: newRule(peoplePrecedence, 0, false), below: make(map[protoreflect.FieldNumber]*field)}
-	root.addPerson((*pb.Profile)(nil).ProtoReflect().Descriptor(), (*pb.Person)(nil).ProtoReflect().Descriptor(), "")
+	root.addPerson((*pb.Profile)(nil).ProtoReflect().Descriptor(), (*adminpb.Person)(nil).ProtoReflect().Descriptor(), "")
 	return root
 })
 
@@ -53,10 +54,10 @@ func (f *field) addPerson(src, dst protoreflect.MessageDescriptor, prefix string
 
 // Person returns the person that the statements make, as Merge does for
 // devices.
-func Person(id string, redirects []string, stmts []Statement) *pb.Person {
+func Person(id string, redirects []string, stmts []Statement) *adminpb.Person {
 	stmts = slices.Clone(stmts)
 	slices.SortFunc(stmts, compareStatements)
-	p := &pb.Person{Id: id, Redirects: redirects}
+	p := &adminpb.Person{Id: id, Redirects: redirects}
 	// The merger notes where values come from on an asset.
 	notes := &pb.Asset{Provenance: make(map[string]*pb.Provenance, 16)}
 	all := make([]said, 0, len(stmts))
@@ -98,7 +99,7 @@ func current(all []said) []said {
 }
 
 // gather fills the fields that all sources together give, from the best first.
-func gather(p *pb.Person, all []said, notes *pb.Asset) {
+func gather(p *adminpb.Person, all []said, notes *pb.Asset) {
 	for _, s := range all {
 		profile := s.stmt.Observation.GetPerson()
 		for _, e := range profile.GetEmails() {
@@ -133,7 +134,7 @@ func gather(p *pb.Person, all []said, notes *pb.Asset) {
 }
 
 // creditLocation gives each field of the location its own entry of provenance.
-func creditLocation(p *pb.Person) {
+func creditLocation(p *adminpb.Person) {
 	from, ok := p.Provenance["location"]
 	if !ok {
 		return

@@ -10,62 +10,62 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Enrolment returns the record of an enrolled agent.
-func (t *Tx) Enrolment(agentID string) (*pb.EnrolmentRecord, error) {
-	return read[pb.EnrolmentRecord](t, join(prefixEnrolment, agentID))
+func (t *Tx) Enrolment(agentID string) (*storagepb.EnrolmentRecord, error) {
+	return read[storagepb.EnrolmentRecord](t, join(prefixEnrolment, agentID))
 }
 
 // PutEnrolment stores the record of an enrolled agent.
-func (t *Tx) PutEnrolment(e *pb.EnrolmentRecord) error {
+func (t *Tx) PutEnrolment(e *storagepb.EnrolmentRecord) error {
 	return t.put(join(prefixEnrolment, e.GetAgentId()), e)
 }
 
 // ScanEnrolments calls fn with each enrolled agent whose id is greater than
 // after, in the order of their ids.
-func (t *Tx) ScanEnrolments(after string, fn func(*pb.EnrolmentRecord) error) error {
+func (t *Tx) ScanEnrolments(after string, fn func(*storagepb.EnrolmentRecord) error) error {
 	var start []byte
 	if after != "" {
 		start = within(prefixEnrolment, after)
 	}
-	return scan(t, prefixEnrolment, start, func(_ []byte, e *pb.EnrolmentRecord) error { return fn(e) })
+	return scan(t, prefixEnrolment, start, func(_ []byte, e *storagepb.EnrolmentRecord) error { return fn(e) })
 }
 
 // Token returns a token's record.
-func (t *Tx) Token(id string) (*pb.TokenRecord, error) {
-	return read[pb.TokenRecord](t, join(prefixToken, id))
+func (t *Tx) Token(id string) (*storagepb.TokenRecord, error) {
+	return read[storagepb.TokenRecord](t, join(prefixToken, id))
 }
 
 // PutToken stores a token's record.
-func (t *Tx) PutToken(r *pb.TokenRecord) error { return t.put(join(prefixToken, r.GetId()), r) }
+func (t *Tx) PutToken(r *storagepb.TokenRecord) error { return t.put(join(prefixToken, r.GetId()), r) }
 
 // ScanTokens calls fn with each token whose id is greater than after, in the
 // order of their ids.
-func (t *Tx) ScanTokens(after string, fn func(*pb.TokenRecord) error) error {
+func (t *Tx) ScanTokens(after string, fn func(*storagepb.TokenRecord) error) error {
 	var start []byte
 	if after != "" {
 		start = within(prefixToken, after)
 	}
-	return scan(t, prefixToken, start, func(_ []byte, r *pb.TokenRecord) error { return fn(r) })
+	return scan(t, prefixToken, start, func(_ []byte, r *storagepb.TokenRecord) error { return fn(r) })
 }
 
 // PutAuthority stores a certificate authority's public part.
-func (t *Tx) PutAuthority(a *pb.AuthorityRecord) error {
+func (t *Tx) PutAuthority(a *storagepb.AuthorityRecord) error {
 	return t.put(join(prefixAuthority, a.GetId()), a)
 }
 
 // ScanAuthorities calls fn with each certificate authority.
-func (t *Tx) ScanAuthorities(fn func(*pb.AuthorityRecord) error) error {
-	return scan(t, prefixAuthority, nil, func(_ []byte, a *pb.AuthorityRecord) error { return fn(a) })
+func (t *Tx) ScanAuthorities(fn func(*storagepb.AuthorityRecord) error) error {
+	return scan(t, prefixAuthority, nil, func(_ []byte, a *storagepb.AuthorityRecord) error { return fn(a) })
 }
 
 const keyAuditHead = prefixMeta + "audit"
 
 // AppendAudit adds an entry to the audit log; it sets the entry's sequence and
 // hash. The head is kept apart, so that appending reads one key.
-func (t *Tx) AppendAudit(r *pb.AuditRecord) error {
+func (t *Tx) AppendAudit(r *storagepb.AuditRecord) error {
 	head, err := t.value([]byte(keyAuditHead))
 	if err := ignoreNotFound(err); err != nil {
 		return fmt.Errorf("append to the audit log: %w", err)
@@ -100,8 +100,8 @@ func (t *Tx) AuditHead() (sequence int64, hash []byte, err error) {
 }
 
 // Audit returns an entry of the audit log.
-func (t *Tx) Audit(sequence int64) (*pb.AuditRecord, error) {
-	return read[pb.AuditRecord](t, auditKey(sequence))
+func (t *Tx) Audit(sequence int64) (*storagepb.AuditRecord, error) {
+	return read[storagepb.AuditRecord](t, auditKey(sequence))
 }
 
 // ErrAudit is wrapped where the audit log is not what was written.
@@ -110,7 +110,7 @@ var ErrAudit = errors.New("the audit log was tampered with")
 // VerifyAudit checks every entry of the audit log, and that the last one is the
 // last that was written. The error wraps ErrAudit where one is not right.
 func (t *Tx) VerifyAudit(ctx context.Context) (entries int64, hash []byte, err error) {
-	err = t.ScanAudit(func(r *pb.AuditRecord) error {
+	err = t.ScanAudit(func(r *storagepb.AuditRecord) error {
 		entries, hash = r.GetSequence(), r.GetHash()
 		return ctx.Err()
 	})
@@ -126,10 +126,10 @@ func (t *Tx) VerifyAudit(ctx context.Context) (entries int64, hash []byte, err e
 
 // ScanAudit calls fn with each entry of the audit log, oldest first, and
 // checks the chain of hashes on the way.
-func (t *Tx) ScanAudit(fn func(*pb.AuditRecord) error) error {
+func (t *Tx) ScanAudit(fn func(*storagepb.AuditRecord) error) error {
 	var last int64
 	var hash []byte
-	err := scan(t, prefixAudit, nil, func(_ []byte, r *pb.AuditRecord) error {
+	err := scan(t, prefixAudit, nil, func(_ []byte, r *storagepb.AuditRecord) error {
 		want, err := auditHash(r, hash)
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (t *Tx) ScanAudit(fn func(*pb.AuditRecord) error) error {
 }
 
 // auditHash covers the entry and the hash of the one before it.
-func auditHash(r *pb.AuditRecord, before []byte) ([]byte, error) {
+func auditHash(r *storagepb.AuditRecord, before []byte) ([]byte, error) {
 	bare := proto.CloneOf(r)
 	bare.Hash = nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)

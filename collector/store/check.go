@@ -11,7 +11,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Problem is something in the store that is not as it must be.
@@ -42,27 +44,27 @@ var kinds = map[string]kind{
 	prefixSoftwareSet: {name: "software sets", check: (*check).softwareSet},
 	prefixTitle:       {name: "software titles", check: (*check).title},
 	prefixMember:      {name: "members", check: (*check).member},
-	prefixStatement:   {name: "statements", check: decodes[pb.StatementRecord]},
+	prefixStatement:   {name: "statements", check: decodes[storagepb.StatementRecord]},
 	prefixSpoken:      {name: "statements by observation", check: (*check).spoken},
 	prefixEvent:       {name: "events", check: (*check).event},
-	prefixChange:      {name: "changes", check: decodes[pb.ChangeRecord]},
+	prefixChange:      {name: "changes", check: decodes[storagepb.ChangeRecord]},
 	prefixPersonOf:    {name: "members of people", check: (*check).personMember},
-	prefixRule:        {name: "rules of the site", check: decodes[pb.RuleRecord]},
-	prefixVolume:      {name: "report volumes", check: decodes[pb.VolumeRecord]},
-	prefixTrend:       {name: "scores by day", check: decodes[pb.TrendRecord]},
-	prefixFeed:        {name: "feeds", check: decodes[pb.FeedRecord]},
-	prefixDecision:    {name: "decisions", check: decodes[pb.DecisionRecord]},
-	prefixPerson:      {name: "people", check: decodes[pb.Person], derived: true},
+	prefixRule:        {name: "rules of the site", check: decodes[storagepb.RuleRecord]},
+	prefixVolume:      {name: "report volumes", check: decodes[storagepb.VolumeRecord]},
+	prefixTrend:       {name: "scores by day", check: decodes[storagepb.TrendRecord]},
+	prefixFeed:        {name: "feeds", check: decodes[storagepb.FeedRecord]},
+	prefixDecision:    {name: "decisions", check: decodes[storagepb.DecisionRecord]},
+	prefixPerson:      {name: "people", check: decodes[adminpb.Person], derived: true},
 	prefixPersonKey:   {name: "identifiers of people", check: (*check).personKey, derived: true},
 	prefixOwned:       {name: "assets by owner", check: (*check).owned, derived: true},
-	prefixFinding:     {name: "findings", check: decodes[pb.FindingRecord]},
+	prefixFinding:     {name: "findings", check: decodes[storagepb.FindingRecord]},
 	prefixNote:        {name: "notes of feeds", check: (*check).any},
 	prefixRedirect:    {name: "redirects", check: (*check).redirect},
-	prefixSource:      {name: "sources", check: decodes[pb.SourceRecord]},
-	prefixEnrolment:   {name: "enrolments", check: decodes[pb.EnrolmentRecord]},
-	prefixToken:       {name: "tokens", check: decodes[pb.TokenRecord]},
-	prefixAuthority:   {name: "authorities", check: decodes[pb.AuthorityRecord]},
-	prefixAudit:       {name: "audit records", check: decodes[pb.AuditRecord]},
+	prefixSource:      {name: "sources", check: decodes[storagepb.SourceRecord]},
+	prefixEnrolment:   {name: "enrolments", check: decodes[storagepb.EnrolmentRecord]},
+	prefixToken:       {name: "tokens", check: decodes[storagepb.TokenRecord]},
+	prefixAuthority:   {name: "authorities", check: decodes[storagepb.AuthorityRecord]},
+	prefixAudit:       {name: "audit records", check: decodes[storagepb.AuditRecord]},
 	prefixLastSeen:    {name: "times of last contact", check: (*check).lastSeen},
 	prefixPart:        {name: "parts of large records", check: (*check).part},
 	prefixAsset:       {name: "assets", check: decodes[pb.Asset], derived: true},
@@ -112,7 +114,7 @@ func (t *Tx) Check(ctx context.Context, report func(Problem)) (Counts, error) {
 	if err != nil {
 		return counts, fmt.Errorf("check the records: %w", err)
 	}
-	if err := t.ScanAudit(func(*pb.AuditRecord) error { return ctx.Err() }); err != nil {
+	if err := t.ScanAudit(func(*storagepb.AuditRecord) error { return ctx.Err() }); err != nil {
 		if ctx.Err() != nil {
 			return counts, ctx.Err()
 		}
@@ -185,7 +187,7 @@ func (c *check) observation(key, stored []byte) error {
 }
 
 func (c *check) head(key, stored []byte) error {
-	return errors.Join(c.decode(key, stored, new(pb.HeadRecord)), c.beside(key, prefixHead))
+	return errors.Join(c.decode(key, stored, new(storagepb.HeadRecord)), c.beside(key, prefixHead))
 }
 
 func (c *check) member(key, stored []byte) error { return c.memberOf(key, stored, prefixMember) }
@@ -195,7 +197,7 @@ func (c *check) personMember(key, stored []byte) error {
 }
 
 func (c *check) memberOf(key, stored []byte, prefix string) error {
-	m := new(pb.MemberRecord)
+	m := new(storagepb.MemberRecord)
 	if err := c.decode(key, stored, m); err != nil {
 		return err
 	}
@@ -282,7 +284,7 @@ func (c *check) event(key, stored []byte) error {
 	if len(key) != eventKeySize {
 		return errors.New("its key has a wrong length")
 	}
-	return c.decode(key, stored, new(pb.EventRecord))
+	return c.decode(key, stored, new(storagepb.EventRecord))
 }
 
 func (c *check) redirect(key, stored []byte) error {

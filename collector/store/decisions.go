@@ -1,9 +1,11 @@
 package store
 
-import pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+import (
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
+)
 
 // PutDecision stores what an operator decided on a finding.
-func (t *Tx) PutDecision(d *pb.DecisionRecord) error {
+func (t *Tx) PutDecision(d *storagepb.DecisionRecord) error {
 	return t.put(join(prefixDecision, d.GetAssetId(), d.GetRule()), d)
 }
 
@@ -13,11 +15,11 @@ func (t *Tx) DeleteDecision(assetID, rule string) error {
 }
 
 // ScanDecisions calls fn with everything that was decided, by asset and rule.
-func (t *Tx) ScanDecisions(fn func(*pb.DecisionRecord) error) error {
-	return scan(t, prefixDecision, nil, func(_ []byte, d *pb.DecisionRecord) error { return fn(d) })
+func (t *Tx) ScanDecisions(fn func(*storagepb.DecisionRecord) error) error {
+	return scan(t, prefixDecision, nil, func(_ []byte, d *storagepb.DecisionRecord) error { return fn(d) })
 }
 
 // Finding returns what is kept of an asset's failing of a rule.
-func (t *Tx) Finding(assetID, rule string) (*pb.FindingRecord, error) {
-	return read[pb.FindingRecord](t, join(prefixFinding, assetID, rule))
+func (t *Tx) Finding(assetID, rule string) (*storagepb.FindingRecord, error) {
+	return read[storagepb.FindingRecord](t, join(prefixFinding, assetID, rule))
 }

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Events are many, so their keys have an asset's id in 16 bytes.
@@ -50,7 +50,7 @@ func eventKey(prefix []byte, at time.Time, sequence uint64) []byte {
 
 // AppendEvent stores what changed of an asset. The sequence is that of the
 // change log's entry.
-func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) error {
+func (t *Tx) AppendEvent(assetID string, sequence uint64, e *storagepb.EventRecord) error {
 	prefix, err := eventPrefix(assetID)
 	if err != nil {
 		return err
@@ -62,12 +62,12 @@ func (t *Tx) AppendEvent(assetID string, sequence uint64, e *pb.EventRecord) err
 
 // Event returns the event of an asset that stands under a number of the change
 // log.
-func (t *Tx) Event(assetID string, at time.Time, sequence uint64) (*pb.EventRecord, error) {
+func (t *Tx) Event(assetID string, at time.Time, sequence uint64) (*storagepb.EventRecord, error) {
 	prefix, err := eventPrefix(assetID)
 	if err != nil {
 		return nil, err
 	}
-	return read[pb.EventRecord](t, eventKey(prefix, at, sequence))
+	return read[storagepb.EventRecord](t, eventKey(prefix, at, sequence))
 }
 
 // ScanEvents calls fn with each encoded EventRecord of an asset later than
@@ -128,7 +128,7 @@ func changeLogKey(sequence uint64) []byte {
 }
 
 // AppendChange adds an entry to the change log.
-func (t *Tx) AppendChange(sequence uint64, c *pb.ChangeRecord) error {
+func (t *Tx) AppendChange(sequence uint64, c *storagepb.ChangeRecord) error {
 	key := changeLogKey(sequence)
 	t.noteSingle(key)
 	return t.put(key, c)
@@ -136,11 +136,11 @@ func (t *Tx) AppendChange(sequence uint64, c *pb.ChangeRecord) error {
 
 // ScanChanges calls fn with each entry of the change log after a sequence, in
 // order.
-func (t *Tx) ScanChanges(after uint64, fn func(sequence uint64, c *pb.ChangeRecord) error) error {
+func (t *Tx) ScanChanges(after uint64, fn func(sequence uint64, c *storagepb.ChangeRecord) error) error {
 	if after == math.MaxUint64 {
 		return nil
 	}
-	return scan(t, prefixChange, changeLogKey(after+1), func(k []byte, c *pb.ChangeRecord) error {
+	return scan(t, prefixChange, changeLogKey(after+1), func(k []byte, c *storagepb.ChangeRecord) error {
 		return fn(binary.BigEndian.Uint64(k[len(prefixChange):]), c)
 	})
 }
@@ -188,7 +188,7 @@ func (t *Tx) PruneChanges(before time.Time, limit int) (int, error) {
 	var last []byte
 	looked := 0
 	n, err := t.prune(prefixChange, limit, func(k, v []byte) (bool, error) {
-		c := new(pb.ChangeRecord)
+		c := new(storagepb.ChangeRecord)
 		if err := proto.Unmarshal(v, c); err != nil {
 			return false, fmt.Errorf("entry of the change log is damaged: %w", err)
 		}

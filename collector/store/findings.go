@@ -5,36 +5,36 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // PutFinding stores that an asset fails a rule, or no longer does.
-func (t *Tx) PutFinding(f *pb.FindingRecord) error {
+func (t *Tx) PutFinding(f *storagepb.FindingRecord) error {
 	return t.put(join(prefixFinding, f.GetAssetId(), f.GetRule()), f)
 }
 
 // ScanFindings calls fn with each finding of the assets whose id is greater than
 // after, in the order of their ids.
-func (t *Tx) ScanFindings(after string, fn func(*pb.FindingRecord) error) error {
+func (t *Tx) ScanFindings(after string, fn func(*storagepb.FindingRecord) error) error {
 	var start []byte
 	if after != "" {
 		start = append(join(prefixFinding, after), 1)
 	}
-	return scan(t, prefixFinding, start, func(_ []byte, f *pb.FindingRecord) error { return fn(f) })
+	return scan(t, prefixFinding, start, func(_ []byte, f *storagepb.FindingRecord) error { return fn(f) })
 }
 
 // ScanFindingsOf calls fn with each finding of one asset.
-func (t *Tx) ScanFindingsOf(assetID string, fn func(*pb.FindingRecord) error) error {
-	return scan(t, string(within(prefixFinding, assetID)), nil, func(_ []byte, f *pb.FindingRecord) error { return fn(f) })
+func (t *Tx) ScanFindingsOf(assetID string, fn func(*storagepb.FindingRecord) error) error {
+	return scan(t, string(within(prefixFinding, assetID)), nil, func(_ []byte, f *storagepb.FindingRecord) error { return fn(f) })
 }
 
 // PruneFindings deletes findings that were resolved before a time, looking at no
 // more than limit from those of the asset start on. It returns the asset to go
 // on with, empty once all were looked at.
 func (t *Tx) PruneFindings(start string, before time.Time, limit int) (next string, err error) {
-	var old []*pb.FindingRecord
+	var old []*storagepb.FindingRecord
 	looked := 0
-	err = t.ScanFindings(start, func(f *pb.FindingRecord) error {
+	err = t.ScanFindings(start, func(f *storagepb.FindingRecord) error {
 		if looked++; looked > limit && f.GetAssetId() != next {
 			return Stop
 		}

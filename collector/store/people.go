@@ -7,16 +7,18 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // PersonMember returns the record that ties an observation to its person.
-func (t *Tx) PersonMember(ref Ref) (*pb.MemberRecord, error) {
-	return read[pb.MemberRecord](t, join(prefixPersonOf, ref.Source, ref.ID))
+func (t *Tx) PersonMember(ref Ref) (*storagepb.MemberRecord, error) {
+	return read[storagepb.MemberRecord](t, join(prefixPersonOf, ref.Source, ref.ID))
 }
 
 // PutPersonMember ties an observation to a person.
-func (t *Tx) PutPersonMember(ref Ref, m *pb.MemberRecord) error {
+func (t *Tx) PutPersonMember(ref Ref, m *storagepb.MemberRecord) error {
 	return t.put(join(prefixPersonOf, ref.Source, ref.ID), m)
 }
 
@@ -27,8 +29,8 @@ func (t *Tx) DeletePersonMember(ref Ref) error {
 
 // ScanPersonMembers calls fn with the member record of each observation about a
 // person.
-func (t *Tx) ScanPersonMembers(fn func(Ref, *pb.MemberRecord) error) error {
-	return scan(t, prefixPersonOf, nil, func(k []byte, m *pb.MemberRecord) error {
+func (t *Tx) ScanPersonMembers(fn func(Ref, *storagepb.MemberRecord) error) error {
+	return scan(t, prefixPersonOf, nil, func(k []byte, m *storagepb.MemberRecord) error {
 		ref, err := refAt(k, prefixPersonOf, 0)
 		if err != nil {
 			return err
@@ -39,12 +41,12 @@ func (t *Tx) ScanPersonMembers(fn func(Ref, *pb.MemberRecord) error) error {
 
 // Person returns the merged record with this very id; see ResolvePerson for ids
 // that were redirected.
-func (t *Tx) Person(id string) (*pb.Person, error) {
-	return read[pb.Person](t, join(prefixPerson, id))
+func (t *Tx) Person(id string) (*adminpb.Person, error) {
+	return read[adminpb.Person](t, join(prefixPerson, id))
 }
 
 // ResolvePerson returns the person with this id, or the one that it became.
-func (t *Tx) ResolvePerson(id string) (*pb.Person, error) {
+func (t *Tx) ResolvePerson(id string) (*adminpb.Person, error) {
 	for range maxRedirects {
 		p, err := t.Person(id)
 		if ignoreNotFound(err) != nil || err == nil {
@@ -59,7 +61,7 @@ func (t *Tx) ResolvePerson(id string) (*pb.Person, error) {
 
 // PutPerson stores a merged record. It returns the record before, nil where
 // there was none, and whether it differs; one that does not is not written.
-func (t *Tx) PutPerson(p *pb.Person) (before *pb.Person, changed bool, err error) {
+func (t *Tx) PutPerson(p *adminpb.Person) (before *adminpb.Person, changed bool, err error) {
 	key := join(prefixPerson, p.GetId())
 	held, err := t.value(key)
 	if err := ignoreNotFound(err); err != nil {
@@ -73,7 +75,7 @@ func (t *Tx) PutPerson(p *pb.Person) (before *pb.Person, changed bool, err error
 		if bytes.Equal(held, now) {
 			return nil, false, nil
 		}
-		before = new(pb.Person)
+		before = new(adminpb.Person)
 		if err := proto.Unmarshal(held, before); err != nil {
 			return nil, false, fmt.Errorf("person %s is damaged, run `rollcall-collector rebuild` or restore a backup: %w", p.GetId(), err)
 		}
@@ -86,12 +88,12 @@ func (t *Tx) DeletePerson(id string) error { return t.remove(join(prefixPerson, 
 
 // ScanPeople calls fn with each person whose id is greater than after, in the
 // order of their ids.
-func (t *Tx) ScanPeople(after string, fn func(*pb.Person) error) error {
+func (t *Tx) ScanPeople(after string, fn func(*adminpb.Person) error) error {
 	var start []byte
 	if after != "" {
 		start = within(prefixPerson, after)
 	}
-	return scan(t, prefixPerson, start, func(_ []byte, p *pb.Person) error { return fn(p) })
+	return scan(t, prefixPerson, start, func(_ []byte, p *adminpb.Person) error { return fn(p) })
 }
 
 // ClaimPerson records that an observation carries an identifier of a person.
@@ -175,7 +177,7 @@ func (t *Tx) Owned(address, after string, limit int) ([]string, error) {
 // carry it, or of several the only one who has not left. It returns ErrNotFound
 // where that is nobody, or not one alone, or where more than limit records
 // carry it.
-func (t *Tx) PersonByKey(id *pb.Identifier, limit int) (*pb.Person, error) {
+func (t *Tx) PersonByKey(id *pb.Identifier, limit int) (*adminpb.Person, error) {
 	refs, err := t.PersonClaimants(id, limit+1)
 	if err != nil {
 		return nil, err
@@ -183,7 +185,7 @@ func (t *Tx) PersonByKey(id *pb.Identifier, limit int) (*pb.Person, error) {
 	if len(refs) == 0 || len(refs) > limit {
 		return nil, ErrNotFound
 	}
-	people := make(map[string]*pb.Person)
+	people := make(map[string]*adminpb.Person)
 	for _, ref := range refs {
 		m, err := t.PersonMember(ref)
 		if err != nil {
@@ -200,8 +202,8 @@ func (t *Tx) PersonByKey(id *pb.Identifier, limit int) (*pb.Person, error) {
 }
 
 // only returns the only one of some people, or the only one who has not left.
-func only(people map[string]*pb.Person) (*pb.Person, error) {
-	var found []*pb.Person
+func only(people map[string]*adminpb.Person) (*adminpb.Person, error) {
+	var found []*adminpb.Person
 	for _, p := range people {
 		if len(people) == 1 || p.GetStatus() != "departed" {
 			found = append(found, p)

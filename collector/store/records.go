@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func ignoreNotFound(err error) error {
@@ -75,12 +76,12 @@ func (t *Tx) complete(o *pb.Observation) error {
 }
 
 // Head returns when and how completely ref's source last stated something.
-func (t *Tx) Head(ref Ref) (*pb.HeadRecord, error) {
-	return read[pb.HeadRecord](t, join(prefixHead, ref.Source, ref.ID))
+func (t *Tx) Head(ref Ref) (*storagepb.HeadRecord, error) {
+	return read[storagepb.HeadRecord](t, join(prefixHead, ref.Source, ref.ID))
 }
 
 // PutHead stores the head of an observation whose content stays as it is.
-func (t *Tx) PutHead(ref Ref, h *pb.HeadRecord) error {
+func (t *Tx) PutHead(ref Ref, h *storagepb.HeadRecord) error {
 	return t.put(join(prefixHead, ref.Source, ref.ID), h)
 }
 
@@ -92,8 +93,8 @@ func (t *Tx) PutContent(o *pb.Observation) error {
 }
 
 // ScanHeads calls fn with the head of each observation of a source.
-func (t *Tx) ScanHeads(source string, fn func(Ref, *pb.HeadRecord) error) error {
-	return scan(t, string(within(prefixHead, source)), nil, func(k []byte, h *pb.HeadRecord) error {
+func (t *Tx) ScanHeads(source string, fn func(Ref, *storagepb.HeadRecord) error) error {
+	return scan(t, string(within(prefixHead, source)), nil, func(k []byte, h *storagepb.HeadRecord) error {
 		ref, err := refAt(k, prefixHead, 0)
 		if err != nil {
 			return err
@@ -119,12 +120,12 @@ func (t *Tx) ScanObservations(fn func(*pb.Observation) error) error {
 }
 
 // Member returns the record that ties an observation to its asset.
-func (t *Tx) Member(ref Ref) (*pb.MemberRecord, error) {
-	return read[pb.MemberRecord](t, join(prefixMember, ref.Source, ref.ID))
+func (t *Tx) Member(ref Ref) (*storagepb.MemberRecord, error) {
+	return read[storagepb.MemberRecord](t, join(prefixMember, ref.Source, ref.ID))
 }
 
 // PutMember ties an observation to an asset.
-func (t *Tx) PutMember(ref Ref, m *pb.MemberRecord) error {
+func (t *Tx) PutMember(ref Ref, m *storagepb.MemberRecord) error {
 	return t.put(join(prefixMember, ref.Source, ref.ID), m)
 }
 
@@ -134,8 +135,8 @@ func (t *Tx) DeleteMember(ref Ref) error {
 }
 
 // ScanMembers calls fn with each observation's member record.
-func (t *Tx) ScanMembers(fn func(Ref, *pb.MemberRecord) error) error {
-	return scan(t, prefixMember, nil, func(k []byte, m *pb.MemberRecord) error {
+func (t *Tx) ScanMembers(fn func(Ref, *storagepb.MemberRecord) error) error {
+	return scan(t, prefixMember, nil, func(k []byte, m *storagepb.MemberRecord) error {
 		ref, err := refAt(k, prefixMember, 0)
 		if err != nil {
 			return err
@@ -231,16 +232,18 @@ func (t *Tx) ResolveAsset(id string) (*pb.Asset, error) {
 }
 
 // Source returns the declaration of a source.
-func (t *Tx) Source(id string) (*pb.SourceRecord, error) {
-	return read[pb.SourceRecord](t, join(prefixSource, id))
+func (t *Tx) Source(id string) (*storagepb.SourceRecord, error) {
+	return read[storagepb.SourceRecord](t, join(prefixSource, id))
 }
 
 // PutSource declares a source.
-func (t *Tx) PutSource(s *pb.SourceRecord) error { return t.put(join(prefixSource, s.GetId()), s) }
+func (t *Tx) PutSource(s *storagepb.SourceRecord) error {
+	return t.put(join(prefixSource, s.GetId()), s)
+}
 
 // ScanSources calls fn with each declared source.
-func (t *Tx) ScanSources(fn func(*pb.SourceRecord) error) error {
-	return scan(t, prefixSource, nil, func(_ []byte, s *pb.SourceRecord) error { return fn(s) })
+func (t *Tx) ScanSources(fn func(*storagepb.SourceRecord) error) error {
+	return scan(t, prefixSource, nil, func(_ []byte, s *storagepb.SourceRecord) error { return fn(s) })
 }
 
 // LastSeen returns when the source last confirmed an observation, to the

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"errors"
 
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Statement returns an operator's word by its id.
-func (t *Tx) Statement(id string) (*pb.StatementRecord, error) {
-	return read[pb.StatementRecord](t, join(prefixStatement, id))
+func (t *Tx) Statement(id string) (*storagepb.StatementRecord, error) {
+	return read[storagepb.StatementRecord](t, join(prefixStatement, id))
 }
 
 // PutStatement stores an operator's word on two observations.
-func (t *Tx) PutStatement(s *pb.StatementRecord) error {
+func (t *Tx) PutStatement(s *storagepb.StatementRecord) error {
 	err := t.put(join(prefixStatement, s.GetId()), s)
 	for _, ref := range spokenOf(s) {
 		err = errors.Join(err, t.kv.Set(join(prefixSpoken, ref.Source, ref.ID, s.GetId()), nil))
@@ -22,7 +22,7 @@ func (t *Tx) PutStatement(s *pb.StatementRecord) error {
 }
 
 // DeleteStatement takes an operator's word back.
-func (t *Tx) DeleteStatement(s *pb.StatementRecord) error {
+func (t *Tx) DeleteStatement(s *storagepb.StatementRecord) error {
 	err := t.remove(join(prefixStatement, s.GetId()))
 	for _, ref := range spokenOf(s) {
 		err = errors.Join(err, t.kv.Delete(join(prefixSpoken, ref.Source, ref.ID, s.GetId())))
@@ -31,12 +31,12 @@ func (t *Tx) DeleteStatement(s *pb.StatementRecord) error {
 }
 
 // spokenOf returns the two observations that a statement is about.
-func spokenOf(s *pb.StatementRecord) [2]Ref {
+func spokenOf(s *storagepb.StatementRecord) [2]Ref {
 	return [2]Ref{{Source: s.GetSubjectSource(), ID: s.GetSubjectId()}, {Source: s.GetOtherSource(), ID: s.GetOtherId()}}
 }
 
 // StatementsOf returns what operators said about an observation.
-func (t *Tx) StatementsOf(ref Ref) ([]*pb.StatementRecord, error) {
+func (t *Tx) StatementsOf(ref Ref) ([]*storagepb.StatementRecord, error) {
 	var ids []string
 	err := t.kv.Scan(within(prefixSpoken, ref.Source, ref.ID), nil, func(k, _ []byte) error {
 		ids = append(ids, string(k[bytes.LastIndexByte(k, 0)+1:]))
@@ -45,7 +45,7 @@ func (t *Tx) StatementsOf(ref Ref) ([]*pb.StatementRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*pb.StatementRecord, len(ids))
+	out := make([]*storagepb.StatementRecord, len(ids))
 	for i, id := range ids {
 		if out[i], err = t.Statement(id); err != nil {
 			return nil, err
@@ -73,10 +73,10 @@ func (t *Tx) PutNote(name string, v []byte) error {
 
 // ScanStatements calls fn with each statement whose id is greater than after,
 // in the order of their ids.
-func (t *Tx) ScanStatements(after string, fn func(*pb.StatementRecord) error) error {
+func (t *Tx) ScanStatements(after string, fn func(*storagepb.StatementRecord) error) error {
 	var start []byte
 	if after != "" {
 		start = within(prefixStatement, after)
 	}
-	return scan(t, prefixStatement, start, func(_ []byte, s *pb.StatementRecord) error { return fn(s) })
+	return scan(t, prefixStatement, start, func(_ []byte, s *storagepb.StatementRecord) error { return fn(s) })
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/pkg/section"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 func open(t testing.TB) *Store {
@@ -268,12 +269,12 @@ func TestAuditLogShowsTampering(t *testing.T) {
 	s := open(t)
 	for i := range 5 {
 		update(t, s, func(tx *Tx) error {
-			return tx.AppendAudit(&pb.AuditRecord{At: timestamppb.New(time.Unix(int64(i), 0)), Actor: "ann", Action: "token.create"})
+			return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(time.Unix(int64(i), 0)), Actor: "ann", Action: "token.create"})
 		})
 	}
 	read := func() (n int, err error) {
 		err = s.View(context.Background(), func(tx *Tx) error {
-			return tx.ScanAudit(func(*pb.AuditRecord) error { n++; return nil })
+			return tx.ScanAudit(func(*storagepb.AuditRecord) error { n++; return nil })
 		})
 		return n, err
 	}
@@ -281,7 +282,7 @@ func TestAuditLogShowsTampering(t *testing.T) {
 		t.Fatalf("%d entries, %v", n, err)
 	}
 	update(t, s, func(tx *Tx) error {
-		r := new(pb.AuditRecord)
+		r := new(storagepb.AuditRecord)
 		if err := tx.get(auditKey(3), r); err != nil {
 			return err
 		}
@@ -296,7 +297,9 @@ func TestAuditLogShowsTampering(t *testing.T) {
 func TestAuditLogShowsThatItsEndIsMissing(t *testing.T) {
 	s := open(t)
 	for range 3 {
-		update(t, s, func(tx *Tx) error { return tx.AppendAudit(&pb.AuditRecord{Actor: "ann", Action: "token.create"}) })
+		update(t, s, func(tx *Tx) error {
+			return tx.AppendAudit(&storagepb.AuditRecord{Actor: "ann", Action: "token.create"})
+		})
 	}
 	verify := func() (n int64, err error) {
 		err = s.View(context.Background(), func(tx *Tx) error {

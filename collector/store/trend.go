@@ -1,9 +1,13 @@
 package store
 
-import pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+import (
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
+)
 
 // Trend returns how the fleet stood on each day.
-func (t *Tx) Trend() (*pb.TrendRecord, error) { return read[pb.TrendRecord](t, join(prefixTrend)) }
+func (t *Tx) Trend() (*storagepb.TrendRecord, error) {
+	return read[storagepb.TrendRecord](t, join(prefixTrend))
+}
 
 // PutTrend stores it.
-func (t *Tx) PutTrend(r *pb.TrendRecord) error { return t.put(join(prefixTrend), r) }
+func (t *Tx) PutTrend(r *storagepb.TrendRecord) error { return t.put(join(prefixTrend), r) }

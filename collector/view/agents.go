@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // States of an enrolled agent, the first that holds of it.
@@ -46,7 +46,7 @@ func (a *Agents) Counts(ctx context.Context) (map[string]int, error) {
 	}
 	counts := map[string]int{AgentRevoked: 0, AgentConflicted: 0, AgentExpired: 0, AgentActive: 0}
 	err := a.store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanEnrolments("", func(e *pb.EnrolmentRecord) error {
+		return tx.ScanEnrolments("", func(e *storagepb.EnrolmentRecord) error {
 			counts[agentState(e, now)]++
 			return ctx.Err()
 		})
@@ -58,7 +58,7 @@ func (a *Agents) Counts(ctx context.Context) (map[string]int, error) {
 	return counts, nil
 }
 
-func agentState(e *pb.EnrolmentRecord, now time.Time) string {
+func agentState(e *storagepb.EnrolmentRecord, now time.Time) string {
 	switch {
 	case e.GetRevokedAt() != nil:
 		return AgentRevoked

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Each agent counts once, by the state that matters most, and the store is not
@@ -23,7 +23,7 @@ func TestAgentsAreCountedOnceAMinute(t *testing.T) {
 	}
 	now := time.Unix(1_700_000_000, 0)
 	soon, past := timestamppb.New(now.Add(time.Hour)), timestamppb.New(now.Add(-time.Hour))
-	put := func(records ...*pb.EnrolmentRecord) {
+	put := func(records ...*storagepb.EnrolmentRecord) {
 		t.Helper()
 		for _, r := range records {
 			if err := st.Update(t.Context(), func(tx *store.Tx) error { return tx.PutEnrolment(r) }); err != nil {
@@ -31,8 +31,8 @@ func TestAgentsAreCountedOnceAMinute(t *testing.T) {
 			}
 		}
 	}
-	put(&pb.EnrolmentRecord{AgentId: "a", CertificateExpiresAt: soon}, &pb.EnrolmentRecord{AgentId: "b", CertificateExpiresAt: past},
-		&pb.EnrolmentRecord{AgentId: "c", CertificateExpiresAt: past, RevokedAt: past, Conflicted: true}, &pb.EnrolmentRecord{AgentId: "d", CertificateExpiresAt: soon, Conflicted: true})
+	put(&storagepb.EnrolmentRecord{AgentId: "a", CertificateExpiresAt: soon}, &storagepb.EnrolmentRecord{AgentId: "b", CertificateExpiresAt: past},
+		&storagepb.EnrolmentRecord{AgentId: "c", CertificateExpiresAt: past, RevokedAt: past, Conflicted: true}, &storagepb.EnrolmentRecord{AgentId: "d", CertificateExpiresAt: soon, Conflicted: true})
 	a := NewAgents(st, func() time.Time { return now })
 	want := map[string]int{AgentActive: 1, AgentExpired: 1, AgentRevoked: 1, AgentConflicted: 1}
 	check := func() {
@@ -43,7 +43,7 @@ func TestAgentsAreCountedOnceAMinute(t *testing.T) {
 		}
 	}
 	check()
-	put(&pb.EnrolmentRecord{AgentId: "e", CertificateExpiresAt: soon})
+	put(&storagepb.EnrolmentRecord{AgentId: "e", CertificateExpiresAt: soon})
 	check()
 	now = now.Add(recountAfter)
 	want[AgentActive] = 2

@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 var testNow = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -47,7 +48,7 @@ func newFleet(ctx context.Context, t failer) *fleet {
 	f.catalog = catalog.New(st, func() time.Time { return testNow }, slog.New(slog.DiscardHandler))
 	f.view.Follow(f.catalog, st)
 	for _, kind := range []string{"agent", "mdm", "edr"} {
-		if err := f.catalog.DeclareSource(ctx, &pb.SourceRecord{Id: kind, Kind: kind, Unique: true}); err != nil {
+		if err := f.catalog.DeclareSource(ctx, &storagepb.SourceRecord{Id: kind, Kind: kind, Unique: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/store"
-	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
 // PeopleOrders are the fields by which people can be ordered.
@@ -46,7 +46,7 @@ func newPeople() *people {
 	return &people{rows: make(map[string]*personRow), ended: make(map[string]uint64), sorted: make(map[string][]*personRow)}
 }
 
-func newPersonRow(p *pb.Person, sequence uint64) *personRow {
+func newPersonRow(p *adminpb.Person, sequence uint64) *personRow {
 	r := &personRow{id: p.GetId(), sequence: sequence}
 	email := p.GetUpn()
 	if len(p.GetEmails()) > 0 {
@@ -87,7 +87,7 @@ func (p *people) apply(c catalog.PersonChange) {
 // load adds the people that are stored.
 func (p *people) load(ctx context.Context, st *store.Store) error {
 	err := st.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanPeople("", func(one *pb.Person) error {
+		return tx.ScanPeople("", func(one *adminpb.Person) error {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if p.rows[one.GetId()] == nil && p.ended[one.GetId()] == 0 {

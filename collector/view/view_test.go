@@ -15,6 +15,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Changes of one asset arrive in any order and more than once; the view shows
@@ -63,7 +64,7 @@ func TestLoadWhileTheFleetReports(t *testing.T) {
 	c := catalog.New(st, time.Now, slog.New(slog.DiscardHandler))
 	v := New()
 	c.OnChange(v.Apply)
-	if err := c.DeclareSource(ctx, &pb.SourceRecord{Id: "agent", Kind: "agent"}); err != nil {
+	if err := c.DeclareSource(ctx, &storagepb.SourceRecord{Id: "agent", Kind: "agent"}); err != nil {
 		t.Fatal(err)
 	}
 	report := func(i int, class string) {

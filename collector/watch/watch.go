@@ -15,7 +15,9 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/history"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Split is the kind of an asset that came to be because records were parted
@@ -36,7 +38,7 @@ type Event struct {
 	// Sequence is its place in the log.
 	Sequence uint64
 	// Change has no cursor.
-	Change *pb.ChangeEvent
+	Change *adminpb.ChangeEvent
 	// Labels are those that the asset had before and has now, as far as they are
 	// known: who may see it by either may see the event.
 	Labels []map[string]string
@@ -237,7 +239,7 @@ func (l *Log) scan(ctx context.Context, after uint64) (events []*Event, to uint6
 			return ErrPruned
 		}
 		n := 0
-		return tx.ScanChanges(after, func(sequence uint64, c *pb.ChangeRecord) error {
+		return tx.ScanChanges(after, func(sequence uint64, c *storagepb.ChangeRecord) error {
 			if n++; n > readAtOnce {
 				return store.Stop
 			}
@@ -256,8 +258,8 @@ func (l *Log) scan(ctx context.Context, after uint64) (events []*Event, to uint6
 }
 
 // describe makes an entry of the log an event.
-func describe(tx *store.Tx, sequence uint64, c *pb.ChangeRecord) (*Event, error) {
-	e := &Event{Sequence: sequence, Change: &pb.ChangeEvent{At: c.GetAt(), Kind: c.GetKind(), AssetId: c.GetAssetId(), Source: c.GetSource(), SourceId: c.GetSourceId()}}
+func describe(tx *store.Tx, sequence uint64, c *storagepb.ChangeRecord) (*Event, error) {
+	e := &Event{Sequence: sequence, Change: &adminpb.ChangeEvent{At: c.GetAt(), Kind: c.GetKind(), AssetId: c.GetAssetId(), Source: c.GetSource(), SourceId: c.GetSourceId()}}
 	now, err := tx.Asset(c.GetAssetId())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
@@ -279,7 +281,7 @@ func describe(tx *store.Tx, sequence uint64, c *pb.ChangeRecord) (*Event, error)
 	return e, e.detail(record)
 }
 
-func (e *Event) detail(record *pb.EventRecord) error {
+func (e *Event) detail(record *storagepb.EventRecord) error {
 	out := e.Change
 	out.Source, out.SourceId, out.Into, out.From = record.GetSource(), record.GetSourceId(), record.GetInto(), record.GetFrom()
 	if out.Kind = KindOf(record); out.Kind == catalog.Created || out.Kind == Split {
@@ -311,7 +313,7 @@ func (e *Event) dull() bool {
 }
 
 // KindOf returns the kind of an event as users see it.
-func KindOf(record *pb.EventRecord) string {
+func KindOf(record *storagepb.EventRecord) string {
 	if record.GetKind() == catalog.Created && record.GetFrom() != "" {
 		return Split
 	}

@@ -1,7 +1,11 @@
 package archtest
 
-// schema is the vocabulary that everything speaks.
-const schema = "proto/rollcall/v1"
+// The vocabulary, in three packages so that agents carry only what they say.
+const (
+	schema = "proto/rollcall/v1" // what agents and sources say, and the asset made of it
+	asked  = "proto/admin"       // what the API is asked and answers
+	stored = "proto/storage"     // what the database holds beside that
+)
 
 // Reasons that several rows have in common.
 const (
@@ -65,16 +69,16 @@ var Rooms = []Room{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
-			"collector/updates", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema,
+			"collector/updates", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
 	},
 	{
-		Dir: "collector/ctl", May: []string{"pkg/...", schema},
+		Dir: "collector/ctl", May: []string{"pkg/...", schema, asked, stored},
 		Why: "the command line is a client of the API like any other; what it cannot ask there, nobody can",
 	},
 	{
-		Dir: "collector/ingest", May: []string{"collector/enroll", "collector/catalog", "collector/store", "collector/updates", "pkg/...", schema},
+		Dir: "collector/ingest", May: []string{"collector/enroll", "collector/catalog", "collector/store", "collector/updates", "pkg/...", schema, asked, stored},
 		Why: "ingest takes what agents send and hands it to the catalog; it asks enroll who is calling",
 	},
 	{
@@ -82,11 +86,11 @@ var Rooms = []Room{
 		Why: "what is offered to whom follows from a signed folder and the agent's labels; who asks is ingest's matter",
 	},
 	{
-		Dir: "collector/enroll", May: []string{"collector/store", "pkg/...", schema},
+		Dir: "collector/enroll", May: []string{"collector/store", "pkg/...", schema, asked, stored},
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -94,7 +98,7 @@ var Rooms = []Room{
 		Why: "when products reach their end is data, whoever asks",
 	},
 	{
-		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema},
+		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
 	},
 	{
@@ -102,7 +106,7 @@ var Rooms = []Room{
 		Why: "metrics count what a view holds; they neither read the store nor change anything",
 	},
 	{
-		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/store", "pkg/...", schema},
+		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "a view follows the catalog's changes; who asks it is not its matter",
 	},
 	{
@@ -110,11 +114,11 @@ var Rooms = []Room{
 		Why: "how a table is written is the same whatever was asked for",
 	},
 	{
-		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/store", schema},
+		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/store", schema, asked, stored},
 		Why: "what happened is told from the change log alone; who hears of it, and may, is not its matter",
 	},
 	{
-		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema},
+		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
@@ -130,7 +134,7 @@ var Rooms = []Room{
 		Why: "which observations are one thing is a function of the observations alone, so that any order and any restart give the same answer",
 	},
 	{
-		Dir: "collector/merge", May: []string{schema}, Pure: true,
+		Dir: "collector/merge", May: []string{schema, asked}, Pure: true,
 		Why: "an asset is a function of its observations alone, so that rebuild gives the same bytes",
 	},
 	{
@@ -138,11 +142,11 @@ var Rooms = []Room{
 		Why: "when an asset expires is a function of the asset and the rules; who looks when is the catalog's matter",
 	},
 	{
-		Dir: "collector/history", May: []string{schema}, Pure: true,
+		Dir: "collector/history", May: []string{schema, stored}, Pure: true,
 		Why: "what changed between two states is a function of the two, so that any past state can be read again",
 	},
 	{
-		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema},
+		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema, asked, stored},
 		Why: "the store knows our records and the engine's contract, not an engine and not who asks",
 	},
 	{
@@ -167,7 +171,7 @@ var Rooms = []Room{
 	},
 
 	{
-		Dir: "collector/connect", May: []string{"collector/catalog", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors", "collector/store", schema},
+		Dir: "collector/connect", May: []string{"collector/catalog", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors", "collector/store", schema, asked, stored},
 		Why: "connecting a system keeps how it is read and has it read; who asks for it is the API's matter",
 	},
 
@@ -210,12 +214,14 @@ var Rooms = []Room{
 	{Dir: "pkg/pkgversion", May: []string{}, Why: both},
 	{Dir: "pkg/release", May: []string{}, Why: both},
 	{Dir: "pkg/section", May: []string{schema}, Why: both},
-	{Dir: "pkg/synth", May: []string{schema}, Why: both},
+	{Dir: "pkg/synth", May: []string{schema, stored}, Why: both},
 	{Dir: "pkg/systest", May: []string{}, Why: "the programs are tested from outside, as processes over the wire"},
 	{Dir: "pkg/winetest", May: []string{}, Why: "the Windows agent is tested from outside, as a process under Wine"},
 	{Dir: "pkg/tlsconf", May: []string{}, Why: both},
 	{Dir: schema, May: []string{}, Why: "the schema is the vocabulary and depends on nothing of ours"},
-	{Dir: "proto/gateway/rollcall/v1", May: []string{schema}, Why: "the translation of REST is the collector's alone, and so agents do not carry it"},
+	{Dir: asked, May: []string{schema}, Why: "questions are about the vocabulary"},
+	{Dir: stored, May: []string{asked, schema}, Why: "what is kept is the vocabulary, and some answers as they were given"},
+	{Dir: "proto/gateway/rollcall/v1", May: []string{asked, schema}, Why: "the translation of REST is the collector's alone, and so agents do not carry it"},
 }
 
 // Guests are the packages from outside that have one home here.

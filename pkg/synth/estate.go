@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Hazards are the ways in which the sources of an estate make it hard to tell
@@ -78,8 +79,8 @@ func NewEstate(seed uint64, devices int, hazards Hazards) *Estate {
 }
 
 // Sources declares the estate's six sources.
-func (e *Estate) Sources() []*pb.SourceRecord {
-	return []*pb.SourceRecord{
+func (e *Estate) Sources() []*storagepb.SourceRecord {
+	return []*storagepb.SourceRecord{
 		{Id: "agent", Kind: "agent", Unique: true, Title: "Rollcall agents"},
 		{Id: "mdm", Kind: "mdm", Unique: true, Title: "Device management"},
 		{Id: "edr", Kind: "edr", Unique: true, Title: "Endpoint detection"},

@@ -318,7 +318,7 @@ var File_rollcall_v1_observation_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_observation_proto_rawDesc = "" +
 	"\n" +
-	"\x1drollcall/v1/observation.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\"\xa2\x03\n" +
+	"\x1drollcall/v1/observation.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x19rollcall/v1/profile.proto\"\xa2\x03\n" +
 	"\vObservation\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\tR\bsourceId\x12;\n" +
@@ -389,7 +389,7 @@ func file_rollcall_v1_observation_proto_init() {
 		return
 	}
 	file_rollcall_v1_asset_proto_init()
-	file_rollcall_v1_person_proto_init()
+	file_rollcall_v1_profile_proto_init()
 	file_rollcall_v1_observation_proto_msgTypes[0].OneofWrappers = []any{
 		(*Observation_Device)(nil),
 		(*Observation_Person)(nil),

@@ -2,11 +2,11 @@
 // source: rollcall/v1/admin.proto
 
 /*
-Package rollcallv1 is a reverse proxy.
+Package adminpb is a reverse proxy.
 
 It translates gRPC into RESTful JSON APIs.
 */
-package rollcallv1
+package adminpb
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
-	extRollcallv1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	extAdminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/grpclog"
@@ -38,9 +38,9 @@ var (
 
 var filter_AdminService_ListAssets_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAssetsRequest
+		protoReq extAdminpb.ListAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -56,9 +56,9 @@ func request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAssetsRequest
+		protoReq extAdminpb.ListAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -73,9 +73,9 @@ func local_request_AdminService_ListAssets_0(ctx context.Context, marshaler runt
 
 var filter_AdminService_GroupAssets_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_GroupAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GroupAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GroupAssetsRequest
+		protoReq extAdminpb.GroupAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -91,9 +91,9 @@ func request_AdminService_GroupAssets_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GroupAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GroupAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GroupAssetsRequest
+		protoReq extAdminpb.GroupAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -108,9 +108,9 @@ func local_request_AdminService_GroupAssets_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListSoftware_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSoftwareRequest
+		protoReq extAdminpb.ListSoftwareRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -126,9 +126,9 @@ func request_AdminService_ListSoftware_0(ctx context.Context, marshaler runtime.
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSoftwareRequest
+		protoReq extAdminpb.ListSoftwareRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -143,9 +143,9 @@ func local_request_AdminService_ListSoftware_0(ctx context.Context, marshaler ru
 
 var filter_AdminService_ListSoftwareAssets_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_ListSoftwareAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListSoftwareAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSoftwareAssetsRequest
+		protoReq extAdminpb.ListSoftwareAssetsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -170,9 +170,9 @@ func request_AdminService_ListSoftwareAssets_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListSoftwareAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListSoftwareAssets_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSoftwareAssetsRequest
+		protoReq extAdminpb.ListSoftwareAssetsRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -196,9 +196,9 @@ func local_request_AdminService_ListSoftwareAssets_0(ctx context.Context, marsha
 
 var filter_AdminService_GetAsset_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetRequest
+		protoReq extAdminpb.GetAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -223,9 +223,9 @@ func request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetRequest
+		protoReq extAdminpb.GetAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -249,9 +249,9 @@ func local_request_AdminService_GetAsset_0(ctx context.Context, marshaler runtim
 
 var filter_AdminService_ListAssetSoftware_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAssetSoftwareRequest
+		protoReq extAdminpb.ListAssetSoftwareRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -276,9 +276,9 @@ func request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAssetSoftwareRequest
+		protoReq extAdminpb.ListAssetSoftwareRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -300,9 +300,9 @@ func local_request_AdminService_ListAssetSoftware_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
-func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetSourceStatesRequest
+		protoReq extAdminpb.GetAssetSourceStatesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -321,9 +321,9 @@ func request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetSourceStatesRequest
+		protoReq extAdminpb.GetAssetSourceStatesRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -339,9 +339,9 @@ func local_request_AdminService_GetAssetSourceStates_0(ctx context.Context, mars
 	return msg, metadata, err
 }
 
-func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ExplainAssetRequest
+		protoReq extAdminpb.ExplainAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -360,9 +360,9 @@ func request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ExplainAssetRequest
+		protoReq extAdminpb.ExplainAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -380,9 +380,9 @@ func local_request_AdminService_ExplainAsset_0(ctx context.Context, marshaler ru
 
 var filter_AdminService_GetAssetHistory_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetHistoryRequest
+		protoReq extAdminpb.GetAssetHistoryRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -407,9 +407,9 @@ func request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetAssetHistoryRequest
+		protoReq extAdminpb.GetAssetHistoryRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -431,9 +431,9 @@ func local_request_AdminService_GetAssetHistory_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
-func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.AssertAssetRequest
+		protoReq extAdminpb.AssertAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -455,9 +455,9 @@ func request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.AssertAssetRequest
+		protoReq extAdminpb.AssertAssetRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -478,9 +478,9 @@ func local_request_AdminService_AssertAsset_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListStatements_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListStatementsRequest
+		protoReq extAdminpb.ListStatementsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -496,9 +496,9 @@ func request_AdminService_ListStatements_0(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListStatementsRequest
+		protoReq extAdminpb.ListStatementsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -511,9 +511,9 @@ func local_request_AdminService_ListStatements_0(ctx context.Context, marshaler 
 	return msg, metadata, err
 }
 
-func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteStatementRequest
+		protoReq extAdminpb.DeleteStatementRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -532,9 +532,9 @@ func request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteStatementRequest
+		protoReq extAdminpb.DeleteStatementRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -550,9 +550,9 @@ func local_request_AdminService_DeleteStatement_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
-func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PutSourceRequest
+		protoReq extAdminpb.PutSourceRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -574,9 +574,9 @@ func request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PutSourceRequest
+		protoReq extAdminpb.PutSourceRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -595,9 +595,9 @@ func local_request_AdminService_PutSource_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSourcesRequest
+		protoReq extAdminpb.ListSourcesRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -607,9 +607,9 @@ func request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListSources_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListSourcesRequest
+		protoReq extAdminpb.ListSourcesRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.ListSources(ctx, &protoReq)
@@ -618,9 +618,9 @@ func local_request_AdminService_ListSources_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListFindings_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListFindings_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListFindings_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListFindingsRequest
+		protoReq extAdminpb.ListFindingsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -636,9 +636,9 @@ func request_AdminService_ListFindings_0(ctx context.Context, marshaler runtime.
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListFindings_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListFindings_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListFindingsRequest
+		protoReq extAdminpb.ListFindingsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -653,9 +653,9 @@ func local_request_AdminService_ListFindings_0(ctx context.Context, marshaler ru
 
 var filter_AdminService_GroupFindings_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_GroupFindings_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GroupFindings_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GroupFindingsRequest
+		protoReq extAdminpb.GroupFindingsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -671,9 +671,9 @@ func request_AdminService_GroupFindings_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GroupFindings_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GroupFindings_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GroupFindingsRequest
+		protoReq extAdminpb.GroupFindingsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -686,9 +686,9 @@ func local_request_AdminService_GroupFindings_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-func request_AdminService_WaiveFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_WaiveFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.WaiveFindingRequest
+		protoReq extAdminpb.WaiveFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -710,9 +710,9 @@ func request_AdminService_WaiveFinding_0(ctx context.Context, marshaler runtime.
 	return msg, metadata, err
 }
 
-func local_request_AdminService_WaiveFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_WaiveFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.WaiveFindingRequest
+		protoReq extAdminpb.WaiveFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -731,9 +731,9 @@ func local_request_AdminService_WaiveFinding_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
-func request_AdminService_AcknowledgeFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_AcknowledgeFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.AcknowledgeFindingRequest
+		protoReq extAdminpb.AcknowledgeFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -755,9 +755,9 @@ func request_AdminService_AcknowledgeFinding_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
-func local_request_AdminService_AcknowledgeFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_AcknowledgeFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.AcknowledgeFindingRequest
+		protoReq extAdminpb.AcknowledgeFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -776,9 +776,9 @@ func local_request_AdminService_AcknowledgeFinding_0(ctx context.Context, marsha
 	return msg, metadata, err
 }
 
-func request_AdminService_ReopenFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ReopenFinding_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ReopenFindingRequest
+		protoReq extAdminpb.ReopenFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -800,9 +800,9 @@ func request_AdminService_ReopenFinding_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ReopenFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ReopenFinding_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ReopenFindingRequest
+		protoReq extAdminpb.ReopenFindingRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -823,9 +823,9 @@ func local_request_AdminService_ReopenFinding_0(ctx context.Context, marshaler r
 
 var filter_AdminService_GetCompliance_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_GetCompliance_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetCompliance_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetComplianceRequest
+		protoReq extAdminpb.GetComplianceRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -841,9 +841,9 @@ func request_AdminService_GetCompliance_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetCompliance_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetCompliance_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetComplianceRequest
+		protoReq extAdminpb.GetComplianceRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -856,9 +856,9 @@ func local_request_AdminService_GetCompliance_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-func request_AdminService_ListRules_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListRules_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListRulesRequest
+		protoReq extAdminpb.ListRulesRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -868,18 +868,18 @@ func request_AdminService_ListRules_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListRules_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListRules_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListRulesRequest
+		protoReq extAdminpb.ListRulesRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.ListRules(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-func request_AdminService_TryRules_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_TryRules_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TryRulesRequest
+		protoReq extAdminpb.TryRulesRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -892,9 +892,9 @@ func request_AdminService_TryRules_0(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_AdminService_TryRules_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_TryRules_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TryRulesRequest
+		protoReq extAdminpb.TryRulesRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -904,9 +904,9 @@ func local_request_AdminService_TryRules_0(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func request_AdminService_PutRule_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_PutRule_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PutRuleRequest
+		protoReq extAdminpb.PutRuleRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -928,9 +928,9 @@ func request_AdminService_PutRule_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_AdminService_PutRule_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_PutRule_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PutRuleRequest
+		protoReq extAdminpb.PutRuleRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -949,9 +949,9 @@ func local_request_AdminService_PutRule_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func request_AdminService_DeleteRule_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteRule_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteRuleRequest
+		protoReq extAdminpb.DeleteRuleRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -970,9 +970,9 @@ func request_AdminService_DeleteRule_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteRule_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteRule_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteRuleRequest
+		protoReq extAdminpb.DeleteRuleRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -988,9 +988,9 @@ func local_request_AdminService_DeleteRule_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_ListFeeds_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListFeeds_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListFeedsRequest
+		protoReq extAdminpb.ListFeedsRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -1000,18 +1000,18 @@ func request_AdminService_ListFeeds_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListFeeds_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListFeeds_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListFeedsRequest
+		protoReq extAdminpb.ListFeedsRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.ListFeeds(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-func request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RunFeedRequest
+		protoReq extAdminpb.RunFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1033,9 +1033,9 @@ func request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime.Marsh
 	return msg, metadata, err
 }
 
-func local_request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RunFeedRequest
+		protoReq extAdminpb.RunFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1054,9 +1054,9 @@ func local_request_AdminService_RunFeed_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func request_AdminService_PauseFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_PauseFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PauseFeedRequest
+		protoReq extAdminpb.PauseFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1078,9 +1078,9 @@ func request_AdminService_PauseFeed_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_PauseFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_PauseFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PauseFeedRequest
+		protoReq extAdminpb.PauseFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1099,9 +1099,9 @@ func local_request_AdminService_PauseFeed_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_AdminService_CreateFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_CreateFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.CreateFeedRequest
+		protoReq extAdminpb.CreateFeedRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1114,9 +1114,9 @@ func request_AdminService_CreateFeed_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_CreateFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_CreateFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.CreateFeedRequest
+		protoReq extAdminpb.CreateFeedRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1126,9 +1126,9 @@ func local_request_AdminService_CreateFeed_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.UpdateFeedRequest
+		protoReq extAdminpb.UpdateFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1150,9 +1150,9 @@ func request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.UpdateFeedRequest
+		protoReq extAdminpb.UpdateFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1173,9 +1173,9 @@ func local_request_AdminService_UpdateFeed_0(ctx context.Context, marshaler runt
 
 var filter_AdminService_DeleteFeed_0 = &utilities.DoubleArray{Encoding: map[string]int{"id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
-func request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteFeedRequest
+		protoReq extAdminpb.DeleteFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1200,9 +1200,9 @@ func request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteFeedRequest
+		protoReq extAdminpb.DeleteFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1224,9 +1224,9 @@ func local_request_AdminService_DeleteFeed_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_TestFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_TestFeed_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TestFeedRequest
+		protoReq extAdminpb.TestFeedRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1239,9 +1239,9 @@ func request_AdminService_TestFeed_0(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_AdminService_TestFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_TestFeed_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TestFeedRequest
+		protoReq extAdminpb.TestFeedRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1251,9 +1251,9 @@ func local_request_AdminService_TestFeed_0(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func request_AdminService_TestFeed_1(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_TestFeed_1(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TestFeedRequest
+		protoReq extAdminpb.TestFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1275,9 +1275,9 @@ func request_AdminService_TestFeed_1(ctx context.Context, marshaler runtime.Mars
 	return msg, metadata, err
 }
 
-func local_request_AdminService_TestFeed_1(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_TestFeed_1(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.TestFeedRequest
+		protoReq extAdminpb.TestFeedRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1296,9 +1296,9 @@ func local_request_AdminService_TestFeed_1(ctx context.Context, marshaler runtim
 	return msg, metadata, err
 }
 
-func request_AdminService_PreviewObservations_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_PreviewObservations_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PreviewObservationsRequest
+		protoReq extAdminpb.PreviewObservationsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1311,9 +1311,9 @@ func request_AdminService_PreviewObservations_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-func local_request_AdminService_PreviewObservations_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_PreviewObservations_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.PreviewObservationsRequest
+		protoReq extAdminpb.PreviewObservationsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1323,9 +1323,9 @@ func local_request_AdminService_PreviewObservations_0(ctx context.Context, marsh
 	return msg, metadata, err
 }
 
-func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteObservationRequest
+		protoReq extAdminpb.DeleteObservationRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1352,9 +1352,9 @@ func request_AdminService_DeleteObservation_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.DeleteObservationRequest
+		protoReq extAdminpb.DeleteObservationRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1378,9 +1378,9 @@ func local_request_AdminService_DeleteObservation_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
-func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.CreateTokenRequest
+		protoReq extAdminpb.CreateTokenRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1393,9 +1393,9 @@ func request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.CreateTokenRequest
+		protoReq extAdminpb.CreateTokenRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
@@ -1407,9 +1407,9 @@ func local_request_AdminService_CreateToken_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListTokens_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListTokensRequest
+		protoReq extAdminpb.ListTokensRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1425,9 +1425,9 @@ func request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListTokensRequest
+		protoReq extAdminpb.ListTokensRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1440,9 +1440,9 @@ func local_request_AdminService_ListTokens_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RevokeTokenRequest
+		protoReq extAdminpb.RevokeTokenRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1461,9 +1461,9 @@ func request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RevokeTokenRequest
+		protoReq extAdminpb.RevokeTokenRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1481,9 +1481,9 @@ func local_request_AdminService_RevokeToken_0(ctx context.Context, marshaler run
 
 var filter_AdminService_ListAgents_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAgentsRequest
+		protoReq extAdminpb.ListAgentsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1499,9 +1499,9 @@ func request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAgentsRequest
+		protoReq extAdminpb.ListAgentsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1514,9 +1514,9 @@ func local_request_AdminService_ListAgents_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RevokeAgentRequest
+		protoReq extAdminpb.RevokeAgentRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1538,9 +1538,9 @@ func request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.RevokeAgentRequest
+		protoReq extAdminpb.RevokeAgentRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1559,9 +1559,9 @@ func local_request_AdminService_RevokeAgent_0(ctx context.Context, marshaler run
 	return msg, metadata, err
 }
 
-func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetServerInfoRequest
+		protoReq extAdminpb.GetServerInfoRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -1571,9 +1571,9 @@ func request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetServerInfoRequest
+		protoReq extAdminpb.GetServerInfoRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.GetServerInfo(ctx, &protoReq)
@@ -1582,9 +1582,9 @@ func local_request_AdminService_GetServerInfo_0(ctx context.Context, marshaler r
 
 var filter_AdminService_WatchChanges_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_WatchChanges_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (extRollcallv1.AdminService_WatchChangesClient, runtime.ServerMetadata, error) {
+func request_AdminService_WatchChanges_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (extAdminpb.AdminService_WatchChangesClient, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.WatchChangesRequest
+		protoReq extAdminpb.WatchChangesRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1610,9 +1610,9 @@ func request_AdminService_WatchChanges_0(ctx context.Context, marshaler runtime.
 
 var filter_AdminService_ListPeople_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListPeople_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListPeople_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListPeopleRequest
+		protoReq extAdminpb.ListPeopleRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1628,9 +1628,9 @@ func request_AdminService_ListPeople_0(ctx context.Context, marshaler runtime.Ma
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListPeople_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListPeople_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListPeopleRequest
+		protoReq extAdminpb.ListPeopleRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1643,9 +1643,9 @@ func local_request_AdminService_ListPeople_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func request_AdminService_GetPerson_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetPerson_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetPersonRequest
+		protoReq extAdminpb.GetPersonRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1664,9 +1664,9 @@ func request_AdminService_GetPerson_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetPerson_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetPerson_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetPersonRequest
+		protoReq extAdminpb.GetPersonRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1682,9 +1682,9 @@ func local_request_AdminService_GetPerson_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_AdminService_GetPersonContext_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_GetPersonContext_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetPersonContextRequest
+		protoReq extAdminpb.GetPersonContextRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1703,9 +1703,9 @@ func request_AdminService_GetPersonContext_0(ctx context.Context, marshaler runt
 	return msg, metadata, err
 }
 
-func local_request_AdminService_GetPersonContext_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_GetPersonContext_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.GetPersonContextRequest
+		protoReq extAdminpb.GetPersonContextRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
@@ -1723,9 +1723,9 @@ func local_request_AdminService_GetPersonContext_0(ctx context.Context, marshale
 
 var filter_AdminService_ExportAssets_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ExportAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (extRollcallv1.AdminService_ExportAssetsClient, runtime.ServerMetadata, error) {
+func request_AdminService_ExportAssets_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (extAdminpb.AdminService_ExportAssetsClient, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ExportAssetsRequest
+		protoReq extAdminpb.ExportAssetsRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1751,9 +1751,9 @@ func request_AdminService_ExportAssets_0(ctx context.Context, marshaler runtime.
 
 var filter_AdminService_ListAudit_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
-func request_AdminService_ListAudit_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_ListAudit_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAuditRequest
+		protoReq extAdminpb.ListAuditRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1769,9 +1769,9 @@ func request_AdminService_ListAudit_0(ctx context.Context, marshaler runtime.Mar
 	return msg, metadata, err
 }
 
-func local_request_AdminService_ListAudit_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_ListAudit_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.ListAuditRequest
+		protoReq extAdminpb.ListAuditRequest
 		metadata runtime.ServerMetadata
 	)
 	if err := req.ParseForm(); err != nil {
@@ -1784,9 +1784,9 @@ func local_request_AdminService_ListAudit_0(ctx context.Context, marshaler runti
 	return msg, metadata, err
 }
 
-func request_AdminService_VerifyAudit_0(ctx context.Context, marshaler runtime.Marshaler, client extRollcallv1.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func request_AdminService_VerifyAudit_0(ctx context.Context, marshaler runtime.Marshaler, client extAdminpb.AdminServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.VerifyAuditRequest
+		protoReq extAdminpb.VerifyAuditRequest
 		metadata runtime.ServerMetadata
 	)
 	if req.Body != nil {
@@ -1796,9 +1796,9 @@ func request_AdminService_VerifyAudit_0(ctx context.Context, marshaler runtime.M
 	return msg, metadata, err
 }
 
-func local_request_AdminService_VerifyAudit_0(ctx context.Context, marshaler runtime.Marshaler, server extRollcallv1.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+func local_request_AdminService_VerifyAudit_0(ctx context.Context, marshaler runtime.Marshaler, server extAdminpb.AdminServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
-		protoReq extRollcallv1.VerifyAuditRequest
+		protoReq extAdminpb.VerifyAuditRequest
 		metadata runtime.ServerMetadata
 	)
 	msg, err := server.VerifyAudit(ctx, &protoReq)
@@ -1810,7 +1810,7 @@ func local_request_AdminService_VerifyAudit_0(ctx context.Context, marshaler run
 // StreamingRPC :currently unsupported pending https://github.com/grpc/grpc-go/issues/906.
 // Note that using this registration option will cause many gRPC library features to stop working. Consider using RegisterAdminServiceHandlerFromEndpoint instead.
 // GRPC interceptors will not work for this type of registration. To use interceptors, you must use the "runtime.WithMiddlewares" option in the "runtime.NewServeMux" call.
-func RegisterAdminServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extRollcallv1.AdminServiceServer) error {
+func RegisterAdminServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux, server extAdminpb.AdminServiceServer) error {
 	mux.Handle(http.MethodGet, pattern_AdminService_ListAssets_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2756,15 +2756,15 @@ func RegisterAdminServiceHandlerFromEndpoint(ctx context.Context, mux *runtime.S
 // RegisterAdminServiceHandler registers the http handlers for service AdminService to "mux".
 // The handlers forward requests to the grpc endpoint over "conn".
 func RegisterAdminServiceHandler(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	return RegisterAdminServiceHandlerClient(ctx, mux, extRollcallv1.NewAdminServiceClient(conn))
+	return RegisterAdminServiceHandlerClient(ctx, mux, extAdminpb.NewAdminServiceClient(conn))
 }
 
 // RegisterAdminServiceHandlerClient registers the http handlers for service AdminService
-// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extRollcallv1.AdminServiceClient".
-// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extRollcallv1.AdminServiceClient"
+// to "mux". The handlers forward requests to the grpc endpoint over the given implementation of "extAdminpb.AdminServiceClient".
+// Note: the gRPC framework executes interceptors within the gRPC handler. If the passed in "extAdminpb.AdminServiceClient"
 // doesn't go through the normal gRPC flow (creating a gRPC client etc.) then it will be up to the passed in
-// "extRollcallv1.AdminServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
-func RegisterAdminServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extRollcallv1.AdminServiceClient) error {
+// "extAdminpb.AdminServiceClient" to call the correct interceptors. This client ignores the HTTP middlewares.
+func RegisterAdminServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux, client extAdminpb.AdminServiceClient) error {
 	mux.Handle(http.MethodGet, pattern_AdminService_ListAssets_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()

@@ -4,9 +4,11 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/storage.proto
 
-package rollcallv1
+package storagepb
 
 import (
+	admin "github.com/rollcall-itam/rollcall/proto/admin"
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -279,8 +281,8 @@ func (x *BaselineRecord) GetClockAheadSeconds() int64 {
 type HeadRecord struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
-	Problems   []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
-	Sections   []*SectionStatus       `protobuf:"bytes,3,rep,name=sections,proto3" json:"sections,omitempty"`
+	Problems   []*v1.Problem          `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	Sections   []*v1.SectionStatus    `protobuf:"bytes,3,rep,name=sections,proto3" json:"sections,omitempty"`
 	// Of an agent only.
 	Baseline *BaselineRecord `protobuf:"bytes,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
 	// The earliest and the latest observed_at of all that was accepted.
@@ -327,14 +329,14 @@ func (x *HeadRecord) GetObservedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *HeadRecord) GetProblems() []*Problem {
+func (x *HeadRecord) GetProblems() []*v1.Problem {
 	if x != nil {
 		return x.Problems
 	}
 	return nil
 }
 
-func (x *HeadRecord) GetSections() []*SectionStatus {
+func (x *HeadRecord) GetSections() []*v1.SectionStatus {
 	if x != nil {
 		return x.Sections
 	}
@@ -930,7 +932,7 @@ func (x *FindingRecord) GetDecision() *DecisionRecord {
 // TrendRecord is how the fleet stood on each day.
 type TrendRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Days          []*ComplianceDay       `protobuf:"bytes,1,rep,name=days,proto3" json:"days,omitempty"`
+	Days          []*admin.ComplianceDay `protobuf:"bytes,1,rep,name=days,proto3" json:"days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -965,7 +967,7 @@ func (*TrendRecord) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *TrendRecord) GetDays() []*ComplianceDay {
+func (x *TrendRecord) GetDays() []*admin.ComplianceDay {
 	if x != nil {
 		return x.Days
 	}
@@ -1926,7 +1928,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
 	"\vSealedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
 
 var (
 	file_rollcall_v1_storage_proto_rawDescOnce sync.Once
@@ -1967,9 +1969,9 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	nil,                           // 22: rollcall.v1.FeedRecord.SettingsEntry
 	nil,                           // 23: rollcall.v1.FeedRecord.SealedEntry
 	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*Problem)(nil),               // 25: rollcall.v1.Problem
-	(*SectionStatus)(nil),         // 26: rollcall.v1.SectionStatus
-	(*ComplianceDay)(nil),         // 27: rollcall.v1.ComplianceDay
+	(*v1.Problem)(nil),            // 25: rollcall.v1.Problem
+	(*v1.SectionStatus)(nil),      // 26: rollcall.v1.SectionStatus
+	(*admin.ComplianceDay)(nil),   // 27: rollcall.v1.ComplianceDay
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
 	24, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
@@ -2017,8 +2019,6 @@ func file_rollcall_v1_storage_proto_init() {
 	if File_rollcall_v1_storage_proto != nil {
 		return
 	}
-	file_rollcall_v1_observation_proto_init()
-	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_storage_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

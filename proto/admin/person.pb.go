@@ -4,12 +4,12 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/person.proto
 
-// People: what a source says about one, the merged record, and what is asked
-// of them.
+// People: the merged record, and what is asked of them.
 
-package rollcallv1
+package adminpb
 
 import (
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -24,326 +24,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// Profile is what one source says about a person. A field that is absent is not
-// stated.
-type Profile struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	GivenName  string                 `protobuf:"bytes,2,opt,name=given_name,json=givenName,proto3" json:"given_name,omitempty"`
-	FamilyName string                 `protobuf:"bytes,3,opt,name=family_name,json=familyName,proto3" json:"family_name,omitempty"`
-	// The main address first, then the others that reach the same person.
-	Emails []string `protobuf:"bytes,4,rep,name=emails,proto3" json:"emails,omitempty"`
-	// User principal name, as in ann@example.com.
-	Upn string `protobuf:"bytes,5,opt,name=upn,proto3" json:"upn,omitempty"`
-	// sAMAccountName with its domain, as in CORP\ann. Without a domain it does not
-	// say who it is.
-	Account    string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
-	EmployeeId string `protobuf:"bytes,7,opt,name=employee_id,json=employeeId,proto3" json:"employee_id,omitempty"`
-	// active, suspended or departed.
-	Status string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
-	// employee, contractor, guest or service.
-	Type       string `protobuf:"bytes,9,opt,name=type,proto3" json:"type,omitempty"`
-	Title      string `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`
-	Department string `protobuf:"bytes,11,opt,name=department,proto3" json:"department,omitempty"`
-	Division   string `protobuf:"bytes,12,opt,name=division,proto3" json:"division,omitempty"`
-	Company    string `protobuf:"bytes,13,opt,name=company,proto3" json:"company,omitempty"`
-	CostCenter string `protobuf:"bytes,14,opt,name=cost_center,json=costCenter,proto3" json:"cost_center,omitempty"`
-	// E-mail address of the manager, or the name where no address is known.
-	Manager  string    `protobuf:"bytes,15,opt,name=manager,proto3" json:"manager,omitempty"`
-	Phone    string    `protobuf:"bytes,16,opt,name=phone,proto3" json:"phone,omitempty"`
-	Location *Location `protobuf:"bytes,17,opt,name=location,proto3" json:"location,omitempty"`
-	// Days, YYYY-MM-DD.
-	StartDate string `protobuf:"bytes,18,opt,name=start_date,json=startDate,proto3" json:"start_date,omitempty"`
-	EndDate   string `protobuf:"bytes,19,opt,name=end_date,json=endDate,proto3" json:"end_date,omitempty"`
-	// Signs in with a second factor.
-	Mfa    *bool    `protobuf:"varint,20,opt,name=mfa,proto3,oneof" json:"mfa,omitempty"`
-	Groups []string `protobuf:"bytes,21,rep,name=groups,proto3" json:"groups,omitempty"`
-	// Software as a service, and other applications, that the person may use.
-	Apps          []*AppAccess      `protobuf:"bytes,22,rep,name=apps,proto3" json:"apps,omitempty"`
-	Labels        map[string]string `protobuf:"bytes,23,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Profile) Reset() {
-	*x = Profile{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Profile) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Profile) ProtoMessage() {}
-
-func (x *Profile) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Profile.ProtoReflect.Descriptor instead.
-func (*Profile) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Profile) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Profile) GetGivenName() string {
-	if x != nil {
-		return x.GivenName
-	}
-	return ""
-}
-
-func (x *Profile) GetFamilyName() string {
-	if x != nil {
-		return x.FamilyName
-	}
-	return ""
-}
-
-func (x *Profile) GetEmails() []string {
-	if x != nil {
-		return x.Emails
-	}
-	return nil
-}
-
-func (x *Profile) GetUpn() string {
-	if x != nil {
-		return x.Upn
-	}
-	return ""
-}
-
-func (x *Profile) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *Profile) GetEmployeeId() string {
-	if x != nil {
-		return x.EmployeeId
-	}
-	return ""
-}
-
-func (x *Profile) GetStatus() string {
-	if x != nil {
-		return x.Status
-	}
-	return ""
-}
-
-func (x *Profile) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *Profile) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *Profile) GetDepartment() string {
-	if x != nil {
-		return x.Department
-	}
-	return ""
-}
-
-func (x *Profile) GetDivision() string {
-	if x != nil {
-		return x.Division
-	}
-	return ""
-}
-
-func (x *Profile) GetCompany() string {
-	if x != nil {
-		return x.Company
-	}
-	return ""
-}
-
-func (x *Profile) GetCostCenter() string {
-	if x != nil {
-		return x.CostCenter
-	}
-	return ""
-}
-
-func (x *Profile) GetManager() string {
-	if x != nil {
-		return x.Manager
-	}
-	return ""
-}
-
-func (x *Profile) GetPhone() string {
-	if x != nil {
-		return x.Phone
-	}
-	return ""
-}
-
-func (x *Profile) GetLocation() *Location {
-	if x != nil {
-		return x.Location
-	}
-	return nil
-}
-
-func (x *Profile) GetStartDate() string {
-	if x != nil {
-		return x.StartDate
-	}
-	return ""
-}
-
-func (x *Profile) GetEndDate() string {
-	if x != nil {
-		return x.EndDate
-	}
-	return ""
-}
-
-func (x *Profile) GetMfa() bool {
-	if x != nil && x.Mfa != nil {
-		return *x.Mfa
-	}
-	return false
-}
-
-func (x *Profile) GetGroups() []string {
-	if x != nil {
-		return x.Groups
-	}
-	return nil
-}
-
-func (x *Profile) GetApps() []*AppAccess {
-	if x != nil {
-		return x.Apps
-	}
-	return nil
-}
-
-func (x *Profile) GetLabels() map[string]string {
-	if x != nil {
-		return x.Labels
-	}
-	return nil
-}
-
-// AppAccess is one application that a person may use.
-type AppAccess struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The application's id in the source.
-	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// As what: user, admin, ...
-	Role       string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
-	AssignedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=assigned_at,json=assignedAt,proto3" json:"assigned_at,omitempty"`
-	LastUsedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
-	// Which source says so; filled in when records are merged.
-	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *AppAccess) Reset() {
-	*x = AppAccess{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppAccess) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppAccess) ProtoMessage() {}
-
-func (x *AppAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppAccess.ProtoReflect.Descriptor instead.
-func (*AppAccess) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *AppAccess) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *AppAccess) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *AppAccess) GetRole() string {
-	if x != nil {
-		return x.Role
-	}
-	return ""
-}
-
-func (x *AppAccess) GetAssignedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.AssignedAt
-	}
-	return nil
-}
-
-func (x *AppAccess) GetLastUsedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.LastUsedAt
-	}
-	return nil
-}
-
-func (x *AppAccess) GetSource() string {
-	if x != nil {
-		return x.Source
-	}
-	return ""
-}
 
 // Person is the merged record of one person: what every source says, resolved
 // by precedence, with the provenance of each field.
@@ -365,22 +45,22 @@ type Person struct {
 	CostCenter string                 `protobuf:"bytes,14,opt,name=cost_center,json=costCenter,proto3" json:"cost_center,omitempty"`
 	Manager    string                 `protobuf:"bytes,15,opt,name=manager,proto3" json:"manager,omitempty"`
 	Phone      string                 `protobuf:"bytes,16,opt,name=phone,proto3" json:"phone,omitempty"`
-	Location   *Location              `protobuf:"bytes,17,opt,name=location,proto3" json:"location,omitempty"`
+	Location   *v1.Location           `protobuf:"bytes,17,opt,name=location,proto3" json:"location,omitempty"`
 	StartDate  string                 `protobuf:"bytes,18,opt,name=start_date,json=startDate,proto3" json:"start_date,omitempty"`
 	EndDate    string                 `protobuf:"bytes,19,opt,name=end_date,json=endDate,proto3" json:"end_date,omitempty"`
 	Mfa        *bool                  `protobuf:"varint,20,opt,name=mfa,proto3,oneof" json:"mfa,omitempty"`
 	Groups     []string               `protobuf:"bytes,21,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Of all sources together.
-	Apps   []*AppAccess      `protobuf:"bytes,22,rep,name=apps,proto3" json:"apps,omitempty"`
+	Apps   []*v1.AppAccess   `protobuf:"bytes,22,rep,name=apps,proto3" json:"apps,omitempty"`
 	Labels map[string]string `protobuf:"bytes,23,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// UUIDv7, given when the person is first stated; stable.
 	Id        string                 `protobuf:"bytes,40,opt,name=id,proto3" json:"id,omitempty"`
 	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
 	LastSeen  *timestamppb.Timestamp `protobuf:"bytes,42,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	Sources   []*AssetSource         `protobuf:"bytes,43,rep,name=sources,proto3" json:"sources,omitempty"`
+	Sources   []*v1.AssetSource      `protobuf:"bytes,43,rep,name=sources,proto3" json:"sources,omitempty"`
 	// Field path (as in "department") to where its value comes from.
-	Provenance map[string]*Provenance `protobuf:"bytes,44,rep,name=provenance,proto3" json:"provenance,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Conflicts  []*Conflict            `protobuf:"bytes,45,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	Provenance map[string]*v1.Provenance `protobuf:"bytes,44,rep,name=provenance,proto3" json:"provenance,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Conflicts  []*v1.Conflict            `protobuf:"bytes,45,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	// Ids of people who turned out to be this one; they keep answering.
 	Redirects []string `protobuf:"bytes,46,rep,name=redirects,proto3" json:"redirects,omitempty"`
 	// Assets whose owner or, where nobody is named as that, user the person is.
@@ -391,7 +71,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[2]
+	mi := &file_rollcall_v1_person_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +83,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[2]
+	mi := &file_rollcall_v1_person_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +96,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Person) GetName() string {
@@ -531,7 +211,7 @@ func (x *Person) GetPhone() string {
 	return ""
 }
 
-func (x *Person) GetLocation() *Location {
+func (x *Person) GetLocation() *v1.Location {
 	if x != nil {
 		return x.Location
 	}
@@ -566,7 +246,7 @@ func (x *Person) GetGroups() []string {
 	return nil
 }
 
-func (x *Person) GetApps() []*AppAccess {
+func (x *Person) GetApps() []*v1.AppAccess {
 	if x != nil {
 		return x.Apps
 	}
@@ -601,21 +281,21 @@ func (x *Person) GetLastSeen() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Person) GetSources() []*AssetSource {
+func (x *Person) GetSources() []*v1.AssetSource {
 	if x != nil {
 		return x.Sources
 	}
 	return nil
 }
 
-func (x *Person) GetProvenance() map[string]*Provenance {
+func (x *Person) GetProvenance() map[string]*v1.Provenance {
 	if x != nil {
 		return x.Provenance
 	}
 	return nil
 }
 
-func (x *Person) GetConflicts() []*Conflict {
+func (x *Person) GetConflicts() []*v1.Conflict {
 	if x != nil {
 		return x.Conflicts
 	}
@@ -657,7 +337,7 @@ type ListPeopleRequest struct {
 
 func (x *ListPeopleRequest) Reset() {
 	*x = ListPeopleRequest{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[3]
+	mi := &file_rollcall_v1_person_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +349,7 @@ func (x *ListPeopleRequest) String() string {
 func (*ListPeopleRequest) ProtoMessage() {}
 
 func (x *ListPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[3]
+	mi := &file_rollcall_v1_person_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +362,7 @@ func (x *ListPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ListPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListPeopleRequest) GetPageSize() int32 {
@@ -739,7 +419,7 @@ type ListPeopleResponse struct {
 
 func (x *ListPeopleResponse) Reset() {
 	*x = ListPeopleResponse{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[4]
+	mi := &file_rollcall_v1_person_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +431,7 @@ func (x *ListPeopleResponse) String() string {
 func (*ListPeopleResponse) ProtoMessage() {}
 
 func (x *ListPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[4]
+	mi := &file_rollcall_v1_person_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +444,7 @@ func (x *ListPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ListPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListPeopleResponse) GetPeople() []*Person {
@@ -798,7 +478,7 @@ type GetPersonRequest struct {
 
 func (x *GetPersonRequest) Reset() {
 	*x = GetPersonRequest{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[5]
+	mi := &file_rollcall_v1_person_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +490,7 @@ func (x *GetPersonRequest) String() string {
 func (*GetPersonRequest) ProtoMessage() {}
 
 func (x *GetPersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[5]
+	mi := &file_rollcall_v1_person_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +503,7 @@ func (x *GetPersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPersonRequest.ProtoReflect.Descriptor instead.
 func (*GetPersonRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetPersonRequest) GetId() string {
@@ -843,7 +523,7 @@ type GetPersonContextRequest struct {
 
 func (x *GetPersonContextRequest) Reset() {
 	*x = GetPersonContextRequest{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[6]
+	mi := &file_rollcall_v1_person_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +535,7 @@ func (x *GetPersonContextRequest) String() string {
 func (*GetPersonContextRequest) ProtoMessage() {}
 
 func (x *GetPersonContextRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[6]
+	mi := &file_rollcall_v1_person_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +548,7 @@ func (x *GetPersonContextRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPersonContextRequest.ProtoReflect.Descriptor instead.
 func (*GetPersonContextRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetPersonContextRequest) GetId() string {
@@ -886,7 +566,7 @@ type PersonContext struct {
 	// Devices that there are beyond those listed.
 	MoreDevices int32 `protobuf:"varint,3,opt,name=more_devices,json=moreDevices,proto3" json:"more_devices,omitempty"`
 	// Where the person is: by the directory, or else by the devices.
-	Location *Location `protobuf:"bytes,4,opt,name=location,proto3" json:"location,omitempty"`
+	Location *v1.Location `protobuf:"bytes,4,opt,name=location,proto3" json:"location,omitempty"`
 	// What deserves a look, worst first, as sentences for people.
 	Attention     []string `protobuf:"bytes,5,rep,name=attention,proto3" json:"attention,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -895,7 +575,7 @@ type PersonContext struct {
 
 func (x *PersonContext) Reset() {
 	*x = PersonContext{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[7]
+	mi := &file_rollcall_v1_person_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +587,7 @@ func (x *PersonContext) String() string {
 func (*PersonContext) ProtoMessage() {}
 
 func (x *PersonContext) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[7]
+	mi := &file_rollcall_v1_person_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +600,7 @@ func (x *PersonContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonContext.ProtoReflect.Descriptor instead.
 func (*PersonContext) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PersonContext) GetPerson() *Person {
@@ -944,7 +624,7 @@ func (x *PersonContext) GetMoreDevices() int32 {
 	return 0
 }
 
-func (x *PersonContext) GetLocation() *Location {
+func (x *PersonContext) GetLocation() *v1.Location {
 	if x != nil {
 		return x.Location
 	}
@@ -976,18 +656,18 @@ type PersonDevice struct {
 	OsName       string                 `protobuf:"bytes,11,opt,name=os_name,json=osName,proto3" json:"os_name,omitempty"`
 	OsVersion    string                 `protobuf:"bytes,12,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
 	// Day on which the maker's support of the operating system ends.
-	OsEol           string    `protobuf:"bytes,13,opt,name=os_eol,json=osEol,proto3" json:"os_eol,omitempty"`
-	OsSupported     *bool     `protobuf:"varint,14,opt,name=os_supported,json=osSupported,proto3,oneof" json:"os_supported,omitempty"`
-	SystemSizeBytes *int64    `protobuf:"varint,15,opt,name=system_size_bytes,json=systemSizeBytes,proto3,oneof" json:"system_size_bytes,omitempty"`
-	SystemFreeBytes *int64    `protobuf:"varint,16,opt,name=system_free_bytes,json=systemFreeBytes,proto3,oneof" json:"system_free_bytes,omitempty"`
-	SystemFreePct   *float64  `protobuf:"fixed64,17,opt,name=system_free_pct,json=systemFreePct,proto3,oneof" json:"system_free_pct,omitempty"`
-	Warranty        *Warranty `protobuf:"bytes,18,opt,name=warranty,proto3" json:"warranty,omitempty"`
+	OsEol           string       `protobuf:"bytes,13,opt,name=os_eol,json=osEol,proto3" json:"os_eol,omitempty"`
+	OsSupported     *bool        `protobuf:"varint,14,opt,name=os_supported,json=osSupported,proto3,oneof" json:"os_supported,omitempty"`
+	SystemSizeBytes *int64       `protobuf:"varint,15,opt,name=system_size_bytes,json=systemSizeBytes,proto3,oneof" json:"system_size_bytes,omitempty"`
+	SystemFreeBytes *int64       `protobuf:"varint,16,opt,name=system_free_bytes,json=systemFreeBytes,proto3,oneof" json:"system_free_bytes,omitempty"`
+	SystemFreePct   *float64     `protobuf:"fixed64,17,opt,name=system_free_pct,json=systemFreePct,proto3,oneof" json:"system_free_pct,omitempty"`
+	Warranty        *v1.Warranty `protobuf:"bytes,18,opt,name=warranty,proto3" json:"warranty,omitempty"`
 	// on, off or partial
-	DiskEncryption string    `protobuf:"bytes,19,opt,name=disk_encryption,json=diskEncryption,proto3" json:"disk_encryption,omitempty"`
-	MdmCompliant   *bool     `protobuf:"varint,20,opt,name=mdm_compliant,json=mdmCompliant,proto3,oneof" json:"mdm_compliant,omitempty"`
-	RebootRequired *bool     `protobuf:"varint,21,opt,name=reboot_required,json=rebootRequired,proto3,oneof" json:"reboot_required,omitempty"`
-	Location       *Location `protobuf:"bytes,22,opt,name=location,proto3" json:"location,omitempty"`
-	LastAddress    string    `protobuf:"bytes,23,opt,name=last_address,json=lastAddress,proto3" json:"last_address,omitempty"`
+	DiskEncryption string       `protobuf:"bytes,19,opt,name=disk_encryption,json=diskEncryption,proto3" json:"disk_encryption,omitempty"`
+	MdmCompliant   *bool        `protobuf:"varint,20,opt,name=mdm_compliant,json=mdmCompliant,proto3,oneof" json:"mdm_compliant,omitempty"`
+	RebootRequired *bool        `protobuf:"varint,21,opt,name=reboot_required,json=rebootRequired,proto3,oneof" json:"reboot_required,omitempty"`
+	Location       *v1.Location `protobuf:"bytes,22,opt,name=location,proto3" json:"location,omitempty"`
+	LastAddress    string       `protobuf:"bytes,23,opt,name=last_address,json=lastAddress,proto3" json:"last_address,omitempty"`
 	// The open ones, worst first.
 	Findings      []*Finding `protobuf:"bytes,24,rep,name=findings,proto3" json:"findings,omitempty"`
 	SoftwareCount *int32     `protobuf:"varint,25,opt,name=software_count,json=softwareCount,proto3,oneof" json:"software_count,omitempty"`
@@ -997,7 +677,7 @@ type PersonDevice struct {
 
 func (x *PersonDevice) Reset() {
 	*x = PersonDevice{}
-	mi := &file_rollcall_v1_person_proto_msgTypes[8]
+	mi := &file_rollcall_v1_person_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +689,7 @@ func (x *PersonDevice) String() string {
 func (*PersonDevice) ProtoMessage() {}
 
 func (x *PersonDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_person_proto_msgTypes[8]
+	mi := &file_rollcall_v1_person_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +702,7 @@ func (x *PersonDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonDevice.ProtoReflect.Descriptor instead.
 func (*PersonDevice) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PersonDevice) GetAssetId() string {
@@ -1144,7 +824,7 @@ func (x *PersonDevice) GetSystemFreePct() float64 {
 	return 0
 }
 
-func (x *PersonDevice) GetWarranty() *Warranty {
+func (x *PersonDevice) GetWarranty() *v1.Warranty {
 	if x != nil {
 		return x.Warranty
 	}
@@ -1172,7 +852,7 @@ func (x *PersonDevice) GetRebootRequired() bool {
 	return false
 }
 
-func (x *PersonDevice) GetLocation() *Location {
+func (x *PersonDevice) GetLocation() *v1.Location {
 	if x != nil {
 		return x.Location
 	}
@@ -1204,52 +884,7 @@ var File_rollcall_v1_person_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\n" +
-	"\x18rollcall/v1/person.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/record.proto\"\xf0\x05\n" +
-	"\aProfile\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
-	"\n" +
-	"given_name\x18\x02 \x01(\tR\tgivenName\x12\x1f\n" +
-	"\vfamily_name\x18\x03 \x01(\tR\n" +
-	"familyName\x12\x16\n" +
-	"\x06emails\x18\x04 \x03(\tR\x06emails\x12\x10\n" +
-	"\x03upn\x18\x05 \x01(\tR\x03upn\x12\x18\n" +
-	"\aaccount\x18\x06 \x01(\tR\aaccount\x12\x1f\n" +
-	"\vemployee_id\x18\a \x01(\tR\n" +
-	"employeeId\x12\x16\n" +
-	"\x06status\x18\b \x01(\tR\x06status\x12\x12\n" +
-	"\x04type\x18\t \x01(\tR\x04type\x12\x14\n" +
-	"\x05title\x18\n" +
-	" \x01(\tR\x05title\x12\x1e\n" +
-	"\n" +
-	"department\x18\v \x01(\tR\n" +
-	"department\x12\x1a\n" +
-	"\bdivision\x18\f \x01(\tR\bdivision\x12\x18\n" +
-	"\acompany\x18\r \x01(\tR\acompany\x12\x1f\n" +
-	"\vcost_center\x18\x0e \x01(\tR\n" +
-	"costCenter\x12\x18\n" +
-	"\amanager\x18\x0f \x01(\tR\amanager\x12\x14\n" +
-	"\x05phone\x18\x10 \x01(\tR\x05phone\x121\n" +
-	"\blocation\x18\x11 \x01(\v2\x15.rollcall.v1.LocationR\blocation\x12\x1d\n" +
-	"\n" +
-	"start_date\x18\x12 \x01(\tR\tstartDate\x12\x19\n" +
-	"\bend_date\x18\x13 \x01(\tR\aendDate\x12\x15\n" +
-	"\x03mfa\x18\x14 \x01(\bH\x00R\x03mfa\x88\x01\x01\x12\x16\n" +
-	"\x06groups\x18\x15 \x03(\tR\x06groups\x12*\n" +
-	"\x04apps\x18\x16 \x03(\v2\x16.rollcall.v1.AppAccessR\x04apps\x128\n" +
-	"\x06labels\x18\x17 \x03(\v2 .rollcall.v1.Profile.LabelsEntryR\x06labels\x1a9\n" +
-	"\vLabelsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
-	"\x04_mfa\"\xd6\x01\n" +
-	"\tAppAccess\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
-	"\x04role\x18\x03 \x01(\tR\x04role\x12;\n" +
-	"\vassigned_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"assignedAt\x12<\n" +
-	"\flast_used_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastUsedAt\x12\x16\n" +
-	"\x06source\x18\x06 \x01(\tR\x06source\"\xcf\t\n" +
+	"\x18rollcall/v1/person.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x19rollcall/v1/profile.proto\x1a\x18rollcall/v1/record.proto\"\xcf\t\n" +
 	"\x06Person\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1360,7 +995,7 @@ const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\x10_system_free_pctB\x10\n" +
 	"\x0e_mdm_compliantB\x12\n" +
 	"\x10_reboot_requiredB\x11\n" +
-	"\x0f_software_countB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x0f_software_countB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_person_proto_rawDescOnce sync.Once
@@ -1374,56 +1009,49 @@ func file_rollcall_v1_person_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_person_proto_rawDescData
 }
 
-var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_rollcall_v1_person_proto_goTypes = []any{
-	(*Profile)(nil),                 // 0: rollcall.v1.Profile
-	(*AppAccess)(nil),               // 1: rollcall.v1.AppAccess
-	(*Person)(nil),                  // 2: rollcall.v1.Person
-	(*ListPeopleRequest)(nil),       // 3: rollcall.v1.ListPeopleRequest
-	(*ListPeopleResponse)(nil),      // 4: rollcall.v1.ListPeopleResponse
-	(*GetPersonRequest)(nil),        // 5: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil), // 6: rollcall.v1.GetPersonContextRequest
-	(*PersonContext)(nil),           // 7: rollcall.v1.PersonContext
-	(*PersonDevice)(nil),            // 8: rollcall.v1.PersonDevice
-	nil,                             // 9: rollcall.v1.Profile.LabelsEntry
-	nil,                             // 10: rollcall.v1.Person.LabelsEntry
-	nil,                             // 11: rollcall.v1.Person.ProvenanceEntry
-	(*Location)(nil),                // 12: rollcall.v1.Location
-	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
-	(*AssetSource)(nil),             // 14: rollcall.v1.AssetSource
-	(*Conflict)(nil),                // 15: rollcall.v1.Conflict
-	(*Warranty)(nil),                // 16: rollcall.v1.Warranty
-	(*Finding)(nil),                 // 17: rollcall.v1.Finding
-	(*Provenance)(nil),              // 18: rollcall.v1.Provenance
+	(*Person)(nil),                  // 0: rollcall.v1.Person
+	(*ListPeopleRequest)(nil),       // 1: rollcall.v1.ListPeopleRequest
+	(*ListPeopleResponse)(nil),      // 2: rollcall.v1.ListPeopleResponse
+	(*GetPersonRequest)(nil),        // 3: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil), // 4: rollcall.v1.GetPersonContextRequest
+	(*PersonContext)(nil),           // 5: rollcall.v1.PersonContext
+	(*PersonDevice)(nil),            // 6: rollcall.v1.PersonDevice
+	nil,                             // 7: rollcall.v1.Person.LabelsEntry
+	nil,                             // 8: rollcall.v1.Person.ProvenanceEntry
+	(*v1.Location)(nil),             // 9: rollcall.v1.Location
+	(*v1.AppAccess)(nil),            // 10: rollcall.v1.AppAccess
+	(*timestamppb.Timestamp)(nil),   // 11: google.protobuf.Timestamp
+	(*v1.AssetSource)(nil),          // 12: rollcall.v1.AssetSource
+	(*v1.Conflict)(nil),             // 13: rollcall.v1.Conflict
+	(*v1.Warranty)(nil),             // 14: rollcall.v1.Warranty
+	(*Finding)(nil),                 // 15: rollcall.v1.Finding
+	(*v1.Provenance)(nil),           // 16: rollcall.v1.Provenance
 }
 var file_rollcall_v1_person_proto_depIdxs = []int32{
-	12, // 0: rollcall.v1.Profile.location:type_name -> rollcall.v1.Location
-	1,  // 1: rollcall.v1.Profile.apps:type_name -> rollcall.v1.AppAccess
-	9,  // 2: rollcall.v1.Profile.labels:type_name -> rollcall.v1.Profile.LabelsEntry
-	13, // 3: rollcall.v1.AppAccess.assigned_at:type_name -> google.protobuf.Timestamp
-	13, // 4: rollcall.v1.AppAccess.last_used_at:type_name -> google.protobuf.Timestamp
-	12, // 5: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
-	1,  // 6: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
-	10, // 7: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
-	13, // 8: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
-	13, // 9: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
-	14, // 10: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
-	11, // 11: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
-	15, // 12: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
-	2,  // 13: rollcall.v1.ListPeopleResponse.people:type_name -> rollcall.v1.Person
-	2,  // 14: rollcall.v1.PersonContext.person:type_name -> rollcall.v1.Person
-	8,  // 15: rollcall.v1.PersonContext.devices:type_name -> rollcall.v1.PersonDevice
-	12, // 16: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
-	13, // 17: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
-	16, // 18: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
-	12, // 19: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
-	17, // 20: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
-	18, // 21: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	9,  // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
+	10, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
+	7,  // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
+	11, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
+	11, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
+	12, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
+	8,  // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
+	13, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
+	0,  // 8: rollcall.v1.ListPeopleResponse.people:type_name -> rollcall.v1.Person
+	0,  // 9: rollcall.v1.PersonContext.person:type_name -> rollcall.v1.Person
+	6,  // 10: rollcall.v1.PersonContext.devices:type_name -> rollcall.v1.PersonDevice
+	9,  // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
+	11, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
+	14, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
+	9,  // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
+	15, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
+	16, // 16: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_person_proto_init() }
@@ -1431,18 +1059,16 @@ func file_rollcall_v1_person_proto_init() {
 	if File_rollcall_v1_person_proto != nil {
 		return
 	}
-	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_person_proto_msgTypes[0].OneofWrappers = []any{}
-	file_rollcall_v1_person_proto_msgTypes[2].OneofWrappers = []any{}
-	file_rollcall_v1_person_proto_msgTypes[8].OneofWrappers = []any{}
+	file_rollcall_v1_person_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_person_proto_rawDesc), len(file_rollcall_v1_person_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

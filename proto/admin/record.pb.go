@@ -4,9 +4,10 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/record.proto
 
-package rollcallv1
+package adminpb
 
 import (
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -84,7 +85,7 @@ type AssetExplanation struct {
 	Refusals           []*ExplainedRefusal  `protobuf:"bytes,6,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	Statements         []*OperatorStatement `protobuf:"bytes,7,rep,name=statements,proto3" json:"statements,omitempty"`
 	PossibleDuplicates []*PossibleDuplicate `protobuf:"bytes,8,rep,name=possible_duplicates,json=possibleDuplicates,proto3" json:"possible_duplicates,omitempty"`
-	Conflicts          []*Conflict          `protobuf:"bytes,9,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	Conflicts          []*v1.Conflict       `protobuf:"bytes,9,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -175,7 +176,7 @@ func (x *AssetExplanation) GetPossibleDuplicates() []*PossibleDuplicate {
 	return nil
 }
 
-func (x *AssetExplanation) GetConflicts() []*Conflict {
+func (x *AssetExplanation) GetConflicts() []*v1.Conflict {
 	if x != nil {
 		return x.Conflicts
 	}
@@ -1023,7 +1024,7 @@ type AssertAssetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Fields to state; see docs/api.md for those that operators may.
-	Set *Device `protobuf:"bytes,2,opt,name=set,proto3" json:"set,omitempty"`
+	Set *v1.Device `protobuf:"bytes,2,opt,name=set,proto3" json:"set,omitempty"`
 	// Paths of fields on which the operator's word is taken back.
 	Clear []string `protobuf:"bytes,3,rep,name=clear,proto3" json:"clear,omitempty"`
 	// Assets (by id) or records (as source/source_id) that are this same thing, or
@@ -1071,7 +1072,7 @@ func (x *AssertAssetRequest) GetId() string {
 	return ""
 }
 
-func (x *AssertAssetRequest) GetSet() *Device {
+func (x *AssertAssetRequest) GetSet() *v1.Device {
 	if x != nil {
 		return x.Set
 	}
@@ -4491,7 +4492,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"written_by\x18\x11 \x01(\tR\twrittenBy\x129\n" +
 	"\n" +
 	"written_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x18\n" +
-	"\acontent\x18\x13 \x01(\tR\acontentB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\acontent\x18\x13 \x01(\tR\acontentB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_record_proto_rawDescOnce sync.Once
@@ -4568,10 +4569,10 @@ var file_rollcall_v1_record_proto_goTypes = []any{
 	(*Rule)(nil),                      // 58: rollcall.v1.Rule
 	nil,                               // 59: rollcall.v1.FeedConnection.SettingsEntry
 	nil,                               // 60: rollcall.v1.ComplianceDay.OpenEntry
-	(*Conflict)(nil),                  // 61: rollcall.v1.Conflict
+	(*v1.Conflict)(nil),               // 61: rollcall.v1.Conflict
 	(*timestamppb.Timestamp)(nil),     // 62: google.protobuf.Timestamp
 	(*structpb.Value)(nil),            // 63: google.protobuf.Value
-	(*Device)(nil),                    // 64: rollcall.v1.Device
+	(*v1.Device)(nil),                 // 64: rollcall.v1.Device
 	(*durationpb.Duration)(nil),       // 65: google.protobuf.Duration
 }
 var file_rollcall_v1_record_proto_depIdxs = []int32{
@@ -4639,7 +4640,6 @@ func file_rollcall_v1_record_proto_init() {
 	if File_rollcall_v1_record_proto != nil {
 		return
 	}
-	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_record_proto_msgTypes[18].OneofWrappers = []any{}
 	file_rollcall_v1_record_proto_msgTypes[19].OneofWrappers = []any{}
 	file_rollcall_v1_record_proto_msgTypes[28].OneofWrappers = []any{}

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/asking.proto
 
-package rollcallv1
+package adminpb
 
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -749,7 +749,7 @@ const file_rollcall_v1_asking_proto_rawDesc = "" +
 	"\x13VerifyAuditResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x03R\aentries\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x14\n" +
-	"\x05fault\x18\x03 \x01(\tR\x05faultB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x05fault\x18\x03 \x01(\tR\x05faultB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_asking_proto_rawDescOnce sync.Once

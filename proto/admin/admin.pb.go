@@ -4,9 +4,10 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/admin.proto
 
-package rollcallv1
+package adminpb
 
 import (
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -125,7 +126,7 @@ func (x *ListAssetsRequest) GetOrderBy() string {
 
 type ListAssetsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
-	Assets []*Asset               `protobuf:"bytes,1,rep,name=assets,proto3" json:"assets,omitempty"`
+	Assets []*v1.Asset            `protobuf:"bytes,1,rep,name=assets,proto3" json:"assets,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	TotalSize     int32  `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
@@ -163,7 +164,7 @@ func (*ListAssetsResponse) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ListAssetsResponse) GetAssets() []*Asset {
+func (x *ListAssetsResponse) GetAssets() []*v1.Asset {
 	if x != nil {
 		return x.Assets
 	}
@@ -868,7 +869,7 @@ func (x *ListAssetSoftwareRequest) GetAsOf() *timestamppb.Timestamp {
 
 type ListAssetSoftwareResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Software      []*Software            `protobuf:"bytes,1,rep,name=software,proto3" json:"software,omitempty"`
+	Software      []*v1.Software         `protobuf:"bytes,1,rep,name=software,proto3" json:"software,omitempty"`
 	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	TotalSize     int32                  `protobuf:"varint,3,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -905,7 +906,7 @@ func (*ListAssetSoftwareResponse) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *ListAssetSoftwareResponse) GetSoftware() []*Software {
+func (x *ListAssetSoftwareResponse) GetSoftware() []*v1.Software {
 	if x != nil {
 		return x.Software
 	}
@@ -2406,7 +2407,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12L\n" +
 	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
 	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
-	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponseB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2459,8 +2460,8 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	nil,                                  // 34: rollcall.v1.CreateTokenResponse.LabelsEntry
 	nil,                                  // 35: rollcall.v1.Agent.LabelsEntry
 	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
-	(*Asset)(nil),                        // 37: rollcall.v1.Asset
-	(*Software)(nil),                     // 38: rollcall.v1.Software
+	(*v1.Asset)(nil),                     // 37: rollcall.v1.Asset
+	(*v1.Software)(nil),                  // 38: rollcall.v1.Software
 	(*durationpb.Duration)(nil),          // 39: google.protobuf.Duration
 	(*ExplainAssetRequest)(nil),          // 40: rollcall.v1.ExplainAssetRequest
 	(*GetAssetHistoryRequest)(nil),       // 41: rollcall.v1.GetAssetHistoryRequest
@@ -2658,7 +2659,6 @@ func file_rollcall_v1_admin_proto_init() {
 		return
 	}
 	file_rollcall_v1_asking_proto_init()
-	file_rollcall_v1_asset_proto_init()
 	file_rollcall_v1_person_proto_init()
 	file_rollcall_v1_preview_proto_init()
 	file_rollcall_v1_record_proto_init()

@@ -4,10 +4,11 @@
 // - protoc             (unknown)
 // source: rollcall/v1/admin.proto
 
-package rollcallv1
+package adminpb
 
 import (
 	context "context"
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -83,7 +84,7 @@ type AdminServiceClient interface {
 	// ListSoftwareAssets tells on which assets a software is.
 	ListSoftwareAssets(ctx context.Context, in *ListSoftwareAssetsRequest, opts ...grpc.CallOption) (*ListAssetsResponse, error)
 	// GetAsset answers for redirected ids too, with the asset that they became.
-	GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (*Asset, error)
+	GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (*v1.Asset, error)
 	ListAssetSoftware(ctx context.Context, in *ListAssetSoftwareRequest, opts ...grpc.CallOption) (*ListAssetSoftwareResponse, error)
 	// GetAssetSourceStates tells, for each source of an asset, how complete its
 	// last statement was and which facts failed.
@@ -94,7 +95,7 @@ type AdminServiceClient interface {
 	GetAssetHistory(ctx context.Context, in *GetAssetHistoryRequest, opts ...grpc.CallOption) (*GetAssetHistoryResponse, error)
 	// AssertAsset lets an operator state fields of an asset, or that it is the same
 	// as another or is not. It can be taken back.
-	AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*Asset, error)
+	AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*v1.Asset, error)
 	ListStatements(ctx context.Context, in *ListStatementsRequest, opts ...grpc.CallOption) (*ListStatementsResponse, error)
 	// DeleteStatement takes back that two records are the same, or are not.
 	DeleteStatement(ctx context.Context, in *DeleteStatementRequest, opts ...grpc.CallOption) (*DeleteStatementResponse, error)
@@ -215,9 +216,9 @@ func (c *adminServiceClient) ListSoftwareAssets(ctx context.Context, in *ListSof
 	return out, nil
 }
 
-func (c *adminServiceClient) GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (*Asset, error) {
+func (c *adminServiceClient) GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (*v1.Asset, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Asset)
+	out := new(v1.Asset)
 	err := c.cc.Invoke(ctx, AdminService_GetAsset_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -265,9 +266,9 @@ func (c *adminServiceClient) GetAssetHistory(ctx context.Context, in *GetAssetHi
 	return out, nil
 }
 
-func (c *adminServiceClient) AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*Asset, error) {
+func (c *adminServiceClient) AssertAsset(ctx context.Context, in *AssertAssetRequest, opts ...grpc.CallOption) (*v1.Asset, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Asset)
+	out := new(v1.Asset)
 	err := c.cc.Invoke(ctx, AdminService_AssertAsset_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -669,7 +670,7 @@ type AdminServiceServer interface {
 	// ListSoftwareAssets tells on which assets a software is.
 	ListSoftwareAssets(context.Context, *ListSoftwareAssetsRequest) (*ListAssetsResponse, error)
 	// GetAsset answers for redirected ids too, with the asset that they became.
-	GetAsset(context.Context, *GetAssetRequest) (*Asset, error)
+	GetAsset(context.Context, *GetAssetRequest) (*v1.Asset, error)
 	ListAssetSoftware(context.Context, *ListAssetSoftwareRequest) (*ListAssetSoftwareResponse, error)
 	// GetAssetSourceStates tells, for each source of an asset, how complete its
 	// last statement was and which facts failed.
@@ -680,7 +681,7 @@ type AdminServiceServer interface {
 	GetAssetHistory(context.Context, *GetAssetHistoryRequest) (*GetAssetHistoryResponse, error)
 	// AssertAsset lets an operator state fields of an asset, or that it is the same
 	// as another or is not. It can be taken back.
-	AssertAsset(context.Context, *AssertAssetRequest) (*Asset, error)
+	AssertAsset(context.Context, *AssertAssetRequest) (*v1.Asset, error)
 	ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error)
 	// DeleteStatement takes back that two records are the same, or are not.
 	DeleteStatement(context.Context, *DeleteStatementRequest) (*DeleteStatementResponse, error)
@@ -773,7 +774,7 @@ func (UnimplementedAdminServiceServer) ListSoftware(context.Context, *ListSoftwa
 func (UnimplementedAdminServiceServer) ListSoftwareAssets(context.Context, *ListSoftwareAssetsRequest) (*ListAssetsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSoftwareAssets not implemented")
 }
-func (UnimplementedAdminServiceServer) GetAsset(context.Context, *GetAssetRequest) (*Asset, error) {
+func (UnimplementedAdminServiceServer) GetAsset(context.Context, *GetAssetRequest) (*v1.Asset, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAsset not implemented")
 }
 func (UnimplementedAdminServiceServer) ListAssetSoftware(context.Context, *ListAssetSoftwareRequest) (*ListAssetSoftwareResponse, error) {
@@ -788,7 +789,7 @@ func (UnimplementedAdminServiceServer) ExplainAsset(context.Context, *ExplainAss
 func (UnimplementedAdminServiceServer) GetAssetHistory(context.Context, *GetAssetHistoryRequest) (*GetAssetHistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAssetHistory not implemented")
 }
-func (UnimplementedAdminServiceServer) AssertAsset(context.Context, *AssertAssetRequest) (*Asset, error) {
+func (UnimplementedAdminServiceServer) AssertAsset(context.Context, *AssertAssetRequest) (*v1.Asset, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssertAsset not implemented")
 }
 func (UnimplementedAdminServiceServer) ListStatements(context.Context, *ListStatementsRequest) (*ListStatementsResponse, error) {

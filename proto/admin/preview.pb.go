@@ -4,9 +4,10 @@
 // 	protoc        (unknown)
 // source: rollcall/v1/preview.proto
 
-package rollcallv1
+package adminpb
 
 import (
+	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -152,10 +153,10 @@ type TriedRecord struct {
 	// The record as the system gives it, in JSON.
 	Record string `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
 	// Absent where the record is left out or cannot be taken.
-	Observation   *Observation `protobuf:"bytes,3,opt,name=observation,proto3" json:"observation,omitempty"`
-	LeftOut       bool         `protobuf:"varint,4,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
-	Error         string       `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	Placement     *Placement   `protobuf:"bytes,6,opt,name=placement,proto3" json:"placement,omitempty"`
+	Observation   *v1.Observation `protobuf:"bytes,3,opt,name=observation,proto3" json:"observation,omitempty"`
+	LeftOut       bool            `protobuf:"varint,4,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	Error         string          `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Placement     *Placement      `protobuf:"bytes,6,opt,name=placement,proto3" json:"placement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,7 +205,7 @@ func (x *TriedRecord) GetRecord() string {
 	return ""
 }
 
-func (x *TriedRecord) GetObservation() *Observation {
+func (x *TriedRecord) GetObservation() *v1.Observation {
 	if x != nil {
 		return x.Observation
 	}
@@ -298,7 +299,7 @@ func (x *Placement) GetReasons() []string {
 type PreviewObservationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 100.
-	Observations []*Observation `protobuf:"bytes,1,rep,name=observations,proto3" json:"observations,omitempty"`
+	Observations []*v1.Observation `protobuf:"bytes,1,rep,name=observations,proto3" json:"observations,omitempty"`
 	// What kind of source states them, where it is not declared.
 	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Unique        bool   `protobuf:"varint,3,opt,name=unique,proto3" json:"unique,omitempty"`
@@ -336,7 +337,7 @@ func (*PreviewObservationsRequest) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_preview_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *PreviewObservationsRequest) GetObservations() []*Observation {
+func (x *PreviewObservationsRequest) GetObservations() []*v1.Observation {
 	if x != nil {
 		return x.Observations
 	}
@@ -435,7 +436,7 @@ const file_rollcall_v1_preview_proto_rawDesc = "" +
 	"\x1bPreviewObservationsResponse\x126\n" +
 	"\n" +
 	"placements\x18\x01 \x03(\v2\x16.rollcall.v1.PlacementR\n" +
-	"placementsB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"placementsB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_preview_proto_rawDescOnce sync.Once
@@ -458,7 +459,7 @@ var file_rollcall_v1_preview_proto_goTypes = []any{
 	(*PreviewObservationsRequest)(nil),  // 4: rollcall.v1.PreviewObservationsRequest
 	(*PreviewObservationsResponse)(nil), // 5: rollcall.v1.PreviewObservationsResponse
 	(*FeedConnection)(nil),              // 6: rollcall.v1.FeedConnection
-	(*Observation)(nil),                 // 7: rollcall.v1.Observation
+	(*v1.Observation)(nil),              // 7: rollcall.v1.Observation
 }
 var file_rollcall_v1_preview_proto_depIdxs = []int32{
 	6, // 0: rollcall.v1.TestFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
@@ -479,7 +480,6 @@ func file_rollcall_v1_preview_proto_init() {
 	if File_rollcall_v1_preview_proto != nil {
 		return
 	}
-	file_rollcall_v1_observation_proto_init()
 	file_rollcall_v1_record_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
