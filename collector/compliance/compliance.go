@@ -86,8 +86,10 @@ type judgement struct {
 	open    []*storagepb.FindingRecord
 	// due is when to look again although nothing changed; zero for never.
 	due time.Time
-	// software tells that a rule looked at the software.
+	// software tells that a rule looked at rows of software, and titles which
+	// software was looked through for what ends: the zero value for none.
 	software bool
+	titles   looked
 	// at is when it was made or its age was last looked at, and seen when the
 	// asset was last heard of by the sources that show it alive.
 	at, seen time.Time
@@ -144,17 +146,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer day.Stop()
 	defer minute.Stop()
 	for {
-		for {
-			ids := e.take()
-			if len(ids) == 0 {
-				break
-			}
-			if err := e.judgeAll(ctx, ids); err != nil {
+		for more := true; more; {
+			var err error
+			if more, err = e.turn(ctx); err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}
 				e.Logger.Warn("judge assets by the rules", "error", err)
-				e.again(ids)
 				break
 			}
 		}
@@ -181,6 +179,23 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// turn judges some of the assets that are to be judged now, and returns false
+// where there were none. What could not be judged is to be judged again.
+func (e *Engine) turn(ctx context.Context) (more bool, err error) {
+	if err := e.sift(ctx); err != nil {
+		return false, err
+	}
+	ids := e.take()
+	if len(ids) == 0 {
+		return false, nil
+	}
+	if err := e.judgeAll(ctx, ids); err != nil {
+		e.again(ids)
+		return false, err
+	}
+	return true, nil
 }
 
 func stopped(ctx context.Context, err error) error {
@@ -237,14 +252,6 @@ func (e *Engine) take() []string {
 			e.dirty[id] = struct{}{}
 		}
 	}
-	// No judgement is under way here, so each asset that is not dirty was judged as
-	// it is: rules that did not look at its software then would not do so now.
-	for id := range e.restocked {
-		if j := e.judged[id]; j.software || j.results == nil {
-			e.dirty[id] = struct{}{}
-		}
-	}
-	clear(e.restocked)
 	ids := make([]string, 0, min(len(e.dirty), batch))
 	for id := range e.dirty {
 		if len(ids) == batch {
@@ -341,7 +348,10 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), software: software != nil && (software.read || software.looked), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
+	if software != nil {
+		j.software, j.titles = software.read, software.looked
+	}
 	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {
 		j.results = append(j.results, v.Result)

@@ -107,8 +107,9 @@ func (f *fixture) report(id, version string) string {
 // settle judges what there is to judge.
 func (f *fixture) settle() {
 	f.t.Helper()
-	for ids := f.e.take(); len(ids) > 0; ids = f.e.take() {
-		if err := f.e.judgeAll(context.Background(), ids); err != nil {
+	for more := true; more; {
+		var err error
+		if more, err = f.e.turn(context.Background()); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -321,8 +322,8 @@ rules:
 		t.Fatalf("open: %s", got)
 	}
 	report("2", "laptop", "telnetd")
-	if ids := f.e.take(); len(ids) != 0 {
-		t.Errorf("%d assets are judged anew though no rule looked at their software", len(ids))
+	if more, err := f.e.turn(t.Context()); more || err != nil {
+		t.Errorf("an asset is judged anew though no rule looked at its software (%v)", err)
 	}
 	report("1", "server", "telnetd")
 	f.settle()

@@ -35,8 +35,8 @@ type titles struct {
 	rows expr.Rows
 	read bool
 	err  error
-	// looked tells that lifetimes were asked for; nil lifetimes were not read.
-	looked    bool
+	// looked tells what lifetimes were found in; nil lifetimes were not asked for.
+	looked    looked
 	lifetimes []*expr.Lifetime
 }
 

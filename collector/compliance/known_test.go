@@ -90,6 +90,34 @@ func TestSoftwareAtItsEnd(t *testing.T) {
 	if got := f.result("software-eol"); got != policy.Pass {
 		t.Errorf("with a Python of today: %s", got)
 	}
+	// What the rules know nothing of does not have the asset judged again; what they
+	// know of does, also after such changes.
+	judgedAt := func() time.Time {
+		for _, j := range f.e.judged {
+			return j.at
+		}
+		return time.Time{}
+	}
+	rows := []*pb.Software{{Kind: "msi", Name: "Python 3.14.1 (64-bit)", Version: "3.14.1"}, {Kind: "msi", Name: "Tool", Version: "0"}}
+	f.device(&pb.Device{Software: rows})
+	before := judgedAt()
+	for i := range 3 * 8 {
+		f.now = f.now.Add(time.Second)
+		rows[1] = &pb.Software{Kind: "msi", Name: "Tool", Version: fmt.Sprint(i + 1)}
+		f.device(&pb.Device{Software: rows})
+	}
+	if got := judgedAt(); !got.Equal(before) {
+		t.Errorf("judged %v later again for software that no rule knows", got.Sub(before))
+	}
+	f.device(&pb.Device{Software: []*pb.Software{rows[0], old[0]}})
+	if got := f.detail("software-eol"); got != "[Python 3.8.10 (64-bit) (python 3.8 ended on 2024-10-07)]" {
+		t.Errorf("with Python 3.8 again: %s", got)
+	}
+	f.now = f.now.Add(time.Hour)
+	f.device(&pb.Device{Software: rows})
+	if got := f.result("software-eol"); got != policy.Pass {
+		t.Errorf("without it: %s", got)
+	}
 }
 
 // A volume that fills up by some each day is told of before it is full; one day

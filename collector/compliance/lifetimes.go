@@ -74,17 +74,17 @@ func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *title
 }
 
 func (e *Engine) lifetimesOf(tx *store.Tx, software *titles) ([]*expr.Lifetime, error) {
-	software.looked = true
 	if software.lifetimes != nil {
 		return software.lifetimes, nil
 	}
-	ids, _, err := tx.SoftwareTitles(software.ref)
+	ids, mark, err := tx.SoftwareTitles(software.ref)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the titles of %s: %w", software.ref, err)
 	}
+	software.looked = looked{software.ref, mark}
 	software.lifetimes = []*expr.Lifetime{}
 	seen := make(map[string]bool)
 	for _, id := range ids {
