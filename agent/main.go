@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
@@ -14,8 +15,13 @@ import (
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
 
-// gcPercent keeps the heap small: the agent is, and stays so after a large scan.
-const gcPercent = 50
+// How much garbage may lie about, in percent of what is in use. A command that
+// ends soon need not tidy up: most of its work would be that. What runs for ever
+// stays small, also after a large scan.
+const (
+	gcPercentOnce    = 200
+	gcPercentService = 50
+)
 
 // command is the command line.
 type command struct {
@@ -42,8 +48,11 @@ type outside struct {
 }
 
 func main() {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(gcPercentOnce)
 	debug.SetMemoryLimit(defaultMemoryLimit << 20)
+	// Commands do one thing after the other: threads that look for more to do
+	// would only cost.
+	runtime.GOMAXPROCS(1)
 	os.Exit(execute(os.Args[1:], outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}))
 }
 

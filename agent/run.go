@@ -56,7 +56,9 @@ func (c runCommand) run(world outside) error {
 	if err := host.LowerPriority(); err != nil {
 		log.Debug("priority cannot be lowered", "error", err)
 	}
+	debug.SetGCPercent(gcPercentService)
 	debug.SetMemoryLimit(int64(s.MemoryLimit) << 20)
+	runtime.SetDefaultGOMAXPROCS()
 	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
 
 	o, err := options(s, folder, tokenInput(world), log)

@@ -38,6 +38,7 @@ const (
 // update is a security update if an archive for those has a newer version than
 // the installed one.
 type aptUpdates struct {
+	debs   *dpkgReading
 	mu     sync.Mutex
 	state  string
 	answer []*pb.PendingUpdate
@@ -53,7 +54,7 @@ func (a *aptUpdates) learn(ctx context.Context, h *host.Host, d *pb.Device) erro
 	if a.state == state {
 		return addPending(d, cloneUpdates(a.answer), refreshed)
 	}
-	packages, err := readDpkg(h.FS)
+	packages, err := a.debs.packages(h.FS)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

@@ -19,6 +19,8 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+func newAptUpdates() *aptUpdates { return &aptUpdates{debs: new(dpkgReading)} }
+
 func aptFact(ctx context.Context, a *aptUpdates) func(h *host.Host, d *pb.Device) error {
 	return func(h *host.Host, d *pb.Device) error { return a.learn(ctx, h, d) }
 }
@@ -102,7 +104,7 @@ var aptPending = []string{"behind 1.0-2 none", "held-back 2 none", "multi 2 none
 func TestAptUpdates(t *testing.T) {
 	fsys := aptMachine(t)
 	fsys["var/lib/apt/periodic/update-success-stamp"] = &fstest.MapFile{ModTime: time.Unix(1_750_000_000, 0)}
-	facts := new(aptUpdates)
+	facts := newAptUpdates()
 	for range 2 {
 		got, err := learn(t, aptFact(t.Context(), facts), fsys)
 		if err != nil {
@@ -136,18 +138,18 @@ func TestAptDamage(t *testing.T) {
 	delete(fsys, name)
 	whole := pack(t, ".gz", list(many...))
 	fsys[name+".gz"] = text(string(whole.Data[:len(whole.Data)-1000]))
-	got, err := learn(t, aptFact(t.Context(), new(aptUpdates)), fsys)
+	got, err := learn(t, aptFact(t.Context(), newAptUpdates()), fsys)
 	if err == nil || !strings.Contains(err.Error(), name+".gz: unexpected EOF") || len(pending(got)) == 0 || pending(got)[0] != "behind 1.0-2 none" {
 		t.Errorf("list cut short: %v, error %v", pending(got), err)
 	}
 	delete(fsys, name+".gz")
 	fsys[name+".xz"] = text("whatever")
-	if got, err := learn(t, aptFact(t.Context(), new(aptUpdates)), fsys); err == nil || !strings.Contains(err.Error(), "compressed as .xz are not read") || len(pending(got)) == 0 {
+	if got, err := learn(t, aptFact(t.Context(), newAptUpdates()), fsys); err == nil || !strings.Contains(err.Error(), "compressed as .xz are not read") || len(pending(got)) == 0 {
 		t.Errorf("unknown compression: %v, error %v", pending(got), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := learn(t, aptFact(ctx, new(aptUpdates)), aptMachine(t)); !errors.Is(err, context.Canceled) {
+	if _, err := learn(t, aptFact(ctx, newAptUpdates()), aptMachine(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: error %v", err)
 	}
 }
@@ -155,7 +157,7 @@ func TestAptDamage(t *testing.T) {
 // A machine without lists knows nothing, which is not the same as no updates.
 func TestAptWithoutLists(t *testing.T) {
 	for _, fsys := range []fstest.MapFS{{}, {"var/lib/apt/lists/lock": text(""), "var/lib/dpkg/status": status("a 1 all")}} {
-		got, err := learn(t, aptFact(t.Context(), new(aptUpdates)), fsys)
+		got, err := learn(t, aptFact(t.Context(), newAptUpdates()), fsys)
 		if !errors.Is(err, errors.ErrUnsupported) || got.Patch != nil {
 			t.Errorf("%v, error %v", got.Patch, err)
 		}
@@ -172,7 +174,7 @@ func TestAptChunks(t *testing.T) {
 			want = append(want, fmt.Sprintf("p%05d 2.%d none", i, i))
 		}
 	}
-	got, err := learn(t, aptFact(t.Context(), new(aptUpdates)), fstest.MapFS{
+	got, err := learn(t, aptFact(t.Context(), newAptUpdates()), fstest.MapFS{
 		"var/lib/dpkg/status":                       status(installed...),
 		"var/lib/apt/lists/x_dists_y_main_Packages": text(list(many...)),
 	})
@@ -185,7 +187,7 @@ func FuzzAptList(f *testing.F) {
 	f.Add([]byte(list("a 2 amd64", "b 3 all 0")))
 	f.Add([]byte("Version: 2\nPackage: a\nArchitecture: all"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = learn(t, aptFact(t.Context(), new(aptUpdates)), fstest.MapFS{
+		_, _ = learn(t, aptFact(t.Context(), newAptUpdates()), fstest.MapFS{
 			"var/lib/dpkg/status":                       status("a 1 amd64", "b 1 all"),
 			"var/lib/apt/lists/x_dists_y_main_Packages": &fstest.MapFile{Data: b},
 		})
@@ -195,12 +197,12 @@ func FuzzAptList(f *testing.F) {
 // BenchmarkAptUpdates reads this machine's lists as a fresh agent does.
 func BenchmarkAptUpdates(b *testing.B) {
 	fsys := os.DirFS("/")
-	if _, err := learn(b, aptFact(b.Context(), new(aptUpdates)), fsys); errors.Is(err, errors.ErrUnsupported) {
+	if _, err := learn(b, aptFact(b.Context(), newAptUpdates()), fsys); errors.Is(err, errors.ErrUnsupported) {
 		b.Skipf("no lists to read: %v", err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := learn(b, aptFact(b.Context(), new(aptUpdates)), fsys); err != nil {
+		if _, err := learn(b, aptFact(b.Context(), newAptUpdates()), fsys); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -37,13 +37,13 @@ type debPackage struct {
 	listed bool
 }
 
-// learnDpkg adds the packages that dpkg holds to be installed: those whose
+// learn adds the packages that dpkg holds to be installed: those whose
 // state is "installed", whatever is wanted of them (so also held ones), and
 // none that are unpacked, half-configured or removed but for their
 // configuration. The publisher is the maintainer's name; the time of
 // installation is that of the package's file list, which dpkg writes last.
-func learnDpkg(_ context.Context, h *host.Host, d *pb.Device) error {
-	packages, err := readDpkg(h.FS)
+func (r *dpkgReading) learn(_ context.Context, h *host.Host, d *pb.Device) error {
+	packages, err := r.packages(h.FS)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

@@ -30,7 +30,7 @@ func learn(t testing.TB, fact func(h *host.Host, d *pb.Device) error, fsys fs.FS
 
 // dpkgFact binds a context, as the other facts of these tests do.
 func dpkgFact(t testing.TB) func(h *host.Host, d *pb.Device) error {
-	return func(h *host.Host, d *pb.Device) error { return learnDpkg(t.Context(), h, d) }
+	return func(h *host.Host, d *pb.Device) error { return new(dpkgReading).learn(t.Context(), h, d) }
 }
 
 // software writes rows one a line, to compare them.
@@ -250,3 +250,56 @@ func BenchmarkDpkg(b *testing.B) {
 		b.ReportMetric(float64(len(d.Software)), "rows")
 	}
 }
+
+// Two facts need dpkg's database, which is read once for each state of it.
+func TestDpkgReadOnce(t *testing.T) {
+	fsys := fstest.MapFS{dpkgDir + "/status": status("bash 5.2 amd64", "dash 0.5 amd64")}
+	counted := &opened{FS: fsys}
+	r := new(dpkgReading)
+	names := func() (out []string) {
+		packages, err := r.packages(counted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range packages {
+			out = append(out, string(p.name)+" "+string(p.version)+" "+string(p.arch))
+		}
+		return out
+	}
+	want := []string{"bash 5.2 amd64", "dash 0.5 amd64"}
+	for range 2 {
+		if diff := cmp.Diff(want, names()); diff != "" {
+			t.Fatalf("packages (-want +got):\n%s", diff)
+		}
+	}
+	if counted.status != 1 {
+		t.Errorf("the status file was opened %d times for one state of it", counted.status)
+	}
+	fsys[dpkgDir+"/status"] = status("bash 5.3 amd64")
+	if diff := cmp.Diff([]string{"bash 5.3 amd64"}, names()); diff != "" {
+		t.Errorf("packages after a change (-want +got):\n%s", diff)
+	}
+	// What was not read wholly is not kept.
+	fsys[dpkgDir+"/status"] = text("Package: bash\nStatus: install ok installed\nVersion: 5")
+	for range 2 {
+		if _, err := r.packages(counted); err == nil {
+			t.Error("no error of a file that was not written whole")
+		}
+	}
+}
+
+// opened counts how often dpkg's status file is opened.
+type opened struct {
+	fs.FS
+	status int
+}
+
+func (o *opened) Open(name string) (fs.File, error) {
+	if name == dpkgDir+"/status" {
+		o.status++
+	}
+	return o.FS.Open(name)
+}
+
+// Stat is not an opening.
+func (o *opened) Stat(name string) (fs.FileInfo, error) { return fs.Stat(o.FS, name) }

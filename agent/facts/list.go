@@ -34,8 +34,9 @@ func peoplesFacts() []Fact {
 // linuxFacts returns what is learnt on Linux.
 func linuxFacts() []Fact {
 	linux := []string{"linux"}
+	debs := new(dpkgReading)
 	return []Fact{
-		{Name: "dpkg", Section: section.Software, OS: linux, Watch: dpkgWatch, Learn: learnDpkg},
+		{Name: "dpkg", Section: section.Software, OS: linux, Watch: dpkgWatch, Learn: debs.learn},
 		{Name: "rpm", Section: section.Software, OS: linux, Watch: rpmWatch(), Learn: learnRPM},
 		{Name: "apk", Section: section.Software, OS: linux, Watch: apkDatabases, Learn: learnAPK},
 		{Name: "pacman", Section: section.Software, OS: linux, Watch: []string{pacmanLocal}, Learn: learnPacman},
@@ -44,7 +45,7 @@ func linuxFacts() []Fact {
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
 		{Name: "homebrew", Section: section.Software, OS: linux, Learn: learnHomebrew},
-		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: new(aptUpdates).learn},
+		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: (&aptUpdates{debs: debs}).learn},
 		{Name: "dnf_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: rpmWatch(), Learn: learnDNFPending},
 		{Name: "apk_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: apkDatabases, Learn: learnAPKPending},
 		{Name: "pacman_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: []string{pacmanLocal, pacmanSync}, Learn: learnPacmanPending},

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -27,7 +28,9 @@ var slackwareDirs = []string{"var/lib/pkgtools/packages", "var/log/packages"}
 
 // portageName is name-version, the version as the Package Manager Specification
 // 8 has it in section 3.2.
-var portageName = regexp.MustCompile(`^(.+?)-(\d+(?:\.\d+)*[a-z]?(?:_(?:alpha|beta|pre|rc|p)\d*)*(?:-r\d+)?)$`)
+var portageName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(.+?)-(\d+(?:\.\d+)*[a-z]?(?:_(?:alpha|beta|pre|rc|p)\d*)*(?:-r\d+)?)$`)
+})
 
 // learnPortage lists the packages of Gentoo, of which each has a folder
 // category/name-version. The name is that with the category, the publisher the
@@ -50,7 +53,7 @@ func learnPortage(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 		for _, p := range packages {
 			// A folder of another name is of a package that is being installed.
-			m := portageName.FindStringSubmatch(p.Name())
+			m := portageName().FindStringSubmatch(p.Name())
 			if m == nil || strings.HasPrefix(p.Name(), "-MERGING-") || len(out.rows) >= maxFolderPackages || ctx.Err() != nil {
 				continue
 			}

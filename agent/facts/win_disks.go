@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -97,17 +98,19 @@ func virtualModel(model string) bool {
 
 // namespaceID is the EUI-64 or NGUID of a namespace, which Windows gives as the
 // serial of a disk on NVMe.
-var namespaceID = regexp.MustCompile(`^[0-9A-Fa-f]{4}(_[0-9A-Fa-f]{4})+\.$`)
+var namespaceID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9A-Fa-f]{4}(_[0-9A-Fa-f]{4})+\.$`)
+})
 
 // diskSerial returns the serial that is printed on the disk. On NVMe that is
 // the controller's, to which Windows adds the number of the namespace.
 func diskSerial(row queryRow) string {
 	serial := row.text("SerialNumber")
-	if !namespaceID.MatchString(serial) {
+	if !namespaceID().MatchString(serial) {
 		return strings.TrimSpace(strings.TrimSuffix(serial, "."))
 	}
 	fields := strings.Fields(row.text("AdapterSerialNumber"))
-	if len(fields) == 0 || namespaceID.MatchString(fields[0]) {
+	if len(fields) == 0 || namespaceID().MatchString(fields[0]) {
 		return serial
 	}
 	return fields[0]

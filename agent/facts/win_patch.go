@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -60,7 +61,9 @@ func learnWinReboot(_ context.Context, h *host.Host, d *pb.Device) error {
 }
 
 // kb finds the number by which Microsoft names an update.
-var kb = regexp.MustCompile(`(?i)\bKB\d{5,8}\b`)
+var kb = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\bKB\d{5,8}\b`)
+})
 
 // learnWinInstalled lists the updates that are installed, as far as they have
 // numbers: what the servicing of Windows has, what WMI knows, and the updates of
@@ -80,7 +83,7 @@ func learnWinInstalled(ctx context.Context, h *host.Host, d *pb.Device) error {
 	}
 	r.bad.add(err)
 	for _, row := range rows {
-		add(kb.FindString(row["HotFixID"]), hotfixDate(row["InstalledOn"]))
+		add(kb().FindString(row["HotFixID"]), hotfixDate(row["InstalledOn"]))
 	}
 	r.servicedUpdates(add)
 	roots, done := r.uninstallRoots()
@@ -95,7 +98,7 @@ func learnWinInstalled(ctx context.Context, h *host.Host, d *pb.Device) error {
 			if known := p.installedAt(); known != nil {
 				at = known.AsTime()
 			}
-			add(cmp.Or(kb.FindString(p.key.text("DisplayName")), kb.FindString(name)), at)
+			add(cmp.Or(kb().FindString(p.key.text("DisplayName")), kb().FindString(name)), at)
 		}
 	}
 	if len(found) == 0 {
@@ -128,7 +131,7 @@ func (r *winreg) servicedUpdates(add func(id string, at time.Time)) {
 		number, _, _ := strings.Cut(strings.TrimPrefix(name, "Package_for_"), "~")
 		// A cumulative update does not have its number in its name, but often in
 		// that of the file that it came in.
-		add(cmp.Or(kb.FindString(number), kb.FindString(k.text("InstallLocation"))), k.fileTimeParts("InstallTimeHigh", "InstallTimeLow"))
+		add(cmp.Or(kb().FindString(number), kb().FindString(k.text("InstallLocation"))), k.fileTimeParts("InstallTimeHigh", "InstallTimeLow"))
 	}
 }
 

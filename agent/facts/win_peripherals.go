@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -54,7 +55,9 @@ func learnWinDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
 
 // usbDevice is the name of a device on the USB, without those of the parts that
 // one with several functions has.
-var usbDevice = regexp.MustCompile(`(?i)^USB\\VID_([0-9A-F]{4})&PID_([0-9A-F]{4})(&[^\\]*)?\\(.*)$`)
+var usbDevice = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^USB\\VID_([0-9A-F]{4})&PID_([0-9A-F]{4})(&[^\\]*)?\\(.*)$`)
+})
 
 // learnWinUSB lists the USB devices that are attached now, without hubs.
 func learnWinUSB(ctx context.Context, h *host.Host, d *pb.Device) error {
@@ -76,13 +79,10 @@ func learnWinUSB(ctx context.Context, h *host.Host, d *pb.Device) error {
 	return nil
 }
 
-// usbHub matches the services of hubs.
-var usbHub = regexp.MustCompile(`(?i)^usbhub`)
-
 // windowsUSB is a row of Win32_PnPEntity, nil for what is no device of its own.
 func windowsUSB(row queryRow) *pb.UsbDevice {
-	m := usbDevice.FindStringSubmatch(strings.TrimSpace(row["PNPDeviceID"]))
-	if m == nil || strings.HasPrefix(strings.ToUpper(m[3]), "&MI_") || usbHub.MatchString(row["Service"]) {
+	m := usbDevice().FindStringSubmatch(strings.TrimSpace(row["PNPDeviceID"]))
+	if m == nil || strings.HasPrefix(strings.ToUpper(m[3]), "&MI_") || strings.HasPrefix(strings.ToLower(row["Service"]), "usbhub") {
 		return nil
 	}
 	u := &pb.UsbDevice{Id: strings.ToLower(m[1] + ":" + m[2]), Vendor: row.text("Manufacturer"), Product: row.text("Name")}

@@ -71,7 +71,7 @@ func pendingUpdate(row queryRow) *pb.PendingUpdate {
 	u := &pb.PendingUpdate{Id: strings.ToUpper(row.text("Identity.UpdateID")), Title: row.text("Title")}
 	if number, _, _ := strings.Cut(row.text("KBArticleIDs"), ";"); number != "" {
 		u.Id = "KB" + strings.TrimPrefix(strings.ToUpper(number), "KB")
-	} else if number := kb.FindString(u.Title); number != "" {
+	} else if number := kb().FindString(u.Title); number != "" {
 		u.Id = strings.ToUpper(number)
 	}
 	if u.Id == "" {

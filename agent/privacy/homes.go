@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -11,7 +12,9 @@ import (
 // A home is a folder in one of these: home and Users, on Windows below the
 // system drive, and media, where systems put a user's drives. The first group
 // is that folder, the second is the user.
-var homes = regexp.MustCompile(`(?i)((?:/home|/users|/run/media|/media|\b[a-z]:[\\/]users)[\\/])([^\\/:"']+)`)
+var homes = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)((?:/home|/users|/run/media|/media|\b[a-z]:[\\/]users)[\\/])([^\\/:"']+)`)
+})
 
 // shared are folders beside people's homes that are nobody's; root's is not in
 // home.
@@ -19,7 +22,7 @@ var shared = map[string]bool{"public": true, "shared": true, "default": true, "a
 
 // inHome tells whether a path is a home or lies in one.
 func inHome(path string) bool {
-	at := homes.FindStringSubmatchIndex(path)
+	at := homes().FindStringSubmatchIndex(path)
 	if at == nil {
 		return path == "/root" || strings.HasPrefix(path, "/root/")
 	}
@@ -34,8 +37,8 @@ func withoutHomes(text string, pseudonym func(string) string) string {
 	if !strings.ContainsAny(text, `/\`) {
 		return text
 	}
-	return homes.ReplaceAllStringFunc(text, func(path string) string {
-		m := homes.FindStringSubmatch(path)
+	return homes().ReplaceAllStringFunc(text, func(path string) string {
+		m := homes().FindStringSubmatch(path)
 		if shared[strings.ToLower(m[2])] {
 			return path
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -15,7 +16,7 @@ type pattern struct {
 	anchor string
 	before func(byte) bool
 	back   int
-	form   *regexp.Regexp
+	form   func() *regexp.Regexp
 	// standIn returns what takes the place of data[begin:end], or nil for what
 	// only looks like it.
 	standIn func(s *Scrubber, data []byte, begin, end int) []byte
@@ -26,15 +27,21 @@ const maxMatch = 600
 
 var patterns = []pattern{
 	// The name and the password in a URL, which is told as far as it is one.
-	{"://", nil, 0, regexp.MustCompile(`^://[^\s/:@"'<>]{1,64}:[^\s/@"'<>]{1,128}@`), (*Scrubber).userinfo},
-	{"@", mailByte, 64, regexp.MustCompile(`^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}`), (*Scrubber).mail},
+	{"://", nil, 0, compiled(`^://[^\s/:@"'<>]{1,64}:[^\s/@"'<>]{1,128}@`), (*Scrubber).userinfo},
+	{"@", mailByte, 64, compiled(`^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}`), (*Scrubber).mail},
 	// Of a machine, a domain or a directory; what follows is the account's own.
-	{"S-1-", nil, 0, regexp.MustCompile(`^S-1-(?:5-21|12-1)-\d{1,10}-\d{1,10}-\d{1,10}(?:-\d{1,10})?`), (*Scrubber).securityID},
-	{"-", isHex, 8, regexp.MustCompile(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`), (*Scrubber).uuid},
-	{":", isHex, 2, regexp.MustCompile(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5,19}`), (*Scrubber).hardwareAddress},
-	{"-", isHex, 2, regexp.MustCompile(`^[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5,19}`), (*Scrubber).hardwareAddress},
-	{":", isHex, 4, regexp.MustCompile(`^[0-9A-Fa-f]{3,4}(?::[0-9A-Fa-f]{0,4}){2,7}`), (*Scrubber).address6},
-	{".", isDigit, 3, regexp.MustCompile(`^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}`), (*Scrubber).address4},
+	{"S-1-", nil, 0, compiled(`^S-1-(?:5-21|12-1)-\d{1,10}-\d{1,10}-\d{1,10}(?:-\d{1,10})?`), (*Scrubber).securityID},
+	{"-", isHex, 8, compiled(`^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}`), (*Scrubber).uuid},
+	{":", isHex, 2, compiled(`^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5,19}`), (*Scrubber).hardwareAddress},
+	{"-", isHex, 2, compiled(`^[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5,19}`), (*Scrubber).hardwareAddress},
+	{":", isHex, 4, compiled(`^[0-9A-Fa-f]{3,4}(?::[0-9A-Fa-f]{0,4}){2,7}`), (*Scrubber).address6},
+	{".", isDigit, 3, compiled(`^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}`), (*Scrubber).address4},
+}
+
+// compiled compiles a form when it is first used: most runs of the agent scrub
+// nothing.
+func compiled(form string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(form) })
 }
 
 // each calls fn with where the form is matched, from left to right.
@@ -50,7 +57,7 @@ func (p pattern) each(data []byte, fn func(begin, end int)) {
 			begin--
 		}
 		from = anchor + len(p.anchor)
-		if at := p.form.FindIndex(data[begin:min(begin+maxMatch, len(data))]); at != nil {
+		if at := p.form().FindIndex(data[begin:min(begin+maxMatch, len(data))]); at != nil {
 			last = begin + at[1]
 			from = max(from, last)
 			fn(begin, last)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // VSCode returns the extensions in the extensions.json of VS Code and what is
@@ -42,12 +43,14 @@ func VSCode(data []byte) ([]Addon, error) {
 
 // vscodeFolder is how folders of extensions are named: publisher.name-version,
 // with the platform where there are several builds.
-var vscodeFolder = regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z-]*\.[0-9A-Za-z][0-9A-Za-z._-]*?)-(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)??)(?:-(?:linux|darwin|win32|alpine|web|universal)(?:-[0-9a-z]+)?)?$`)
+var vscodeFolder = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9A-Za-z][0-9A-Za-z-]*\.[0-9A-Za-z][0-9A-Za-z._-]*?)-(\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)??)(?:-(?:linux|darwin|win32|alpine|web|universal)(?:-[0-9a-z]+)?)?$`)
+})
 
 // VSCodeFolder returns the extension that a folder holds by its name, false
 // for folders of another name.
 func VSCodeFolder(name string) (Addon, bool) {
-	m := vscodeFolder.FindStringSubmatch(name)
+	m := vscodeFolder().FindStringSubmatch(name)
 	if m == nil {
 		return Addon{}, false
 	}
