@@ -54,7 +54,7 @@ func (a *aptUpdates) learn(ctx context.Context, h *host.Host, d *pb.Device) erro
 	if a.state == state {
 		return addPending(d, cloneUpdates(a.answer), refreshed)
 	}
-	packages, err := a.debs.packages(h.FS)
+	packages, err := a.debs.packages(h)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

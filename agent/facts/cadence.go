@@ -65,7 +65,7 @@ func (m *Memory) Changed(ctx context.Context, h *host.Host, list []Fact) bool {
 		}
 	}
 	return m.watch.take(ctx, func(context.Context) bool {
-		return slices.ContainsFunc(all, func(w watched) bool { return !same(w.stamps, stampsOf(h.FS, w.paths)) })
+		return slices.ContainsFunc(all, func(w watched) bool { return !same(w.stamps, stampsOf(h, w.paths)) })
 	})
 }
 
@@ -202,19 +202,30 @@ func added(before, after []*pb.Software) []*pb.Software {
 	return out
 }
 
-// pathState is what tells whether a file or folder changed; info is nil where there
-// is none.
-type pathState struct{ info fs.FileInfo }
+// pathState is what tells whether a file, folder or key of the registry changed.
+type pathState struct {
+	// info is of a file or folder, nil where there is none.
+	info fs.FileInfo
+	// keys is of a watched path of the registry, zero where no key has it.
+	keys [sha256.Size]byte
+}
 
 // stampsOf returns the stamps of paths, nil where there are none or one of them
 // cannot be looked at: then nobody can say whether it changed.
-func stampsOf(fsys fs.FS, paths []string) []pathState {
+func stampsOf(h *host.Host, paths []string) []pathState {
 	if len(paths) == 0 {
 		return nil
 	}
 	out := make([]pathState, len(paths))
 	for i, name := range paths {
-		info, err := fs.Stat(fsys, name)
+		if ofRegistry(name) {
+			ok := false
+			if out[i].keys, ok = keysWritten(h, name); !ok {
+				return nil
+			}
+			continue
+		}
+		info, err := fs.Stat(h.FS, name)
 		if err != nil && !missing(err) {
 			return nil
 		}
@@ -237,7 +248,7 @@ func same(a, b []pathState) bool {
 func (s pathState) same(other pathState) bool {
 	a, b := s.info, other.info
 	if a == nil || b == nil {
-		return a == nil && b == nil
+		return a == nil && b == nil && s.keys == other.keys
 	}
 	if a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime()) || a.Mode() != b.Mode() {
 		return false

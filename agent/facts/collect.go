@@ -184,7 +184,7 @@ func (c *collection) look(ctx context.Context, f Fact) (stamps []pathState, err 
 		return nil, nil
 	}
 	var seen []pathState
-	ended, err := c.bounded(ctx, f, func(context.Context) error { seen = stampsOf(c.host.FS, f.Watch); return nil })
+	ended, err := c.bounded(ctx, f, func(context.Context) error { seen = stampsOf(c.host, f.Watch); return nil })
 	if !ended || err != nil {
 		return nil, fmt.Errorf("look at what it watches: %w", err)
 	}

@@ -43,7 +43,7 @@ type debPackage struct {
 // configuration. The publisher is the maintainer's name; the time of
 // installation is that of the package's file list, which dpkg writes last.
 func (r *dpkgReading) learn(_ context.Context, h *host.Host, d *pb.Device) error {
-	packages, err := r.packages(h.FS)
+	packages, err := r.packages(h)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

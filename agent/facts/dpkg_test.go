@@ -255,9 +255,10 @@ func BenchmarkDpkg(b *testing.B) {
 func TestDpkgReadOnce(t *testing.T) {
 	fsys := fstest.MapFS{dpkgDir + "/status": status("bash 5.2 amd64", "dash 0.5 amd64")}
 	counted := &opened{FS: fsys}
+	h := &host.Host{FS: counted, OS: "linux"}
 	r := new(dpkgReading)
 	names := func() (out []string) {
-		packages, err := r.packages(counted)
+		packages, err := r.packages(h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +283,7 @@ func TestDpkgReadOnce(t *testing.T) {
 	// What was not read wholly is not kept.
 	fsys[dpkgDir+"/status"] = text("Package: bash\nStatus: install ok installed\nVersion: 5")
 	for range 2 {
-		if _, err := r.packages(counted); err == nil {
+		if _, err := r.packages(h); err == nil {
 			t.Error("no error of a file that was not written whole")
 		}
 	}

@@ -1,9 +1,10 @@
 package facts
 
 import (
-	"io/fs"
 	"slices"
 	"sync"
+
+	"github.com/rollcall-itam/rollcall/agent/host"
 )
 
 // dpkgReading reads dpkg's database for the facts that need it, once for each
@@ -17,14 +18,14 @@ type dpkgReading struct {
 
 // packages returns what readDpkg does. Its packages are shared: whoever gets
 // them changes nothing.
-func (r *dpkgReading) packages(fsys fs.FS) ([]debPackage, error) {
+func (r *dpkgReading) packages(h *host.Host) ([]debPackage, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stamps := stampsOf(fsys, dpkgWatch)
+	stamps := stampsOf(h, dpkgWatch)
 	if len(stamps) > 0 && same(r.stamps, stamps) {
 		return r.kept, nil
 	}
-	packages, err := readDpkg(fsys)
+	packages, err := readDpkg(h.FS)
 	if err != nil {
 		return packages, err
 	}

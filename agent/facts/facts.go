@@ -26,7 +26,8 @@ type Fact struct {
 	// path changed.
 	Every time.Duration
 	// Watch lists paths, as in fs.FS, whose size, time of change or identity
-	// change when there is something new to learn. A fact is kept until one of
+	// change when there is something new to learn, and keys of the registry, as
+	// in keysWritten. A fact is kept until one of
 	// them changes, for a day at most and no longer than Every; it is learnt each
 	// time while one of them cannot be looked at.
 	Watch []string

@@ -26,6 +26,15 @@ const (
 	kindEXE = "exe"
 )
 
+// uninstallWatch are the keys of which one changes when programs do: the lists
+// themselves, those of whoever is logged on, and that of the people, since the
+// parts of the registry of those who are not change while they are.
+var uninstallWatch = []string{
+	softwareHive + uninstallKey, softwareHive + wow64 + uninstallKey,
+	anyUser + `Software\` + uninstallKey, anyUser + `Software\` + wow64 + uninstallKey,
+	profilesKey,
+}
+
 // uninstallRoot is one of the keys below which programs are listed.
 type uninstallRoot struct {
 	path, architecture string

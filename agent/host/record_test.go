@@ -47,14 +47,15 @@ func (fakeSource) registryKey(path string) (*RegistryKey, error) {
 	}
 	switch strings.ToLower(path) {
 	case `hklm\software`:
-		return &RegistryKey{Values: map[string]RegistryValue{}, Subkeys: []string{"Zeta", "Vendor", "secret"}}, nil
+		return &RegistryKey{Values: map[string]RegistryValue{}, Subkeys: []string{"Zeta", "Vendor", "secret"},
+			SubkeysWritten: []time.Time{fakeWritten.Add(time.Hour), fakeWritten, {}}}, nil
 	case `hklm\software\vendor`:
 		return &RegistryKey{
 			Values: map[string]RegistryValue{
 				"": {RegistryString, wide("default")}, "Path": {RegistryExpandString, wide(`%A%\x`)}, "Size": {RegistryDWord, []byte{1, 2, 0, 0}},
 				"Big": {RegistryQWord, []byte{0, 0, 0, 0, 0, 0, 0, 1}}, "List": {RegistryMultiString, append(wide("a"), wide("b\x00")...)}, "Empty": {RegistryBinary, nil},
 			},
-			Subkeys: []string{"Below"}, Written: fakeWritten,
+			Subkeys: []string{"Below"}, SubkeysWritten: []time.Time{fakeWritten.Add(-time.Hour)}, Written: fakeWritten,
 		}, nil
 	case `hklm\software\secret`:
 		return nil, fmt.Errorf("open it: %w", fs.ErrPermission)

@@ -123,8 +123,12 @@ func (r *Recorder) keepKey(path string, k *RegistryKey, err error) {
 		out.Values = append(out.Values, regfile.Value{Name: r.scrubText(name), Type: uint32(v.Type), Data: r.scrub("", v.Data)})
 	}
 	r.registry = append(r.registry, out)
-	for _, name := range k.Subkeys {
-		r.registry = append(r.registry, regfile.Key{Path: r.longPath(path + `\` + name)})
+	for i, name := range k.Subkeys {
+		below := regfile.Key{Path: r.longPath(path + `\` + name)}
+		if i < len(k.SubkeysWritten) {
+			below.Written = k.SubkeysWritten[i]
+		}
+		r.registry = append(r.registry, below)
 	}
 }
 

@@ -28,6 +28,9 @@ type RegistryKey struct {
 	// Values by their names as stored; that of the default value is empty.
 	Values  map[string]RegistryValue
 	Subkeys []string
+	// SubkeysWritten is when each of Subkeys was changed last, in their order,
+	// zero where that is not known. What changes below a subkey is no change of it.
+	SubkeysWritten []time.Time
 	// Written is when the key was changed last, zero where that is not known.
 	Written time.Time
 }

@@ -3,7 +3,9 @@ package host
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
@@ -33,7 +35,7 @@ func readRegistryKey(path string) (*RegistryKey, error) {
 	if info, err := k.Stat(); err == nil {
 		out.Written = info.ModTime().UTC()
 	}
-	if out.Subkeys, err = k.ReadSubKeyNames(maxRegistrySubkeys); err != nil && !ended(err) {
+	if out.Subkeys, out.SubkeysWritten, err = listSubkeys(k); err != nil {
 		return nil, fmt.Errorf("list its subkeys: %w", err)
 	}
 	names, err := k.ReadValueNames(maxRegistryValues)
@@ -52,6 +54,29 @@ func readRegistryKey(path string) (*RegistryKey, error) {
 		out.Values[name] = v
 	}
 	return out, nil
+}
+
+// listSubkeys lists the subkeys of a key with the times of their last change,
+// which cost nothing beside the names. Package registry keeps the names only.
+func listSubkeys(k registry.Key) (names []string, written []time.Time, err error) {
+	// A list must be asked for from one thread: https://golang.org/issue/49320.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// A name has 255 characters at most.
+	var buf [256]uint16
+	for i := uint32(0); i < maxRegistrySubkeys; i++ {
+		length, at := uint32(len(buf)), windows.Filetime{}
+		err := windows.RegEnumKeyEx(windows.Handle(k), i, &buf[0], &length, nil, nil, nil, &at)
+		if errors.Is(err, windows.ERROR_NO_MORE_ITEMS) {
+			break
+		}
+		if err != nil {
+			return names, written, err
+		}
+		names = append(names, windows.UTF16ToString(buf[:min(length, uint32(len(buf)))]))
+		written = append(written, time.Unix(0, at.Nanoseconds()).UTC())
+	}
+	return names, written, nil
 }
 
 // readRegistryValue reads a value of at most maxRegistryValue bytes; of a longer

@@ -142,7 +142,12 @@ func (r *replayed) loadRegistry() error {
 	}
 	for _, k := range keys {
 		out := r.key(shortRoot(k.Path))
-		out.Written, out.failed = k.Written, k.Failed
+		// A key stands there as one of those below another, too, of which less is
+		// known.
+		if !k.Written.IsZero() {
+			out.Written = k.Written
+		}
+		out.failed = cmp.Or(k.Failed, out.failed)
 		for _, v := range k.Values {
 			out.Values[v.Name] = RegistryValue{Type: RegistryType(v.Type), Data: v.Data}
 		}
@@ -191,7 +196,11 @@ func (r *replayed) registryKey(path string) (*RegistryKey, error) {
 		return nil, noted(k.failed)
 	}
 	// The caller owns what it gets.
-	return &RegistryKey{Values: maps.Clone(k.Values), Subkeys: slices.Clone(k.Subkeys), Written: k.Written}, nil
+	out := &RegistryKey{Values: maps.Clone(k.Values), Subkeys: slices.Clone(k.Subkeys), Written: k.Written}
+	for _, name := range k.Subkeys {
+		out.SubkeysWritten = append(out.SubkeysWritten, r.registry[strings.ToLower(path+`\`+name)].Written)
+	}
+	return out, nil
 }
 
 // noted returns the error that a capture notes: its kind, a blank and its text,
