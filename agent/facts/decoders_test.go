@@ -228,3 +228,15 @@ func TestRealEDID(t *testing.T) {
 		}
 	}
 }
+
+// The name of an account is an address only where it is whole, and of a domain.
+func TestPrincipal(t *testing.T) {
+	for name, want := range map[string]string{
+		"ann@corp.example.com": "ann@corp.example.com", "ann": "", "ann@localhost": "", "@corp.example.com": "", "ann@corp.": "", "a@b@corp.example.com": "",
+		"annabel.longname@corp.example.co": "",
+	} {
+		if got := principal(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

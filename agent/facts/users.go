@@ -102,7 +102,7 @@ func learnPrimaryUser(_ context.Context, h *host.Host, d *pb.Device) error {
 	}
 	logins, err := readLogins(h)
 	if name := mostUsed(logins, people); name != "" {
-		d.PrimaryUser = &pb.PrimaryUser{Name: name, Source: "last_login"}
+		d.PrimaryUser = &pb.PrimaryUser{Name: name, Email: principal(name), Source: "last_login"}
 		return err
 	}
 	a := &attributes{h: h}
@@ -110,11 +110,23 @@ func learnPrimaryUser(_ context.Context, h *host.Host, d *pb.Device) error {
 	for _, id := range a.names(sessions) {
 		s := settings(a.raw(sessions, id))
 		if s["CLASS"] == "user" && s["REMOTE"] == "0" && s["SEAT"] != "" && people(s["USER"]) {
-			d.PrimaryUser = &pb.PrimaryUser{Name: s["USER"], Source: "console"}
+			d.PrimaryUser = &pb.PrimaryUser{Name: s["USER"], Email: principal(s["USER"]), Source: "console"}
 			break
 		}
 	}
 	return errors.Join(err, a.bad.err())
+}
+
+// principal returns the name of an account that is a principal name, which those
+// of Entra ID and Google have on Linux (authd, aad-auth, himmelblau), and those
+// of a domain where SSSD is told to use full names; "" for any other. A name that
+// fills its place in wtmp may have been cut there.
+func principal(name string) string {
+	user, domain, ok := strings.Cut(name, "@")
+	if !ok || len(name) >= loginNameSize || user == "" || strings.Contains(domain, "@") || !strings.Contains(strings.Trim(domain, "."), ".") {
+		return ""
+	}
+	return name
 }
 
 // readLogins returns the logins that the machine has kept, none where it keeps

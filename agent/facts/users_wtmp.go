@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// loginNameSize is how much of a name a login has room for.
+const loginNameSize = 32
+
 // Layouts of glibc's struct utmp (bits/utmp.h): the times have 32 bits on
 // machines that once had a 32-bit ABI (x86, POWER, s390), otherwise 64.
 var loginLayouts = []loginLayout{
@@ -78,7 +81,7 @@ func (l loginLayout) decode(b []byte) []login {
 		if unixTime(at) == nil {
 			continue
 		}
-		out = append(out, login{line: fixedText(b[8:40]), user: fixedText(b[44:76]), host: fixedText(b[76:332]), at: at})
+		out = append(out, login{line: fixedText(b[8:40]), user: fixedText(b[44 : 44+loginNameSize]), host: fixedText(b[76:332]), at: at})
 	}
 	return out
 }

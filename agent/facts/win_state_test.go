@@ -199,6 +199,15 @@ func TestWindowsPrimaryUser(t *testing.T) {
 		"local":     {[]string{name, logon + `|LastLoggedOnSAMUser="PC1\\ann"`}, &pb.PrimaryUser{Name: "ann", Source: "last_login"}},
 		"of domain": {[]string{name, logon + `|LastLoggedOnSAMUser="CORP\\ann"|LastLoggedOnUser="ann@corp.example.com"`}, &pb.PrimaryUser{Name: `CORP\ann`, Email: "ann@corp.example.com", Source: "last_login"}},
 		"Microsoft": {[]string{name, logon + `|LastLoggedOnSAMUser="PC1\\annex"|LastLoggedOnUser="MicrosoftAccount\\ann@example.com"`}, &pb.PrimaryUser{Name: "annex", Email: "ann@example.com", Source: "last_login"}},
+		"account at work": {
+			[]string{
+				name, logon + `|LastLoggedOnSAMUser="PC1\\ann"|LastLoggedOnUserSID="` + testUser + `"`,
+				`HKU\` + testUser + `\Software\Microsoft\Windows NT\CurrentVersion\WorkplaceJoin\JoinInfo\AB01|TenantId="t"|UserEmail="ann@corp.example.com"`,
+				// Of somebody else.
+				`HKU\S-1-5-21-9-9-9-1009\Software\Microsoft\Windows NT\CurrentVersion\WorkplaceJoin\JoinInfo\CD02|UserEmail="ben@corp.example.com"`,
+			},
+			&pb.PrimaryUser{Name: "ann", Email: "ann@corp.example.com", Source: "last_login"},
+		},
 		"a service": {
 			[]string{
 				name, logon + `|LastLoggedOnSAMUser="NT AUTHORITY\\SYSTEM"|LastLoggedOnUserSID="S-1-5-18"`,

@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	logonKey    = windowsKey + `Authentication\LogonUI`
-	identityKey = softwareHive + `Microsoft\IdentityStore\Cache\`
+	logonKey = windowsKey + `Authentication\LogonUI`
+	// workplaceKey is below the part of the registry of whoever is logged on.
+	workplaceKey = `\Software\Microsoft\Windows NT\CurrentVersion\WorkplaceJoin\JoinInfo`
+	identityKey  = softwareHive + `Microsoft\IdentityStore\Cache\`
 )
 
 // learnWinPrimaryUser tells who uses the machine: who was logged on last at
@@ -88,6 +90,16 @@ func (r *winreg) email(sid, user string) string {
 	if sid != "" {
 		if name := r.identity(sid).text("UserName"); strings.Contains(name, "@") {
 			return name
+		}
+	}
+	// An account at work that its user added to Windows: dsregcmd /status shows it
+	// as WorkplaceJoined.
+	if isPerson(sid) {
+		joins := `HKU\` + sid + workplaceKey
+		for _, join := range r.key(joins).subkeys() {
+			if name := r.key(joins, `\`, join).text("UserEmail"); strings.Contains(name, "@") {
+				return name
+			}
 		}
 	}
 	// MicrosoftAccount\ann@example.com, or the principal name of a domain.
