@@ -34,9 +34,17 @@ func (c runCommand) Run(world outside) error {
 	err := c.run(world)
 	if err != nil && c.Service {
 		tellSystem(err)
+		if begun := (servedError{}); !errors.As(err, &begun) {
+			return errors.Join(err, service.Refuse(err))
+		}
 	}
 	return err
 }
+
+// servedError is an error of a service whose manager has heard of its end.
+type servedError struct{ error }
+
+func (e servedError) Unwrap() error { return e.error }
 
 func (c runCommand) run(world outside) error {
 	s, err := c.settings()
@@ -76,7 +84,10 @@ func (c runCommand) run(world outside) error {
 		if err != nil {
 			return err
 		}
-		return sv.Run()
+		if err := sv.Run(); err != nil {
+			return servedError{err}
+		}
+		return nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

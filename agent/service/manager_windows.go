@@ -33,6 +33,14 @@ func runManaged(_ service.Service, p *program) error {
 	return h.err
 }
 
+// refuse answers the service manager with a failed start.
+func refuse(p *program) error {
+	if err := svc.Run(Name, &handler{program: p}); err != nil {
+		return fmt.Errorf("speak to the service manager: %w", err)
+	}
+	return nil
+}
+
 // handler obeys the service manager.
 type handler struct {
 	program *program

@@ -62,6 +62,15 @@ func (s *Service) Run() error {
 	return nil
 }
 
+// Refuse tells the service manager that the work cannot begin. That of Windows
+// waits for the answer of what it started, and otherwise says that there came
+// none in time (1053), whatever the reason was; others see the program end.
+func Refuse(why error) error {
+	p := newProgram(nil)
+	p.refused = why
+	return refuse(p)
+}
+
 // Control installs, uninstalls, starts or stops the service.
 func (s *Service) Control(action string) error {
 	control := func() error { return service.Control(s.s, action) }
@@ -78,6 +87,8 @@ func (s *Service) Control(action string) error {
 type program struct {
 	run    func(context.Context) error
 	cancel context.CancelFunc
+	// refused is why the work cannot begin, nil where it can.
+	refused error
 	// ended is closed when the work ended with err.
 	ended chan struct{}
 	err   error
@@ -101,6 +112,9 @@ func (p *program) wait() {
 
 // Start begins the work and returns at once.
 func (p *program) Start(service.Service) error {
+	if p.refused != nil {
+		return p.refused
+	}
 	if p.run == nil {
 		return errors.New("there is nothing to run")
 	}

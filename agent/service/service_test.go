@@ -174,6 +174,15 @@ func TestServiceEndsWithItsWork(t *testing.T) {
 	}
 }
 
+func TestServiceThatIsRefusedSaysWhy(t *testing.T) {
+	why := errors.New("no collector given")
+	p := newProgram(func(context.Context) error { t.Error("it works"); return nil })
+	p.refused = why
+	if err := p.Start(nil); !errors.Is(err, why) {
+		t.Errorf("it starts with %v", err)
+	}
+}
+
 func TestServiceWithoutWorkDoesNotStart(t *testing.T) {
 	if err := newProgram(nil).Start(nil); err == nil {
 		t.Error("it starts")

@@ -285,4 +285,23 @@ func testService(t *testing.T, w *wine) {
 	status("stopped")
 	w.must(w.agent, "uninstall")
 	status("not installed")
+
+	// One that cannot begin says so to the manager, which else waits half a minute
+	// for its answer and then says that there was none.
+	w.must(w.agent, "install", "--config", `C:\agent.yaml`)
+	if err := os.WriteFile(config, []byte("state_dir: C:\\state\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.run(w.binary, w.agent, "start")
+	out := w.must("sc", "query", "rollcall-agent")
+	for range 20 {
+		if strings.Contains(out, "STOPPED") {
+			break
+		}
+		out = w.must("sc", "query", "rollcall-agent")
+	}
+	if !strings.Contains(out, "1066") {
+		t.Errorf("a service without a collector ends otherwise than with an error of its own (1066):\n%s", out)
+	}
+	w.must(w.agent, "uninstall")
 }
