@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 
@@ -23,7 +22,7 @@ func decompress(r io.Reader, ext string) (io.Reader, func(), error) {
 	case "":
 		return r, nothing, nil
 	case ".lz4":
-		out, err := lz4.NewReader(bufio.NewReaderSize(r, 64<<10))
+		out, err := lz4.NewReader(r)
 		if err != nil {
 			return nil, nothing, err
 		}

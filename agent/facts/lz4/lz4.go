@@ -19,20 +19,28 @@ const (
 	// least is the least room for blocks: what they look back at is moved to
 	// the front only when it is used up.
 	least = 448 << 10
+	// readAhead is how much is asked for at once, at least.
+	readAhead = 128 << 10
+	// blockHead is the size of what stands before a block, blockSum of its
+	// checksum behind it.
+	blockHead, blockSum = 4, 4
 )
 
 // ErrFormat is returned for bytes that are no LZ4 frame.
 var ErrFormat = errors.New("not an lz4 frame")
 
-// Reader decompresses one frame. Its memory is twice the frame's largest block,
-// of which the format allows 4 MiB, and at most 512 KiB; the content checksum is not verified,
+// Reader decompresses one frame, of which it reads ahead. Its memory is twice the
+// frame's largest block, of which the format allows 4 MiB, and at most 640 KiB;
+// the content checksum is not verified,
 // since apt verifies a list when it fetches it.
 type Reader struct {
 	src io.Reader
 	// out holds what was decompressed before, as far as matches reach back,
 	// then a block.
 	out []byte
-	in  []byte
+	// in holds what was read ahead, of which in[from:to] is not used yet.
+	in       []byte
+	from, to int
 	// rest is what of out the caller has not read.
 	rest     []byte
 	maxBlock int
@@ -71,7 +79,7 @@ func NewReader(src io.Reader) (*Reader, error) {
 	// The buffers end some bytes later than they need to, so that short runs
 	// can be copied as whole words.
 	r.out = make([]byte, 0, history+max(r.maxBlock, least)+slack)
-	r.in = make([]byte, r.maxBlock+slack)
+	r.in = make([]byte, max(r.maxBlock+blockSum, readAhead)+slack)
 	return r, nil
 }
 
@@ -90,11 +98,11 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // block decompresses the next block into rest; io.EOF after the last.
 func (r *Reader) block() error {
-	var head [4]byte
-	if err := r.fill(head[:]); err != nil {
+	head, err := r.take(blockHead)
+	if err != nil {
 		return err
 	}
-	size := binary.LittleEndian.Uint32(head[:])
+	size := binary.LittleEndian.Uint32(head)
 	if size == 0 {
 		return io.EOF
 	}
@@ -103,14 +111,15 @@ func (r *Reader) block() error {
 	if int(size) > r.maxBlock {
 		return fmt.Errorf("lz4 block of %d bytes, more than the %d of the frame", size, r.maxBlock)
 	}
-	if err := r.fill(r.in[:size]); err != nil {
+	sum := 0
+	if r.blockSum {
+		sum = blockSum
+	}
+	in, err := r.take(int(size) + sum)
+	if err != nil {
 		return err
 	}
-	if r.blockSum {
-		if err := r.fill(head[:]); err != nil {
-			return err
-		}
-	}
+	in = in[:size]
 	if !r.linked {
 		r.out = r.out[:0]
 	} else if len(r.out)+r.maxBlock+slack > cap(r.out) {
@@ -118,10 +127,10 @@ func (r *Reader) block() error {
 	}
 	before := len(r.out)
 	if stored {
-		r.out = append(r.out, r.in[:size]...)
+		r.out = append(r.out, in...)
 	} else {
 		limit := before + r.maxBlock
-		end, err := decode(r.out[:limit+slack], before, limit, r.in[:size])
+		end, err := decode(r.out[:limit+slack], before, limit, in)
 		if err != nil {
 			return err
 		}
@@ -131,12 +140,19 @@ func (r *Reader) block() error {
 	return nil
 }
 
-func (r *Reader) fill(b []byte) error {
-	if _, err := io.ReadFull(r.src, b); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+// take returns the next n bytes of the frame, which stay until the next call.
+func (r *Reader) take(n int) ([]byte, error) {
+	if r.to-r.from < n {
+		r.from, r.to = 0, copy(r.in, r.in[r.from:r.to])
+		got, err := io.ReadAtLeast(r.src, r.in[r.to:len(r.in)-slack], n-r.to)
+		if r.to += got; err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("lz4 frame: %w", err)
 		}
-		return fmt.Errorf("lz4 frame: %w", err)
 	}
-	return nil
+	b := r.in[r.from : r.from+n]
+	r.from += n
+	return b, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"pgregory.net/rapid"
 )
@@ -53,6 +54,13 @@ func TestFrames(t *testing.T) {
 			}
 			if !bytes.Equal(got, want) {
 				t.Fatalf("%d bytes that differ from the %d that were packed", len(got), len(want))
+			}
+			// However little comes at once.
+			if r, err = NewReader(iotest.OneByteReader(bytes.NewReader(packed))); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("byte by byte: %d bytes, error %v", len(got), err)
 			}
 			for cut := 0; cut < len(packed)-8; cut += 1 + len(packed)/50 {
 				got, err := read(packed[:cut])
