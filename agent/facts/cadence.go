@@ -61,7 +61,7 @@ func (m *Memory) Changed(ctx context.Context, h *host.Host, list []Fact) bool {
 	for _, f := range list {
 		k := m.kept[f.key()]
 		if k != nil && k.dueSince.IsZero() && len(f.Watch) > 0 && f.on(h.OS) && f.hangsSince().IsZero() {
-			all = append(all, watched{f.Watch, k.stamps})
+			all = append(all, watched{f.Watch, k.stamps[:min(len(f.Watch), len(k.stamps))]})
 		}
 	}
 	return m.watch.take(ctx, func(context.Context) bool {
@@ -76,7 +76,10 @@ func (f Fact) key() string { return f.Section + "/" + f.Name }
 func (f Fact) on(goos string) bool { return len(f.OS) == 0 || slices.Contains(f.OS, goos) }
 
 // keeps tells whether what the fact found may be kept at all.
-func (f Fact) keeps() bool { return f.Every > 0 || len(f.Watch) > 0 }
+func (f Fact) keeps() bool { return f.Every > 0 || len(f.watched()) > 0 }
+
+// watched returns all that a fact watches, first what brings a reading about.
+func (f Fact) watched() []string { return slices.Concat(f.Watch, f.WatchQuietly) }
 
 // due tells whether a kept fact has to be learnt again.
 func (k *keptFact) due(f Fact, now time.Time, stamps []pathState) bool {
@@ -167,7 +170,7 @@ func (c *collection) remember(f Fact, at time.Time, stamps []pathState, learnt *
 	}
 	delete(c.memory.kept, f.key())
 	k := &keptFact{at: at, stamps: stamps, absent: errors.Is(err, errors.ErrUnsupported)}
-	if err != nil && !k.absent || len(f.Watch) > 0 && stamps == nil {
+	if err != nil && !k.absent || len(f.watched()) > 0 && stamps == nil {
 		return
 	}
 	if !k.absent {

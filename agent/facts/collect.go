@@ -180,11 +180,12 @@ func (c *collection) file(f Fact, p *progress, begin time.Time, learnt *pb.Devic
 // look returns the stamps of the paths that a fact watches. A path on a file
 // system whose server is away hangs like a fact.
 func (c *collection) look(ctx context.Context, f Fact) (stamps []pathState, err error) {
-	if len(f.Watch) == 0 {
+	watched := f.watched()
+	if len(watched) == 0 {
 		return nil, nil
 	}
 	var seen []pathState
-	ended, err := c.bounded(ctx, f, func(context.Context) error { seen = stampsOf(c.host, f.Watch); return nil })
+	ended, err := c.bounded(ctx, f, func(context.Context) error { seen = stampsOf(c.host, watched); return nil })
 	if !ended || err != nil {
 		return nil, fmt.Errorf("look at what it watches: %w", err)
 	}

@@ -31,6 +31,9 @@ type Fact struct {
 	// them changes, for a day at most and no longer than Every; it is learnt each
 	// time while one of them cannot be looked at.
 	Watch []string
+	// WatchQuietly lists more of what Watch does, whose changes are heeded when the
+	// machine is read and do not bring that about: they are too many.
+	WatchQuietly []string
 	// Learn adds what it finds to d, which holds what earlier facts found in
 	// the same section and nothing else. It touches only the fields that are its
 	// own; what it found before it failed stays. An error that wraps

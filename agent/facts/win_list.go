@@ -6,7 +6,7 @@ import "github.com/rollcall-itam/rollcall/pkg/section"
 func windowsFacts() []Fact {
 	windows := []string{"windows"}
 	return []Fact{
-		{Name: "programs", Section: section.Software, OS: windows, Watch: uninstallWatch, Learn: learnUninstall},
+		{Name: "programs", Section: section.Software, OS: windows, Watch: uninstallWatch, WatchQuietly: uninstallOfPeople, Learn: learnUninstall},
 		{Name: "appx", Section: section.Software, OS: windows, Learn: learnAppX},
 		{Name: "installed_updates", Section: section.Patch, OS: windows, Learn: learnWinInstalled},
 		{Name: "pending_updates", Section: section.Patch, OS: windows, Every: hourly, Learn: learnWinPending},

@@ -26,11 +26,14 @@ const (
 	kindEXE = "exe"
 )
 
-// uninstallWatch are the keys of which one changes when programs do: the lists
-// themselves, those of whoever is logged on, and that of the people, since the
-// parts of the registry of those who are not change while they are.
-var uninstallWatch = []string{
-	softwareHive + uninstallKey, softwareHive + wow64 + uninstallKey,
+// uninstallWatch are the keys of which one changes when programs of the machine
+// do.
+var uninstallWatch = []string{softwareHive + uninstallKey, softwareHive + wow64 + uninstallKey}
+
+// uninstallOfPeople are those for people's own: of whoever is logged on, and the
+// list of the people, since the parts of the registry of those who are not change
+// while they are. They change whenever somebody logs on, on some servers all day.
+var uninstallOfPeople = []string{
 	anyUser + `Software\` + uninstallKey, anyUser + `Software\` + wow64 + uninstallKey,
 	profilesKey,
 }
