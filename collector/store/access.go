@@ -77,6 +77,9 @@ func (t *Tx) AppendAudit(r *storagepb.AuditRecord) error {
 	}
 	r = proto.CloneOf(r)
 	r.Sequence = last + 1
+	if err := salt(r); err != nil {
+		return err
+	}
 	if r.Hash, err = auditHash(r, hash); err != nil {
 		return err
 	}
@@ -144,17 +147,6 @@ func (t *Tx) ScanAudit(fn func(*storagepb.AuditRecord) error) error {
 		return nil
 	}
 	return err
-}
-
-// auditHash covers the entry and the hash of the one before it.
-func auditHash(r *storagepb.AuditRecord, before []byte) ([]byte, error) {
-	bare := proto.CloneOf(r)
-	bare.Hash = nil
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
-	if err != nil {
-		return nil, fmt.Errorf("encode audit entry: %w", err)
-	}
-	return hashParts(before, b), nil
 }
 
 func auditKey(sequence int64) []byte {

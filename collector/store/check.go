@@ -54,6 +54,7 @@ var kinds = map[string]kind{
 	prefixTrend:       {name: "scores by day", check: decodes[storagepb.TrendRecord]},
 	prefixFeed:        {name: "feeds", check: decodes[storagepb.FeedRecord]},
 	prefixDecision:    {name: "decisions", check: decodes[storagepb.DecisionRecord]},
+	prefixErasure:     {name: "erasures", check: decodes[storagepb.ErasureRecord]},
 	prefixPerson:      {name: "people", check: decodes[adminpb.Person], derived: true},
 	prefixPersonKey:   {name: "identifiers of people", check: (*check).personKey, derived: true},
 	prefixOwned:       {name: "assets by owner", check: (*check).owned, derived: true},
@@ -76,12 +77,8 @@ var errNoAsset = errors.New("the asset that it leads to is missing")
 
 // kindOf returns the row of a key: prefixes have two or four bytes.
 func kindOf(key []byte) (kind, bool) {
-	for _, n := range []int{4, 2} {
-		if k, ok := kinds[string(key[:min(n, len(key))])]; ok {
-			return k, true
-		}
-	}
-	return kind{}, false
+	k, prefix := kindAt(key)
+	return k, prefix != ""
 }
 
 // check is one reading of the whole store.
@@ -218,7 +215,7 @@ func (c *check) title(key, stored []byte) error {
 	id := titleID(binary.BigEndian.Uint64(key[len(prefixTitle):]))
 	c.titles[id] = struct{}{}
 	sum := sha256.Sum256(append(bytes.Clone(c.tx.store.install), body...))
-	if titleID(binary.BigEndian.Uint64(sum[:])>>8) != id {
+	if titleID(binary.BigEndian.Uint64(sum[:])>>8) != id && !erasedTitle(body) {
 		return errors.New("it has another content than its id says")
 	}
 	return proto.Unmarshal(body, new(pb.Software))

@@ -33,6 +33,7 @@ const (
 	prefixVolume      = "z/v/" // z/v/<asset id>               VolumeRecord
 	prefixTrend       = "z/t/" // z/t/                         TrendRecord
 	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
+	prefixErasure     = "z/e/" // z/e/<erasure id>             ErasureRecord
 	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
 	prefixFeed        = "z/f/" // z/f/<feed>                    FeedRecord: how a feed is connected
 	prefixRedirect    = "r/"   // r/<old asset id>              new asset id

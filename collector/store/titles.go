@@ -62,7 +62,7 @@ func (t *Tx) putTitles(rows []Row) error {
 		switch {
 		case errors.Is(err, ErrNotFound):
 			err = t.setValue(key, r.body)
-		case err == nil && !bytes.Equal(held, r.body):
+		case err == nil && !bytes.Equal(held, r.body) && !erasedTitle(held):
 			// Keyed 56-bit ids: one chance in 10^5 for a fleet of a million titles,
 			// and nobody can bring it about from outside.
 			err = fmt.Errorf("two software titles share the id %x: %w", r.title, kv.ErrTooLarge)

@@ -2352,7 +2352,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x15\n" +
-	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\xea\x1c\n" +
+	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\xdd\x1e\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2404,7 +2404,10 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
 	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
-	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12L\n" +
+	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12D\n" +
+	"\vErasePerson\x12\x1f.rollcall.v1.ErasePersonRequest\x1a\x14.rollcall.v1.Erasure\x12S\n" +
+	"\fListErasures\x12 .rollcall.v1.ListErasuresRequest\x1a!.rollcall.v1.ListErasuresResponse\x12V\n" +
+	"\rDeleteErasure\x12!.rollcall.v1.DeleteErasureRequest\x1a\".rollcall.v1.DeleteErasureResponse\x12L\n" +
 	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
 	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
 	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
@@ -2493,164 +2496,176 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListPeopleRequest)(nil),            // 67: rollcall.v1.ListPeopleRequest
 	(*GetPersonRequest)(nil),             // 68: rollcall.v1.GetPersonRequest
 	(*GetPersonContextRequest)(nil),      // 69: rollcall.v1.GetPersonContextRequest
-	(*ExportAssetsRequest)(nil),          // 70: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),             // 71: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),           // 72: rollcall.v1.VerifyAuditRequest
-	(*AssetExplanation)(nil),             // 73: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 74: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 75: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 76: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 77: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 78: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 79: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 80: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 81: rollcall.v1.Finding
-	(*Compliance)(nil),                   // 82: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),            // 83: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 84: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 85: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 86: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 87: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 88: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),           // 89: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),             // 90: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),  // 91: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),    // 92: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 93: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 94: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 95: rollcall.v1.Person
-	(*PersonContext)(nil),                // 96: rollcall.v1.PersonContext
-	(*ExportChunk)(nil),                  // 97: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),            // 98: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),          // 99: rollcall.v1.VerifyAuditResponse
+	(*ErasePersonRequest)(nil),           // 70: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),          // 71: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),         // 72: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),          // 73: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),             // 74: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),           // 75: rollcall.v1.VerifyAuditRequest
+	(*AssetExplanation)(nil),             // 76: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 77: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 78: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 79: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 80: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 81: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 82: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 83: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 84: rollcall.v1.Finding
+	(*Compliance)(nil),                   // 85: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),            // 86: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 87: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 88: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 89: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 90: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 91: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),           // 92: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),             // 93: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),  // 94: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),    // 95: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 96: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 97: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 98: rollcall.v1.Person
+	(*PersonContext)(nil),                // 99: rollcall.v1.PersonContext
+	(*Erasure)(nil),                      // 100: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),         // 101: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),        // 102: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                  // 103: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),            // 104: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),          // 105: rollcall.v1.VerifyAuditResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
-	36, // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
-	37, // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
-	4,  // 2: rollcall.v1.GroupAssetsResponse.groups:type_name -> rollcall.v1.AssetGroup
-	7,  // 3: rollcall.v1.ListSoftwareResponse.software:type_name -> rollcall.v1.SoftwareTitle
-	8,  // 4: rollcall.v1.SoftwareTitle.versions:type_name -> rollcall.v1.SoftwareVersion
-	36, // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
-	36, // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
-	38, // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
-	15, // 8: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
-	36, // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
-	16, // 10: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
-	17, // 11: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
-	36, // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	36, // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	32, // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
-	36, // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	36, // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
-	39, // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
-	33, // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
-	36, // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
-	18, // 21: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
-	36, // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
-	36, // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
-	36, // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	36, // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
-	35, // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
-	25, // 27: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
-	36, // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,  // 29: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
-	2,  // 30: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
-	5,  // 31: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
-	9,  // 32: rollcall.v1.AdminService.ListSoftwareAssets:input_type -> rollcall.v1.ListSoftwareAssetsRequest
-	10, // 33: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
-	11, // 34: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
-	13, // 35: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
-	40, // 36: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
-	41, // 37: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
-	42, // 38: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
-	43, // 39: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
-	44, // 40: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
-	45, // 41: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
-	46, // 42: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
-	47, // 43: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
-	48, // 44: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
-	49, // 45: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
-	50, // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
-	51, // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
-	52, // 48: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
-	53, // 49: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	54, // 50: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
-	55, // 51: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
-	56, // 52: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
-	57, // 53: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	58, // 54: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	59, // 55: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	60, // 56: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
-	61, // 57: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
-	62, // 58: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
-	63, // 59: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
-	64, // 60: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
-	65, // 61: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19, // 62: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21, // 63: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23, // 64: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26, // 65: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28, // 66: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30, // 67: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	66, // 68: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	67, // 69: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	68, // 70: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	69, // 71: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	70, // 72: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	71, // 73: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	72, // 74: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	1,  // 75: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,  // 76: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,  // 77: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,  // 78: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37, // 79: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12, // 80: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14, // 81: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	73, // 82: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	74, // 83: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37, // 84: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	75, // 85: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	76, // 86: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	77, // 87: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	78, // 88: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	79, // 89: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	80, // 90: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	81, // 91: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	81, // 92: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	81, // 93: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	82, // 94: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	83, // 95: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	84, // 96: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	85, // 97: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	86, // 98: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	87, // 99: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	88, // 100: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	88, // 101: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	88, // 102: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	88, // 103: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	89, // 104: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	90, // 105: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	91, // 106: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	92, // 107: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20, // 108: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22, // 109: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24, // 110: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27, // 111: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29, // 112: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31, // 113: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	93, // 114: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	94, // 115: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	95, // 116: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	96, // 117: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	97, // 118: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	98, // 119: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	99, // 120: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	75, // [75:121] is the sub-list for method output_type
-	29, // [29:75] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	36,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
+	37,  // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
+	4,   // 2: rollcall.v1.GroupAssetsResponse.groups:type_name -> rollcall.v1.AssetGroup
+	7,   // 3: rollcall.v1.ListSoftwareResponse.software:type_name -> rollcall.v1.SoftwareTitle
+	8,   // 4: rollcall.v1.SoftwareTitle.versions:type_name -> rollcall.v1.SoftwareVersion
+	36,  // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
+	36,  // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
+	38,  // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
+	15,  // 8: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
+	36,  // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
+	16,  // 10: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
+	17,  // 11: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
+	36,  // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	36,  // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	32,  // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
+	36,  // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	36,  // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	39,  // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
+	33,  // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
+	36,  // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	34,  // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
+	18,  // 21: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
+	36,  // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
+	36,  // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
+	36,  // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	36,  // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
+	35,  // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
+	25,  // 27: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
+	36,  // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	0,   // 29: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
+	2,   // 30: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
+	5,   // 31: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
+	9,   // 32: rollcall.v1.AdminService.ListSoftwareAssets:input_type -> rollcall.v1.ListSoftwareAssetsRequest
+	10,  // 33: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
+	11,  // 34: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
+	13,  // 35: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
+	40,  // 36: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
+	41,  // 37: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
+	42,  // 38: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
+	43,  // 39: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
+	44,  // 40: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
+	45,  // 41: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
+	46,  // 42: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
+	47,  // 43: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
+	48,  // 44: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
+	49,  // 45: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
+	50,  // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
+	51,  // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
+	52,  // 48: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
+	53,  // 49: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	54,  // 50: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
+	55,  // 51: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
+	56,  // 52: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
+	57,  // 53: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	58,  // 54: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	59,  // 55: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	60,  // 56: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
+	61,  // 57: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
+	62,  // 58: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
+	63,  // 59: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
+	64,  // 60: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
+	65,  // 61: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19,  // 62: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21,  // 63: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23,  // 64: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26,  // 65: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28,  // 66: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30,  // 67: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	66,  // 68: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	67,  // 69: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	68,  // 70: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	69,  // 71: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	70,  // 72: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
+	71,  // 73: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
+	72,  // 74: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
+	73,  // 75: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	74,  // 76: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	75,  // 77: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	1,   // 78: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 79: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 80: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 81: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	37,  // 82: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 83: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 84: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	76,  // 85: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	77,  // 86: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	37,  // 87: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	78,  // 88: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	79,  // 89: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	80,  // 90: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	81,  // 91: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	82,  // 92: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	83,  // 93: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	84,  // 94: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	84,  // 95: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	84,  // 96: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	85,  // 97: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	86,  // 98: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	87,  // 99: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	88,  // 100: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	89,  // 101: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	90,  // 102: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	91,  // 103: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	91,  // 104: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	91,  // 105: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	91,  // 106: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	92,  // 107: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	93,  // 108: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	94,  // 109: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	95,  // 110: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 111: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 112: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 113: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 114: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 115: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 116: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	96,  // 117: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	97,  // 118: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	98,  // 119: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	99,  // 120: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	100, // 121: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	101, // 122: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	102, // 123: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	103, // 124: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	104, // 125: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	105, // 126: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	78,  // [78:127] is the sub-list for method output_type
+	29,  // [29:78] is the sub-list for method input_type
+	29,  // [29:29] is the sub-list for extension type_name
+	29,  // [29:29] is the sub-list for extension extendee
+	0,   // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_admin_proto_init() }

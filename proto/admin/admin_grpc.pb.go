@@ -63,6 +63,9 @@ const (
 	AdminService_ListPeople_FullMethodName           = "/rollcall.v1.AdminService/ListPeople"
 	AdminService_GetPerson_FullMethodName            = "/rollcall.v1.AdminService/GetPerson"
 	AdminService_GetPersonContext_FullMethodName     = "/rollcall.v1.AdminService/GetPersonContext"
+	AdminService_ErasePerson_FullMethodName          = "/rollcall.v1.AdminService/ErasePerson"
+	AdminService_ListErasures_FullMethodName         = "/rollcall.v1.AdminService/ListErasures"
+	AdminService_DeleteErasure_FullMethodName        = "/rollcall.v1.AdminService/DeleteErasure"
 	AdminService_ExportAssets_FullMethodName         = "/rollcall.v1.AdminService/ExportAssets"
 	AdminService_ListAudit_FullMethodName            = "/rollcall.v1.AdminService/ListAudit"
 	AdminService_VerifyAudit_FullMethodName          = "/rollcall.v1.AdminService/VerifyAudit"
@@ -159,6 +162,13 @@ type AdminServiceClient interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error)
+	// ErasePerson removes a person from everything that is kept, and has what is
+	// said of them later not taken. Repeating it does no harm.
+	ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*Erasure, error)
+	ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error)
+	// DeleteErasure takes a person who was erased in again once somebody states
+	// them. What was erased does not come back.
+	DeleteErasure(ctx context.Context, in *DeleteErasureRequest, opts ...grpc.CallOption) (*DeleteErasureResponse, error)
 	// ExportAssets writes assets, or their software, as a file of any length. Over
 	// HTTP the answer is the file.
 	ExportAssets(ctx context.Context, in *ExportAssetsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportChunk], error)
@@ -615,6 +625,36 @@ func (c *adminServiceClient) GetPersonContext(ctx context.Context, in *GetPerson
 	return out, nil
 }
 
+func (c *adminServiceClient) ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*Erasure, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Erasure)
+	err := c.cc.Invoke(ctx, AdminService_ErasePerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListErasures(ctx context.Context, in *ListErasuresRequest, opts ...grpc.CallOption) (*ListErasuresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListErasuresResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListErasures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteErasure(ctx context.Context, in *DeleteErasureRequest, opts ...grpc.CallOption) (*DeleteErasureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteErasureResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteErasure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ExportAssets(ctx context.Context, in *ExportAssetsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportChunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[1], AdminService_ExportAssets_FullMethodName, cOpts...)
@@ -745,6 +785,13 @@ type AdminServiceServer interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error)
+	// ErasePerson removes a person from everything that is kept, and has what is
+	// said of them later not taken. Repeating it does no harm.
+	ErasePerson(context.Context, *ErasePersonRequest) (*Erasure, error)
+	ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error)
+	// DeleteErasure takes a person who was erased in again once somebody states
+	// them. What was erased does not come back.
+	DeleteErasure(context.Context, *DeleteErasureRequest) (*DeleteErasureResponse, error)
 	// ExportAssets writes assets, or their software, as a file of any length. Over
 	// HTTP the answer is the file.
 	ExportAssets(*ExportAssetsRequest, grpc.ServerStreamingServer[ExportChunk]) error
@@ -890,6 +937,15 @@ func (UnimplementedAdminServiceServer) GetPerson(context.Context, *GetPersonRequ
 }
 func (UnimplementedAdminServiceServer) GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPersonContext not implemented")
+}
+func (UnimplementedAdminServiceServer) ErasePerson(context.Context, *ErasePersonRequest) (*Erasure, error) {
+	return nil, status.Error(codes.Unimplemented, "method ErasePerson not implemented")
+}
+func (UnimplementedAdminServiceServer) ListErasures(context.Context, *ListErasuresRequest) (*ListErasuresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListErasures not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteErasure(context.Context, *DeleteErasureRequest) (*DeleteErasureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteErasure not implemented")
 }
 func (UnimplementedAdminServiceServer) ExportAssets(*ExportAssetsRequest, grpc.ServerStreamingServer[ExportChunk]) error {
 	return status.Error(codes.Unimplemented, "method ExportAssets not implemented")
@@ -1688,6 +1744,60 @@ func _AdminService_GetPersonContext_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ErasePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ErasePersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ErasePerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ErasePerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ErasePerson(ctx, req.(*ErasePersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListErasures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListErasuresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListErasures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListErasures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListErasures(ctx, req.(*ListErasuresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteErasure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteErasureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteErasure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteErasure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteErasure(ctx, req.(*DeleteErasureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ExportAssets_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ExportAssetsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -1909,6 +2019,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPersonContext",
 			Handler:    _AdminService_GetPersonContext_Handler,
+		},
+		{
+			MethodName: "ErasePerson",
+			Handler:    _AdminService_ErasePerson_Handler,
+		},
+		{
+			MethodName: "ListErasures",
+			Handler:    _AdminService_ListErasures_Handler,
+		},
+		{
+			MethodName: "DeleteErasure",
+			Handler:    _AdminService_DeleteErasure_Handler,
 		},
 		{
 			MethodName: "ListAudit",

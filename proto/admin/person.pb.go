@@ -880,6 +880,407 @@ func (x *PersonDevice) GetSoftwareCount() int32 {
 	return 0
 }
 
+type ErasePersonRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As for GetPerson; or an e-mail address or account that devices name and no
+	// directory knows.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why, as it is kept in the audit log: the number of the request, and nothing
+	// that names the person.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Tell what would be erased, and erase nothing.
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Further names, addresses and accounts that the person had.
+	Also          []string `protobuf:"bytes,4,rep,name=also,proto3" json:"also,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonRequest) Reset() {
+	*x = ErasePersonRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonRequest) ProtoMessage() {}
+
+func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
+func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ErasePersonRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ErasePersonRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ErasePersonRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ErasePersonRequest) GetAlso() []string {
+	if x != nil {
+		return x.Also
+	}
+	return nil
+}
+
+// Erasure is that a person was erased. It holds nothing that names the person.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty of a dry run.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// planned (a dry run), running or done
+	State       string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	At          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	By          string                 `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	Reason      string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	// Records that are erased or changed, by their kinds.
+	Counts map[string]int64 `protobuf:"bytes,7,rep,name=counts,proto3" json:"counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// What stays, in sentences.
+	Kept []string `protobuf:"bytes,8,rep,name=kept,proto3" json:"kept,omitempty"`
+	// How often somebody stated the person since, which was not taken, and when
+	// last.
+	Refused       int64                  `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`
+	LastRefusedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_refused_at,json=lastRefusedAt,proto3" json:"last_refused_at,omitempty"`
+	// Of a dry run: the assets that name the person.
+	Assets []string `protobuf:"bytes,11,rep,name=assets,proto3" json:"assets,omitempty"`
+	// Keyed hashes of what identified the person, in hexadecimal digits.
+	Marks         []string `protobuf:"bytes,12,rep,name=marks,proto3" json:"marks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Erasure) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Erasure) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Erasure) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Erasure) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Erasure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Erasure) GetCompletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return nil
+}
+
+func (x *Erasure) GetCounts() map[string]int64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Erasure) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *Erasure) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *Erasure) GetLastRefusedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastRefusedAt
+	}
+	return nil
+}
+
+func (x *Erasure) GetAssets() []string {
+	if x != nil {
+		return x.Assets
+	}
+	return nil
+}
+
+func (x *Erasure) GetMarks() []string {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+type ListErasuresRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 1000; 0 means 50.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListErasuresRequest) Reset() {
+	*x = ListErasuresRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListErasuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListErasuresRequest) ProtoMessage() {}
+
+func (x *ListErasuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListErasuresRequest.ProtoReflect.Descriptor instead.
+func (*ListErasuresRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListErasuresRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListErasuresRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListErasuresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The earliest first.
+	Erasures      []*Erasure `protobuf:"bytes,1,rep,name=erasures,proto3" json:"erasures,omitempty"`
+	NextPageToken string     `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListErasuresResponse) Reset() {
+	*x = ListErasuresResponse{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListErasuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListErasuresResponse) ProtoMessage() {}
+
+func (x *ListErasuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListErasuresResponse.ProtoReflect.Descriptor instead.
+func (*ListErasuresResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListErasuresResponse) GetErasures() []*Erasure {
+	if x != nil {
+		return x.Erasures
+	}
+	return nil
+}
+
+func (x *ListErasuresResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type DeleteErasureRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteErasureRequest) Reset() {
+	*x = DeleteErasureRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteErasureRequest) ProtoMessage() {}
+
+func (x *DeleteErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteErasureRequest.ProtoReflect.Descriptor instead.
+func (*DeleteErasureRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DeleteErasureRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DeleteErasureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteErasureResponse) Reset() {
+	*x = DeleteErasureResponse{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteErasureResponse) ProtoMessage() {}
+
+func (x *DeleteErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteErasureResponse.ProtoReflect.Descriptor instead.
+func (*DeleteErasureResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{12}
+}
+
 var File_rollcall_v1_person_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_person_proto_rawDesc = "" +
@@ -995,7 +1396,39 @@ const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\x10_system_free_pctB\x10\n" +
 	"\x0e_mdm_compliantB\x12\n" +
 	"\x10_reboot_requiredB\x11\n" +
-	"\x0f_software_countB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\x0f_software_count\"i\n" +
+	"\x12ErasePersonRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x12\x12\n" +
+	"\x04also\x18\x04 \x03(\tR\x04also\"\xd7\x03\n" +
+	"\aErasure\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12=\n" +
+	"\fcompleted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x128\n" +
+	"\x06counts\x18\a \x03(\v2 .rollcall.v1.Erasure.CountsEntryR\x06counts\x12\x12\n" +
+	"\x04kept\x18\b \x03(\tR\x04kept\x12\x18\n" +
+	"\arefused\x18\t \x01(\x03R\arefused\x12B\n" +
+	"\x0flast_refused_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rlastRefusedAt\x12\x16\n" +
+	"\x06assets\x18\v \x03(\tR\x06assets\x12\x14\n" +
+	"\x05marks\x18\f \x03(\tR\x05marks\x1a9\n" +
+	"\vCountsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"Q\n" +
+	"\x13ListErasuresRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"p\n" +
+	"\x14ListErasuresResponse\x120\n" +
+	"\berasures\x18\x01 \x03(\v2\x14.rollcall.v1.ErasureR\berasures\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"&\n" +
+	"\x14DeleteErasureRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x17\n" +
+	"\x15DeleteErasureResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_person_proto_rawDescOnce sync.Once
@@ -1009,7 +1442,7 @@ func file_rollcall_v1_person_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_person_proto_rawDescData
 }
 
-var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_rollcall_v1_person_proto_goTypes = []any{
 	(*Person)(nil),                  // 0: rollcall.v1.Person
 	(*ListPeopleRequest)(nil),       // 1: rollcall.v1.ListPeopleRequest
@@ -1018,40 +1451,52 @@ var file_rollcall_v1_person_proto_goTypes = []any{
 	(*GetPersonContextRequest)(nil), // 4: rollcall.v1.GetPersonContextRequest
 	(*PersonContext)(nil),           // 5: rollcall.v1.PersonContext
 	(*PersonDevice)(nil),            // 6: rollcall.v1.PersonDevice
-	nil,                             // 7: rollcall.v1.Person.LabelsEntry
-	nil,                             // 8: rollcall.v1.Person.ProvenanceEntry
-	(*v1.Location)(nil),             // 9: rollcall.v1.Location
-	(*v1.AppAccess)(nil),            // 10: rollcall.v1.AppAccess
-	(*timestamppb.Timestamp)(nil),   // 11: google.protobuf.Timestamp
-	(*v1.AssetSource)(nil),          // 12: rollcall.v1.AssetSource
-	(*v1.Conflict)(nil),             // 13: rollcall.v1.Conflict
-	(*v1.Warranty)(nil),             // 14: rollcall.v1.Warranty
-	(*Finding)(nil),                 // 15: rollcall.v1.Finding
-	(*v1.Provenance)(nil),           // 16: rollcall.v1.Provenance
+	(*ErasePersonRequest)(nil),      // 7: rollcall.v1.ErasePersonRequest
+	(*Erasure)(nil),                 // 8: rollcall.v1.Erasure
+	(*ListErasuresRequest)(nil),     // 9: rollcall.v1.ListErasuresRequest
+	(*ListErasuresResponse)(nil),    // 10: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureRequest)(nil),    // 11: rollcall.v1.DeleteErasureRequest
+	(*DeleteErasureResponse)(nil),   // 12: rollcall.v1.DeleteErasureResponse
+	nil,                             // 13: rollcall.v1.Person.LabelsEntry
+	nil,                             // 14: rollcall.v1.Person.ProvenanceEntry
+	nil,                             // 15: rollcall.v1.Erasure.CountsEntry
+	(*v1.Location)(nil),             // 16: rollcall.v1.Location
+	(*v1.AppAccess)(nil),            // 17: rollcall.v1.AppAccess
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(*v1.AssetSource)(nil),          // 19: rollcall.v1.AssetSource
+	(*v1.Conflict)(nil),             // 20: rollcall.v1.Conflict
+	(*v1.Warranty)(nil),             // 21: rollcall.v1.Warranty
+	(*Finding)(nil),                 // 22: rollcall.v1.Finding
+	(*v1.Provenance)(nil),           // 23: rollcall.v1.Provenance
 }
 var file_rollcall_v1_person_proto_depIdxs = []int32{
-	9,  // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
-	10, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
-	7,  // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
-	11, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
-	11, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
-	12, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
-	8,  // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
-	13, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
+	16, // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
+	17, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
+	13, // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
+	18, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
+	18, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
+	19, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
+	14, // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
+	20, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
 	0,  // 8: rollcall.v1.ListPeopleResponse.people:type_name -> rollcall.v1.Person
 	0,  // 9: rollcall.v1.PersonContext.person:type_name -> rollcall.v1.Person
 	6,  // 10: rollcall.v1.PersonContext.devices:type_name -> rollcall.v1.PersonDevice
-	9,  // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
-	11, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
-	14, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
-	9,  // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
-	15, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
-	16, // 16: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	16, // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
+	18, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
+	21, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
+	16, // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
+	22, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
+	18, // 16: rollcall.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	18, // 17: rollcall.v1.Erasure.completed_at:type_name -> google.protobuf.Timestamp
+	15, // 18: rollcall.v1.Erasure.counts:type_name -> rollcall.v1.Erasure.CountsEntry
+	18, // 19: rollcall.v1.Erasure.last_refused_at:type_name -> google.protobuf.Timestamp
+	8,  // 20: rollcall.v1.ListErasuresResponse.erasures:type_name -> rollcall.v1.Erasure
+	23, // 21: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_person_proto_init() }
@@ -1068,7 +1513,7 @@ func file_rollcall_v1_person_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_person_proto_rawDesc), len(file_rollcall_v1_person_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

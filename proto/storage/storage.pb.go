@@ -1499,16 +1499,27 @@ func (x *AuthorityRecord) GetCreatedAt() *timestamppb.Timestamp {
 }
 
 // AuditRecord is one entry of the audit log; hash covers the entry and the
-// hash of the one before it.
+// hash of the one before it. Who did what to whom it covers through seals,
+// SHA-256 of a salt and the text, so that a text about a person can be erased
+// and the log still be verified.
 type AuditRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sequence      int64                  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	Actor         string                 `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	Target        string                 `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
-	Detail        string                 `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
-	Hash          []byte                 `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sequence int64                  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	At       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Actor    string                 `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	Action   string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	Target   string                 `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	Detail   string                 `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
+	Hash     []byte                 `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Absent, with the seals, in entries from before there were any.
+	ActorSalt  []byte `protobuf:"bytes,20,opt,name=actor_salt,json=actorSalt,proto3" json:"actor_salt,omitempty"`
+	TargetSalt []byte `protobuf:"bytes,21,opt,name=target_salt,json=targetSalt,proto3" json:"target_salt,omitempty"`
+	DetailSalt []byte `protobuf:"bytes,22,opt,name=detail_salt,json=detailSalt,proto3" json:"detail_salt,omitempty"`
+	// Of a text that was erased: what stands for it. Its salt is gone as well, so
+	// that nobody can try out what it was.
+	ActorSeal     []byte `protobuf:"bytes,23,opt,name=actor_seal,json=actorSeal,proto3" json:"actor_seal,omitempty"`
+	TargetSeal    []byte `protobuf:"bytes,24,opt,name=target_seal,json=targetSeal,proto3" json:"target_seal,omitempty"`
+	DetailSeal    []byte `protobuf:"bytes,25,opt,name=detail_seal,json=detailSeal,proto3" json:"detail_seal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1588,6 +1599,48 @@ func (x *AuditRecord) GetDetail() string {
 func (x *AuditRecord) GetHash() []byte {
 	if x != nil {
 		return x.Hash
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetActorSalt() []byte {
+	if x != nil {
+		return x.ActorSalt
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetTargetSalt() []byte {
+	if x != nil {
+		return x.TargetSalt
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetDetailSalt() []byte {
+	if x != nil {
+		return x.DetailSalt
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetActorSeal() []byte {
+	if x != nil {
+		return x.ActorSeal
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetTargetSeal() []byte {
+	if x != nil {
+		return x.TargetSeal
+	}
+	return nil
+}
+
+func (x *AuditRecord) GetDetailSeal() []byte {
+	if x != nil {
+		return x.DetailSeal
 	}
 	return nil
 }
@@ -1744,6 +1797,286 @@ func (x *FeedRecord) GetEnding() bool {
 	return false
 }
 
+// ErasureRecord is that a person was erased, or is being erased. Once that is
+// complete it holds nothing that names the person.
+type ErasureRecord struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	By     string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	Reason string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Keyed hashes of what identified the person, by which it is known again.
+	Marks       [][]byte               `protobuf:"bytes,5,rep,name=marks,proto3" json:"marks,omitempty"`
+	CompletedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	// What was erased or changed, by the kinds of records.
+	Counts map[string]int64 `protobuf:"bytes,7,rep,name=counts,proto3" json:"counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// How often somebody stated the person since, which was not taken.
+	Refused       int64                  `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`
+	LastRefusedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_refused_at,json=lastRefusedAt,proto3" json:"last_refused_at,omitempty"`
+	// What stays, in sentences.
+	Kept []string `protobuf:"bytes,10,rep,name=kept,proto3" json:"kept,omitempty"`
+	// Until it is complete: what to look for. Absent in one that a restored backup
+	// did not know of, which is made from the marks.
+	Subject       *ErasureSubject `protobuf:"bytes,11,opt,name=subject,proto3" json:"subject,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureRecord) Reset() {
+	*x = ErasureRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureRecord) ProtoMessage() {}
+
+func (x *ErasureRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureRecord.ProtoReflect.Descriptor instead.
+func (*ErasureRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ErasureRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ErasureRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ErasureRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ErasureRecord) GetMarks() [][]byte {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetCompletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetCounts() map[string]int64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *ErasureRecord) GetLastRefusedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastRefusedAt
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *ErasureRecord) GetSubject() *ErasureSubject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+// ErasureSubject is what names a person who is being erased.
+type ErasureSubject struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Addresses []string               `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// With their domain, as in corp\ann.
+	Accounts []string `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// Names of accounts without a domain that are nobody else's.
+	Logins  []string        `protobuf:"bytes,3,rep,name=logins,proto3" json:"logins,omitempty"`
+	Names   []string        `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
+	Numbers []string        `protobuf:"bytes,5,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	Records []*ErasedRecord `protobuf:"bytes,6,rep,name=records,proto3" json:"records,omitempty"`
+	// Names that somebody else has, too: they count only beside what is the person's.
+	Common        []string `protobuf:"bytes,7,rep,name=common,proto3" json:"common,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureSubject) Reset() {
+	*x = ErasureSubject{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureSubject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureSubject) ProtoMessage() {}
+
+func (x *ErasureSubject) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureSubject.ProtoReflect.Descriptor instead.
+func (*ErasureSubject) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ErasureSubject) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetAccounts() []string {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetLogins() []string {
+	if x != nil {
+		return x.Logins
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetNumbers() []string {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetRecords() []*ErasedRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *ErasureSubject) GetCommon() []string {
+	if x != nil {
+		return x.Common
+	}
+	return nil
+}
+
+type ErasedRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId      string                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasedRecord) Reset() {
+	*x = ErasedRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasedRecord) ProtoMessage() {}
+
+func (x *ErasedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasedRecord.ProtoReflect.Descriptor instead.
+func (*ErasedRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ErasedRecord) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ErasedRecord) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
 var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
@@ -1895,7 +2228,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12 \n" +
 	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x129\n" +
 	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xc7\x01\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x89\x03\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
@@ -1903,7 +2236,19 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04hash\x18\a \x01(\fR\x04hash\"\xf7\x04\n" +
+	"\x04hash\x18\a \x01(\fR\x04hash\x12\x1d\n" +
+	"\n" +
+	"actor_salt\x18\x14 \x01(\fR\tactorSalt\x12\x1f\n" +
+	"\vtarget_salt\x18\x15 \x01(\fR\n" +
+	"targetSalt\x12\x1f\n" +
+	"\vdetail_salt\x18\x16 \x01(\fR\n" +
+	"detailSalt\x12\x1d\n" +
+	"\n" +
+	"actor_seal\x18\x17 \x01(\fR\tactorSeal\x12\x1f\n" +
+	"\vtarget_seal\x18\x18 \x01(\fR\n" +
+	"targetSeal\x12\x1f\n" +
+	"\vdetail_seal\x18\x19 \x01(\fR\n" +
+	"detailSeal\"\xf7\x04\n" +
 	"\n" +
 	"FeedRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
@@ -1928,7 +2273,34 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
 	"\vSealedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xec\x03\n" +
+	"\rErasureRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05marks\x18\x05 \x03(\fR\x05marks\x12=\n" +
+	"\fcompleted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12>\n" +
+	"\x06counts\x18\a \x03(\v2&.rollcall.v1.ErasureRecord.CountsEntryR\x06counts\x12\x18\n" +
+	"\arefused\x18\b \x01(\x03R\arefused\x12B\n" +
+	"\x0flast_refused_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rlastRefusedAt\x12\x12\n" +
+	"\x04kept\x18\n" +
+	" \x03(\tR\x04kept\x125\n" +
+	"\asubject\x18\v \x01(\v2\x1b.rollcall.v1.ErasureSubjectR\asubject\x1a9\n" +
+	"\vCountsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdf\x01\n" +
+	"\x0eErasureSubject\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\x12\x1a\n" +
+	"\baccounts\x18\x02 \x03(\tR\baccounts\x12\x16\n" +
+	"\x06logins\x18\x03 \x03(\tR\x06logins\x12\x14\n" +
+	"\x05names\x18\x04 \x03(\tR\x05names\x12\x18\n" +
+	"\anumbers\x18\x05 \x03(\tR\anumbers\x123\n" +
+	"\arecords\x18\x06 \x03(\v2\x19.rollcall.v1.ErasedRecordR\arecords\x12\x16\n" +
+	"\x06common\x18\a \x03(\tR\x06common\"C\n" +
+	"\fErasedRecord\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x02 \x01(\tR\bsourceIdB;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
 
 var (
 	file_rollcall_v1_storage_proto_rawDescOnce sync.Once
@@ -1942,7 +2314,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -1963,55 +2335,65 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*AuthorityRecord)(nil),       // 16: rollcall.v1.AuthorityRecord
 	(*AuditRecord)(nil),           // 17: rollcall.v1.AuditRecord
 	(*FeedRecord)(nil),            // 18: rollcall.v1.FeedRecord
-	nil,                           // 19: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 20: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 21: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 22: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 23: rollcall.v1.FeedRecord.SealedEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*v1.Problem)(nil),            // 25: rollcall.v1.Problem
-	(*v1.SectionStatus)(nil),      // 26: rollcall.v1.SectionStatus
-	(*admin.ComplianceDay)(nil),   // 27: rollcall.v1.ComplianceDay
+	(*ErasureRecord)(nil),         // 19: rollcall.v1.ErasureRecord
+	(*ErasureSubject)(nil),        // 20: rollcall.v1.ErasureSubject
+	(*ErasedRecord)(nil),          // 21: rollcall.v1.ErasedRecord
+	nil,                           // 22: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 23: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 24: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 25: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 26: rollcall.v1.FeedRecord.SealedEntry
+	nil,                           // 27: rollcall.v1.ErasureRecord.CountsEntry
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*v1.Problem)(nil),            // 29: rollcall.v1.Problem
+	(*v1.SectionStatus)(nil),      // 30: rollcall.v1.SectionStatus
+	(*admin.ComplianceDay)(nil),   // 31: rollcall.v1.ComplianceDay
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	24, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	24, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	24, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	19, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	20, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	24, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	25, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	26, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	28, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	28, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	28, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	22, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	23, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	28, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	29, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	30, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	24, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	24, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	24, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	24, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	24, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	24, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	24, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	28, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	28, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	28, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	28, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	28, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	28, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	28, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	24, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	24, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	28, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	28, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
 	13, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	27, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
+	31, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
 	12, // 22: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
 	12, // 23: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	24, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	24, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	24, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	24, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	24, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	24, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	22, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	23, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	24, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	28, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	28, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	28, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	28, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	28, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	28, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	25, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	26, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	28, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	28, // 33: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
+	28, // 34: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
+	27, // 35: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
+	28, // 36: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
+	20, // 37: rollcall.v1.ErasureRecord.subject:type_name -> rollcall.v1.ErasureSubject
+	21, // 38: rollcall.v1.ErasureSubject.records:type_name -> rollcall.v1.ErasedRecord
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -2026,7 +2408,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
