@@ -140,10 +140,20 @@ func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(*Held) (*Sta
 		return f.file(held, s)
 	})
 	if err != nil {
-		return "", fmt.Errorf("file observation %s: %w", ref, err)
+		return "", c.notFiled(ctx, ref, err)
 	}
 	c.Seen(ref, f.observed)
 	return f.asset, nil
+}
+
+// notFiled is the error of a statement that was not taken; the name of a record
+// about an erased person is not told.
+func (c *Catalog) notFiled(ctx context.Context, ref store.Ref, err error) error {
+	if gone := (erasedError{}); errors.As(err, &gone) {
+		c.refused(ctx, gone.erasure)
+		return fmt.Errorf("file an observation of %s: %w", ref.Source, err)
+	}
+	return fmt.Errorf("file observation %s: %w", ref, err)
 }
 
 // update runs fn in one transaction and tells of what it changed once that is
@@ -180,12 +190,18 @@ func (f *filing) file(held *Held, s *Statement) error {
 	if _, err := f.source(f.ref.Source); err != nil {
 		return err
 	}
+	o, err := f.catalog.screen(o)
+	if err != nil {
+		return err
+	}
 	f.observed = o.GetObservedAt().AsTime()
 	sameCount, err := f.software(s.Software)
 	if err != nil {
 		return err
 	}
-	head := nextHead(held.Head, s)
+	said := *s
+	said.Observation = o
+	head := nextHead(held.Head, &said)
 	if err := f.tx.PutHead(f.ref, head); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type Catalog struct {
 	// expiry says when assets expire of which nothing is heard, nil for never.
 	expiry *expiry.Policy
 	upkeep *upkeep
+	erased erasures
 	// sources remembers the declared sources.
 	sources sync.Map
 }
@@ -99,6 +100,9 @@ func (c *Catalog) Load(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("load the catalog: %w", err)
+	}
+	if err := c.loadErasures(ctx); err != nil {
+		return fmt.Errorf("read who was erased: %w", err)
 	}
 	if err := c.indexOwners(ctx); err != nil {
 		return err

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/history"
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/merge"
+	"github.com/rollcall-itam/rollcall/collector/redact"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
@@ -37,7 +39,10 @@ type filing struct {
 	people []PersonChange
 	owners bool
 	// because is why assets change where nobody states anything new.
-	because  string
+	because string
+	// redact takes somebody out of what the history tells, where that is why assets
+	// change.
+	redact   *redact.Redactor
 	outlooks []outlook
 }
 
@@ -185,10 +190,20 @@ func (f *filing) put(assetID string, redirects []string, parts []part) error {
 		return f.happened(assetID, a, &storagepb.EventRecord{Kind: Created, From: origin(assetID, parts)})
 	}
 	e := &storagepb.EventRecord{Kind: Changed, Because: f.because}
-	if e.Changes, err = history.Diff(before, a); err != nil {
+	if e.Changes, err = history.Diff(f.redacted(before), f.redacted(a)); err != nil {
 		return err
 	}
 	return f.happened(assetID, a, e)
+}
+
+// redacted returns an asset as its history may tell of it.
+func (f *filing) redacted(a *pb.Asset) *pb.Asset {
+	if f.redact == nil || a == nil {
+		return a
+	}
+	a = proto.CloneOf(a)
+	f.redact.Message(a)
+	return a
 }
 
 // origin returns the asset that the records of a new one were part of before,
@@ -209,7 +224,7 @@ func (f *filing) end(assetID string, e *storagepb.EventRecord) error {
 	if err != nil {
 		return fmt.Errorf("asset %s: %w", assetID, err)
 	}
-	if e.Changes, err = history.Diff(before, nil); err != nil {
+	if e.Changes, err = history.Diff(f.redacted(before), nil); err != nil {
 		return err
 	}
 	if err := errors.Join(f.tx.DeleteAsset(assetID), f.noteOwner(assetID, before, nil)); err != nil {

@@ -40,7 +40,7 @@ func (c *Catalog) acceptPerson(ctx context.Context, ref store.Ref, o *pb.Observa
 	}
 	f, err := c.update(ctx, ref, func(f *filing) error { return f.filePerson(o) })
 	if err != nil {
-		return "", fmt.Errorf("file observation %s: %w", ref, err)
+		return "", c.notFiled(ctx, ref, err)
 	}
 	c.Seen(ref, f.observed)
 	return f.asset, nil
@@ -65,6 +65,9 @@ func checkProfile(p *pb.Profile) error {
 // filePerson stores the observation and brings the people it touches, and the
 // assets that are theirs, up to date.
 func (f *filing) filePerson(o *pb.Observation) error {
+	if _, err := f.catalog.screen(o); err != nil {
+		return err
+	}
 	if _, err := f.source(f.ref.Source); err != nil {
 		return err
 	}

@@ -271,3 +271,51 @@ func (t *Tx) PruneEvents(start string, before time.Time, limit int) (next string
 	}
 	return next, nil
 }
+
+// Bounds of what RewriteEvents writes at once.
+const (
+	rewriteEvents = 2000
+	rewriteBytes  = 1 << 20
+)
+
+// RewriteEvents calls fn with each event of an asset, the latest first, and stores
+// those that it changed, the earliest first; more tells that there are further
+// ones, for which it is to be called again.
+func (t *Tx) RewriteEvents(assetID string, fn func(*storagepb.EventRecord) (changed bool, err error)) (written int, more bool, err error) {
+	prefix, err := eventPrefix(assetID)
+	if err != nil {
+		return 0, false, ignoreNotFound(err)
+	}
+	type event struct {
+		key    []byte
+		record *storagepb.EventRecord
+	}
+	var all, changed []event
+	err = scan(t, string(prefix), nil, func(k []byte, e *storagepb.EventRecord) error {
+		all = append(all, event{slices.Clone(k), e})
+		return nil
+	})
+	for _, e := range slices.Backward(all) {
+		if err != nil {
+			return 0, false, err
+		}
+		var now bool
+		if now, err = fn(e.record); now {
+			changed = append(changed, e)
+		}
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	size := 0
+	for _, e := range slices.Backward(changed) {
+		if size += proto.Size(e.record); written > 0 && (written == rewriteEvents || size > rewriteBytes) {
+			return written, true, nil
+		}
+		if err := t.put(e.key, e.record); err != nil {
+			return written, false, err
+		}
+		written++
+	}
+	return written, false, nil
+}
