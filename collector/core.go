@@ -118,6 +118,10 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	if err := v.Load(ctx, c.store); err != nil {
 		return nil, err
 	}
+	// What was cut off is finished before anybody is answered.
+	if err := c.catalog.FinishErasures(ctx); err != nil {
+		return nil, err
+	}
 	return c, c.openEnrolment(ctx, s, log)
 }
 

@@ -138,6 +138,9 @@ type feedSink struct{ *catalog.Catalog }
 // Accept tells what is wrong with one observation from what ends a pass.
 func (s feedSink) Accept(ctx context.Context, o *pb.Observation) (string, error) {
 	id, err := s.Catalog.Accept(ctx, o)
+	if errors.Is(err, catalog.ErrErased) {
+		return "", nil // it is counted with the erasure; the record's name may be the person's
+	}
 	if errors.Is(err, catalog.ErrInvalid) || errors.Is(err, store.ErrInvalidRow) {
 		err = fmt.Errorf("%w: %w", feed.ErrRejected, err)
 	}

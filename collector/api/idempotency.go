@@ -51,7 +51,30 @@ func (s *Service) onlyOnce(next http.Handler) (*repeats, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the memory of calls: %w", err)
 	}
-	return &repeats{service: s, next: next, of: of}, nil
+	x := &repeats{service: s, next: next, of: of}
+	s.forgetAnswers = x.forget
+	return x, nil
+}
+
+// forget drops the answers that are kept: they may hold what was erased. Of a call
+// that is repeated it is still known that it was made.
+func (x *repeats) forget() {
+	for _, name := range x.of.Keys() {
+		held, ok := x.of.Peek(name)
+		if !ok {
+			continue
+		}
+		select {
+		case <-held.done:
+		default:
+			continue // it is under way, and will be answered with what is now
+		}
+		if !held.kept || held.body == nil {
+			continue
+		}
+		bare := &remembered{request: held.request, at: held.at, done: held.done, code: held.code, kept: true, header: http.Header{"Content-Type": {"application/json"}}, body: []byte("{}")}
+		x.of.Add(name, bare)
+	}
 }
 
 // ServeHTTP implements http.Handler.

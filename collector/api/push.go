@@ -133,7 +133,7 @@ func (s *Service) pushLine(ctx context.Context, n int64, line []byte) (out *admi
 		out.PersonId = id
 	case err == nil:
 		out.AssetId = id
-	case errors.Is(err, catalog.ErrInvalid), errors.Is(err, catalog.ErrUndeclared):
+	case errors.Is(err, catalog.ErrInvalid), errors.Is(err, catalog.ErrUndeclared), errors.Is(err, catalog.ErrErased):
 		out.Error = err.Error()
 	case errors.Is(err, store.ErrNotFound):
 		// It withdraws what is not held: that is how it shall be.

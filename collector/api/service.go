@@ -65,7 +65,9 @@ type Service struct {
 	signIns  signIns
 	calls    calls
 	changes  *watch.Log
-	watchers watchers
+	// forgetAnswers drops what is kept of answers to calls that may be repeated.
+	forgetAnswers func()
+	watchers      watchers
 	// exports holds a token for each export under way.
 	exports chan struct{}
 }
@@ -82,6 +84,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o, started: o.Now(), failures: f, limits: l, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)},
 		exports: make(chan struct{}, maxExports)}
+	s.forgetAnswers = func() {}
 	s.changes.Follow(o.Catalog)
 	return s, nil
 }

@@ -13,9 +13,12 @@ import (
 )
 
 type peopleCommands struct {
-	List    peopleListCommand    `cmd:"" default:"withargs" help:"List people."`
-	Show    peopleShowCommand    `cmd:"" help:"Show what is known of a person, and who says so."`
-	Context peopleContextCommand `cmd:"" help:"Show a person with their devices, findings and applications: what a ticket needs."`
+	List     peopleListCommand     `cmd:"" default:"withargs" help:"List people."`
+	Show     peopleShowCommand     `cmd:"" help:"Show what is known of a person, and who says so."`
+	Context  peopleContextCommand  `cmd:"" help:"Show a person with their devices, findings and applications: what a ticket needs."`
+	Erase    peopleEraseCommand    `cmd:"" help:"Erase a person from everything that is kept: shows what would go, and asks."`
+	Erasures peopleErasuresCommand `cmd:"" help:"List who was erased, by the hashes that are left."`
+	Readmit  peopleReadmitCommand  `cmd:"" help:"Take an erased person in again once a source states them."`
 }
 
 type peopleListCommand struct {

@@ -208,6 +208,13 @@ func (l *Log) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// Forget drops the events that are held in memory: what they tell is read anew.
+func (l *Log) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ring, l.from = nil, l.to
+}
+
 // end returns the place of the log's last entry.
 func (l *Log) end(ctx context.Context) (uint64, error) {
 	if !l.loaded {

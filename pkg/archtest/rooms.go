@@ -118,7 +118,7 @@ var Rooms = []Room{
 		Why: "what happened is told from the change log alone; who hears of it, and may, is not its matter",
 	},
 	{
-		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/redact", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
@@ -144,6 +144,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/history", May: []string{schema, stored}, Pure: true,
 		Why: "what changed between two states is a function of the two, so that any past state can be read again",
+	},
+	{
+		Dir: "collector/redact", May: []string{}, Pure: true,
+		Why: "what names a person is taken out of any message alike, so that no record is forgotten when the schema grows",
 	},
 	{
 		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema, asked, stored},
