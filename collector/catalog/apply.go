@@ -262,6 +262,11 @@ func nextHead(held *storagepb.HeadRecord, s *Statement) *storagepb.HeadRecord {
 // software brings the software rows up to date, and tells whether there are as
 // many as before.
 func (f *filing) software(s SoftwareChange) (sameCount bool, err error) {
+	if !s.Replace && !s.Drop && len(s.Removed)+len(s.Added) > 0 {
+		done, err := f.tx.ChangeSoftware(f.ref, s.Removed, s.Added, f.observed)
+		f.softwareChanged, f.step, f.rows = true, done.Step, done.Now
+		return done.Before == done.Now, err
+	}
 	before, err := f.countRows(f.ref)
 	if err != nil {
 		return false, err
@@ -269,13 +274,10 @@ func (f *filing) software(s SoftwareChange) (sameCount bool, err error) {
 	switch {
 	case s.Replace:
 		f.rows = len(s.Added)
-		f.softwareChanged, err = f.tx.ReplaceSoftware(f.ref, s.Added, f.observed)
+		f.softwareChanged, f.step, err = f.tx.ReplaceSoftware(f.ref, s.Added, f.observed)
 	case s.Drop:
 		f.rows = -1
 		f.softwareChanged, err = f.tx.DropSoftware(f.ref, f.observed)
-	case len(s.Removed)+len(s.Added) > 0:
-		f.softwareChanged = true
-		_, f.rows, err = f.tx.ChangeSoftware(f.ref, s.Removed, s.Added, f.observed)
 	default:
 		f.rows = before
 	}

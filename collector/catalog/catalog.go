@@ -63,8 +63,10 @@ type Change struct {
 	// only software rows changed (Software). It is shared and must not be
 	// modified.
 	Asset *pb.Asset
-	// Ref is whose software rows changed.
-	Ref store.Ref
+	// Ref is whose software rows changed, and Step what came and went, nil where
+	// that is to be read from the store.
+	Ref  store.Ref
+	Step *store.SoftwareStep
 }
 
 // Ended tells whether the asset is no more.

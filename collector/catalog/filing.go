@@ -30,7 +30,9 @@ type filing struct {
 	// cause is who brought it about, for the history: ref, or an operator.
 	cause           store.Ref
 	softwareChanged bool
-	observed        time.Time
+	// step is what changed of the software, nil where that is not known.
+	step     *store.SoftwareStep
+	observed time.Time
 	// quiet is set where nothing happens to the assets: they are made anew.
 	quiet   bool
 	changes []Change
@@ -253,7 +255,7 @@ func (f *filing) logSoftware() error {
 	if !f.softwareChanged {
 		return nil
 	}
-	change := Change{Sequence: f.catalog.sequence.Add(1), AssetID: f.asset, Kind: Software, Ref: f.ref}
+	change := Change{Sequence: f.catalog.sequence.Add(1), AssetID: f.asset, Kind: Software, Ref: f.ref, Step: f.step}
 	f.changes = append(f.changes, change)
 	return f.tx.AppendChange(change.Sequence, &storagepb.ChangeRecord{At: timestamppb.New(f.catalog.now()), AssetId: f.asset, Kind: Software,
 		Source: f.ref.Source, SourceId: f.ref.ID})

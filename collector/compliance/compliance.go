@@ -60,7 +60,7 @@ type Engine struct {
 	// dirty are the assets to judge; those of restocked are to be judged where their
 	// software had a part in what was said of them.
 	dirty     map[string]struct{}
-	restocked map[string]struct{}
+	restocked map[string]restock
 	// judged holds the last judgement of each asset.
 	judged  map[string]judgement
 	due     dues
@@ -86,10 +86,9 @@ type judgement struct {
 	open    []*storagepb.FindingRecord
 	// due is when to look again although nothing changed; zero for never.
 	due time.Time
-	// software tells that a rule looked at rows of software, and titles which
-	// software was looked through for what ends: the zero value for none.
-	software bool
-	titles   looked
+	// rows tells that a rule looked at rows of the software, and titles that one
+	// looked at what is known of its titles.
+	rows, titles bool
 	// at is when it was made or its age was last looked at, and seen when the
 	// asset was last heard of by the sources that show it alive.
 	at, seen time.Time
@@ -102,7 +101,7 @@ type judgement struct {
 
 // New returns an engine that knows nothing yet; Run loads it.
 func New(o Options) *Engine {
-	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]struct{}),
+	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]restock),
 		judged: make(map[string]judgement), decided: make(decisions)}
 	e.pack.Store(o.Pack)
 	e.ends.table = o.Support
@@ -113,7 +112,7 @@ func New(o Options) *Engine {
 // Changed hears of a change of the catalog.
 func (e *Engine) Changed(c catalog.Change) {
 	if c.Kind == catalog.Software {
-		e.note(e.restocked, c.AssetID)
+		e.noteRestocked(c.AssetID, c.Step)
 		return
 	}
 	e.look(c.AssetID)
@@ -122,12 +121,14 @@ func (e *Engine) Changed(c catalog.Change) {
 // Look has an asset judged soon.
 func (e *Engine) Look(id string) { e.look(id) }
 
-func (e *Engine) look(id string) { e.note(e.dirty, id) }
-
-func (e *Engine) note(in map[string]struct{}, id string) {
+func (e *Engine) look(id string) {
 	e.mu.Lock()
-	in[id] = struct{}{}
+	e.dirty[id] = struct{}{}
 	e.mu.Unlock()
+	e.waken()
+}
+
+func (e *Engine) waken() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -350,7 +351,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	}
 	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
 	if software != nil {
-		j.software, j.titles = software.read, software.looked
+		j.rows, j.titles = software.read, software.lifetimes != nil
 	}
 	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {

@@ -35,8 +35,7 @@ type titles struct {
 	rows expr.Rows
 	read bool
 	err  error
-	// looked tells what lifetimes were found in; nil lifetimes were not asked for.
-	looked    looked
+	// lifetimes are nil until they are asked for.
 	lifetimes []*expr.Lifetime
 }
 

@@ -52,7 +52,7 @@ func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
 }
 
 // find fills in what the end-of-life data says of an asset: lazily of its
-// software, for which it tells in titles that it was looked at.
+// software.
 func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *titles) {
 	table := e.Support
 	if table == nil {
@@ -77,14 +77,13 @@ func (e *Engine) lifetimesOf(tx *store.Tx, software *titles) ([]*expr.Lifetime, 
 	if software.lifetimes != nil {
 		return software.lifetimes, nil
 	}
-	ids, mark, err := tx.SoftwareTitles(software.ref)
+	ids, _, err := tx.SoftwareTitles(software.ref)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the titles of %s: %w", software.ref, err)
 	}
-	software.looked = looked{software.ref, mark}
 	software.lifetimes = []*expr.Lifetime{}
 	seen := make(map[string]bool)
 	for _, id := range ids {

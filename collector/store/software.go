@@ -37,34 +37,41 @@ func changeKey(ref Ref, n int) []byte {
 }
 
 // ReplaceSoftware stores rows as all the software of an observation from a time
-// on, and tells whether they are others than before.
-func (t *Tx) ReplaceSoftware(ref Ref, rows []Row, at time.Time) (changed bool, err error) {
+// on, and tells whether they are others than before, and by which step where
+// there were some.
+func (t *Tx) ReplaceSoftware(ref Ref, rows []Row, at time.Time) (changed bool, step *SoftwareStep, err error) {
 	if err := t.putTitles(rows); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	set := entries(rows)
 	c, err := t.counts(ref)
 	if errors.Is(err, ErrNotFound) {
-		return true, t.putBase(ref, counts{}, set)
+		return true, nil, t.putBase(ref, counts{}, set)
 	}
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	held, err := t.rows(ref, c)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	d := between(held, set)
 	if len(d.removed)+len(d.added) == 0 {
 		if c.unstated == 1 {
-			return true, t.putBase(ref, c, set)
+			return true, nil, t.putBase(ref, c, set)
 		}
-		return false, nil
+		return false, nil, nil
 	}
 	if err := t.putChange(ref, &c, d, at); err != nil {
-		return false, err
+		return false, nil, err
 	}
-	return true, t.putBase(ref, c, set)
+	step = d.step(c)
+	return true, step, t.putBase(ref, c, set)
+}
+
+// step is the change to the state that c counts.
+func (d delta) step(c counts) *SoftwareStep {
+	return &SoftwareStep{TitleChange{Removed: titlesOf(d.removed), Added: titlesOf(d.added)}, c.mark()}
 }
 
 // DropSoftware notes that an observation states no software from a time on, and
@@ -124,32 +131,40 @@ func (t *Tx) DeleteSoftware(ref Ref) error {
 	return err
 }
 
-// ChangeSoftware removes and adds rows at a time, and returns how many there
-// were before and are now. A row to remove that is not held is passed over when
-// the changes are folded: whoever sends changes proves by digest what they apply
-// to.
-func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row, at time.Time) (before, now int, err error) {
+// ChangedSoftware is what a change of an observation's software came to.
+type ChangedSoftware struct {
+	// Before and Now are how many rows there were and are.
+	Before, Now int
+	Step        *SoftwareStep
+}
+
+// ChangeSoftware removes and adds rows at a time. A row to remove that is not
+// held is passed over when the changes are folded: whoever sends changes proves
+// by digest what they apply to.
+func (t *Tx) ChangeSoftware(ref Ref, removed, added []Row, at time.Time) (out ChangedSoftware, err error) {
 	if err := t.putTitles(added); err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	c, err := t.counts(ref)
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
-	before = c.now
 	d := delta{removed: entries(removed), added: entries(added)}
+	out.Before = c.now
 	c.now = max(0, c.now+len(added)-len(removed))
 	if err := t.putChange(ref, &c, d, at); err != nil {
-		return 0, 0, err
+		return out, err
 	}
+	out.Now, out.Step = c.now, d.step(c)
 	if c.bytes <= max(foldMin, foldShare*c.base) {
-		return before, c.now, t.setValue(softwareKey(ref, partCounts), c.encode())
+		return out, t.setValue(softwareKey(ref, partCounts), c.encode())
 	}
 	rows, err := t.rows(ref, c)
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
-	return before, len(rows), t.putBase(ref, c, rows)
+	out.Now = len(rows)
+	return out, t.putBase(ref, c, rows)
 }
 
 // SoftwareCount returns how many software rows an observation has, and

@@ -71,7 +71,7 @@ var day = time.Unix(1_700_000_000, 0)
 func replace(t testing.TB, s *Store, rows []Row) {
 	t.Helper()
 	update(t, s, func(tx *Tx) error {
-		_, err := tx.ReplaceSoftware(ref, rows, day)
+		_, _, err := tx.ReplaceSoftware(ref, rows, day)
 		return err
 	})
 }
@@ -146,7 +146,9 @@ func TestSoftwareFollowsAnyChanges(t *testing.T) {
 			gone, come := parse(t, s, removed...), parse(t, s, added...)
 			count := 0
 			update(t, s, func(tx *Tx) (err error) {
-				_, count, err = tx.ChangeSoftware(ref, gone, come, day)
+				var made ChangedSoftware
+				made, err = tx.ChangeSoftware(ref, gone, come, day)
+				count = made.Now
 				return err
 			})
 			if count != len(model) {
@@ -165,7 +167,7 @@ func TestRemovingWhatIsNotHeldRemovesNothingElse(t *testing.T) {
 	have, stranger := parse(t, s, &pb.Software{Name: "a"}), parse(t, s, &pb.Software{Name: "b"})
 	replace(t, s, have)
 	update(t, s, func(tx *Tx) error {
-		_, _, err := tx.ChangeSoftware(ref, stranger, nil, day)
+		_, err := tx.ChangeSoftware(ref, stranger, nil, day)
 		return err
 	})
 	if got := software(t, s, ref); len(got) != 1 || got[0].Name != "a" {

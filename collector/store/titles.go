@@ -146,6 +146,13 @@ func (t *Tx) SoftwareTitles(ref Ref) ([]TitleID, SoftwareMark, error) {
 // TitleChange is one change of an observation's software, without times.
 type TitleChange struct{ Removed, Added []TitleID }
 
+// SoftwareStep is a change of an observation's software that led to the state
+// Mark, from the one whose mark is less by one.
+type SoftwareStep struct {
+	TitleChange
+	Mark SoftwareMark
+}
+
 // maxTitleChanges is how many changes are read one by one; reading all titles
 // takes about as long as reading this many.
 const maxTitleChanges = 8

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,28 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
+// unread is how the software of a row changed: by steps that were told of, in
+// any order, or in a way that the store is to be asked for.
+type unread struct {
+	steps []store.SoftwareStep
+	ask   bool
+}
+
+// maxSteps is how many steps of a row are kept; to ask the store is as well then.
+const maxSteps = 16
+
 // staleSoftware notes that the software of a row is to be read again.
-func (v *View) staleSoftware(row uint32) {
-	v.stale[row] = struct{}{}
+func (v *View) staleSoftware(row uint32) { v.stepSoftware(row, nil) }
+
+// stepSoftware notes a change of the software of a row.
+func (v *View) stepSoftware(row uint32, step *store.SoftwareStep) {
+	u := v.stale[row]
+	if u.ask = u.ask || step == nil || len(u.steps) == maxSteps; u.ask {
+		u.steps = nil
+	} else {
+		u.steps = append(u.steps, *step)
+	}
+	v.stale[row] = u
 	select {
 	case v.changed <- struct{}{}:
 	default: // Run will look anyway
@@ -141,24 +161,32 @@ type staleRow struct {
 	row           uint32
 	before, after held
 	packed        string
+	unread        unread
 }
 
 func (v *View) takeStale(limit int) []staleRow {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	out := make([]staleRow, 0, min(limit, len(v.stale)))
-	for row := range v.stale {
+	for row, u := range v.stale {
 		if len(out) == limit {
 			break
 		}
 		delete(v.stale, row)
-		out = append(out, staleRow{row: row, before: v.assets[v.ids.get(row)].held, packed: v.software.get(row)})
+		out = append(out, staleRow{row: row, before: v.assets[v.ids.get(row)].held, packed: v.software.get(row), unread: u})
 	}
 	return out
 }
 
 // readTitles reads what became of the software of a row.
 func (v *View) readTitles(tx *store.Tx, r *staleRow) error {
+	if changes, mark, ok := r.unread.since(r.before.mark); ok {
+		packed, all, err := v.changeTitles(tx, r.packed, changes)
+		if err != nil || all {
+			r.packed, r.after = packed, held{r.before.ref, mark}
+			return err
+		}
+	}
 	if r.before.mark != 0 {
 		changes, mark, known, err := tx.TitlesSince(r.before.ref, r.before.mark)
 		if err != nil {
@@ -183,6 +211,26 @@ func (v *View) readTitles(tx *store.Tx, r *staleRow) error {
 	numbers, err := v.titles.numbered(tx, ids)
 	r.packed = packTitles(numbers)
 	return err
+}
+
+// since returns the steps from a state on, in order, and where they lead; false
+// where they are not known without a gap.
+func (u unread) since(mark store.SoftwareMark) ([]store.TitleChange, store.SoftwareMark, bool) {
+	if u.ask || mark == 0 {
+		return nil, 0, false
+	}
+	slices.SortFunc(u.steps, func(a, b store.SoftwareStep) int { return cmp.Compare(a.Mark, b.Mark) })
+	var changes []store.TitleChange
+	for _, s := range u.steps {
+		if s.Mark <= mark {
+			continue // read with those before
+		}
+		if s.Mark != mark+1 {
+			return nil, 0, false
+		}
+		mark, changes = s.Mark, append(changes, s.TitleChange)
+	}
+	return changes, mark, true
 }
 
 // changeTitles returns packed titles after changes, and false where they do not

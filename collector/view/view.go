@@ -44,8 +44,8 @@ type View struct {
 	owners owners
 	people *people
 	titles titles
-	// stale are the rows whose software is to be read again.
-	stale      map[uint32]struct{}
+	// stale are the rows whose software is to be brought up to date.
+	stale      map[uint32]unread
 	changed    chan struct{}
 	refreshing sync.Mutex
 }
@@ -93,7 +93,7 @@ type sourceAt struct {
 func New() *View {
 	s := newSchema()
 	v := &View{people: newPeople(), schema: s, plans: &planner{schema: s}, assets: make(map[string]place), refs: make(map[store.Ref]sourceAt), groups: make(map[Group]int),
-		stale: make(map[uint32]struct{}), changed: make(chan struct{}, 1), titles: newTitles(), values: make([][]byte, len(s.columns)), epoch: 1}
+		stale: make(map[uint32]unread), changed: make(chan struct{}, 1), titles: newTitles(), values: make([][]byte, len(s.columns)), epoch: 1}
 	v.columns = make([]cow[uint32], len(s.columns))
 	for range s.columns {
 		v.dictionaries = append(v.dictionaries, newDictionary())
@@ -139,7 +139,7 @@ func (v *View) Apply(c catalog.Change) {
 	defer v.mu.Unlock()
 	if c.Kind == catalog.Software {
 		if at, ok := v.refs[c.Ref]; ok && v.assets[v.ids.get(at.row)].held.ref == c.Ref {
-			v.staleSoftware(at.row)
+			v.stepSoftware(at.row, c.Step)
 		}
 		return
 	}
