@@ -60,7 +60,9 @@ func zelda(t testing.TB, f *fixture) (id, laptop string) {
 	if err := f.c.DeclareOperator(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	at := func(minutes int) *timestamppb.Timestamp { return timestamppb.New(epoch.Add(time.Duration(minutes) * time.Minute)) }
+	at := func(minutes int) *timestamppb.Timestamp {
+		return timestamppb.New(epoch.Add(time.Duration(minutes) * time.Minute))
+	}
 	said := func(o *pb.Observation, minutes int) *pb.Observation {
 		o = proto.CloneOf(o)
 		o.ObservedAt = at(minutes)
@@ -332,4 +334,3 @@ func TestAnErasureThatWasCutOffIsFinished(t *testing.T) {
 		}
 	}
 }
-

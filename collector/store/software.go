@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -345,13 +344,6 @@ func (t *Tx) expand(ref Ref, rows []entry, fn func(*pb.Software) error) error {
 		}
 	}
 	return nil
-}
-
-func timestamp(seconds int64) *timestamppb.Timestamp {
-	if seconds == 0 {
-		return nil
-	}
-	return &timestamppb.Timestamp{Seconds: seconds}
 }
 
 func (t *Tx) counts(ref Ref) (counts, error) {

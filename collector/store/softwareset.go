@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sort"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 var errDamagedSet = errors.New("packed software is damaged: restore a backup, or let the agent report anew")
@@ -292,4 +294,11 @@ func (r *reader) pick(times []int64) int64 {
 		return 0
 	}
 	return times[i]
+}
+
+func timestamp(seconds int64) *timestamppb.Timestamp {
+	if seconds == 0 {
+		return nil
+	}
+	return &timestamppb.Timestamp{Seconds: seconds}
 }
