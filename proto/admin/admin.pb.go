@@ -1219,7 +1219,7 @@ type Token struct {
 	// api or enroll
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// For kind api: viewer, operator, admin, metrics or servicedesk.
+	// For kind api: viewer, auditor, operator, admin, metrics or servicedesk.
 	Role      string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -1227,9 +1227,13 @@ type Token struct {
 	MaxUses int32 `protobuf:"varint,7,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
 	Uses    int32 `protobuf:"varint,8,opt,name=uses,proto3" json:"uses,omitempty"`
 	// Put on the assets that enrol with it: site, department, ...
-	Labels        map[string]string      `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
-	LastUsedAt    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
+	Labels     map[string]string      `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RevokedAt  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
+	LastUsedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
+	// For kind api: the assets that it may see and change, as in
+	// labels.site=berlin; values of one field are alternatives, and those of
+	// several fields must all hold. Empty means all.
+	Scope         []string `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1341,6 +1345,13 @@ func (x *Token) GetLastUsedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Token) GetScope() []string {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
 type CreateTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -1349,8 +1360,10 @@ type CreateTokenRequest struct {
 	// Life from now; 0 means 24 h for enroll and 365 days for api.
 	ExpiresIn *durationpb.Duration `protobuf:"bytes,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	// For kind enroll: 0 means 1.
-	MaxUses       int32             `protobuf:"varint,5,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
-	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	MaxUses int32             `protobuf:"varint,5,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
+	Labels  map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// For kind api: which assets it may see and change, as Token.scope has it.
+	Scope         []string `protobuf:"bytes,7,rep,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1427,6 +1440,13 @@ func (x *CreateTokenRequest) GetLabels() map[string]string {
 	return nil
 }
 
+func (x *CreateTokenRequest) GetScope() []string {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
 type CreateTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The secret, shown once: rce_... (enroll) or rca_... (api).
@@ -1438,6 +1458,7 @@ type CreateTokenResponse struct {
 	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	MaxUses       int32                  `protobuf:"varint,7,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
 	Labels        map[string]string      `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Scope         []string               `protobuf:"bytes,9,rep,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,6 +1545,13 @@ func (x *CreateTokenResponse) GetMaxUses() int32 {
 func (x *CreateTokenResponse) GetLabels() map[string]string {
 	if x != nil {
 		return x.Labels
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetScope() []string {
+	if x != nil {
+		return x.Scope
 	}
 	return nil
 }
@@ -2159,6 +2187,122 @@ func (x *GetServerInfoResponse) GetCaPin() string {
 	return ""
 }
 
+type GetCallerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCallerRequest) Reset() {
+	*x = GetCallerRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCallerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCallerRequest) ProtoMessage() {}
+
+func (x *GetCallerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCallerRequest.ProtoReflect.Descriptor instead.
+func (*GetCallerRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{32}
+}
+
+// Caller is who asks.
+type Caller struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the audit log has it: token:ID, or user:NAME of who signed in.
+	Actor string `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
+	// What the token is for, or the name of the person.
+	Name  string   `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Role  string   `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	Scope []string `protobuf:"bytes,4,rep,name=scope,proto3" json:"scope,omitempty"`
+	// When the token is good no longer.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Caller) Reset() {
+	*x = Caller{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Caller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Caller) ProtoMessage() {}
+
+func (x *Caller) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Caller.ProtoReflect.Descriptor instead.
+func (*Caller) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Caller) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Caller) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Caller) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Caller) GetScope() []string {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *Caller) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
@@ -2257,7 +2401,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\rSourceProblem\x12\x18\n" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
 	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"\xe4\x03\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xfa\x03\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2274,10 +2418,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"revoked_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12<\n" +
 	"\flast_used_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"lastUsedAt\x1a9\n" +
+	"lastUsedAt\x12\x14\n" +
+	"\x05scope\x18\f \x03(\tR\x05scope\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x02\n" +
 	"\x12CreateTokenRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2285,10 +2430,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"expires_in\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\x12\x19\n" +
 	"\bmax_uses\x18\x05 \x01(\x05R\amaxUses\x12C\n" +
-	"\x06labels\x18\x06 \x03(\v2+.rollcall.v1.CreateTokenRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\x06 \x03(\v2+.rollcall.v1.CreateTokenRequest.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05scope\x18\a \x03(\tR\x05scope\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xce\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe4\x02\n" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2298,7 +2444,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x19\n" +
 	"\bmax_uses\x18\a \x01(\x05R\amaxUses\x12D\n" +
-	"\x06labels\x18\b \x03(\v2,.rollcall.v1.CreateTokenResponse.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\b \x03(\v2,.rollcall.v1.CreateTokenResponse.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05scope\x18\t \x03(\tR\x05scope\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"O\n" +
@@ -2352,7 +2499,15 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x06agents\x18\x04 \x01(\x03R\x06agents\x129\n" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x15\n" +
-	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin2\xdd\x1e\n" +
+	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin\"\x12\n" +
+	"\x10GetCallerRequest\"\x97\x01\n" +
+	"\x06Caller\x12\x14\n" +
+	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
+	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x9e\x1f\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2410,7 +2565,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\rDeleteErasure\x12!.rollcall.v1.DeleteErasureRequest\x1a\".rollcall.v1.DeleteErasureResponse\x12L\n" +
 	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
 	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
-	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponse\x12?\n" +
+	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.CallerB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2424,7 +2580,7 @@ func file_rollcall_v1_admin_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_admin_proto_rawDescData
 }
 
-var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListAssetsRequest)(nil),            // 0: rollcall.v1.ListAssetsRequest
 	(*ListAssetsResponse)(nil),           // 1: rollcall.v1.ListAssetsResponse
@@ -2458,214 +2614,219 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*RevokeAgentResponse)(nil),          // 29: rollcall.v1.RevokeAgentResponse
 	(*GetServerInfoRequest)(nil),         // 30: rollcall.v1.GetServerInfoRequest
 	(*GetServerInfoResponse)(nil),        // 31: rollcall.v1.GetServerInfoResponse
-	nil,                                  // 32: rollcall.v1.Token.LabelsEntry
-	nil,                                  // 33: rollcall.v1.CreateTokenRequest.LabelsEntry
-	nil,                                  // 34: rollcall.v1.CreateTokenResponse.LabelsEntry
-	nil,                                  // 35: rollcall.v1.Agent.LabelsEntry
-	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
-	(*v1.Asset)(nil),                     // 37: rollcall.v1.Asset
-	(*v1.Software)(nil),                  // 38: rollcall.v1.Software
-	(*durationpb.Duration)(nil),          // 39: google.protobuf.Duration
-	(*ExplainAssetRequest)(nil),          // 40: rollcall.v1.ExplainAssetRequest
-	(*GetAssetHistoryRequest)(nil),       // 41: rollcall.v1.GetAssetHistoryRequest
-	(*AssertAssetRequest)(nil),           // 42: rollcall.v1.AssertAssetRequest
-	(*ListStatementsRequest)(nil),        // 43: rollcall.v1.ListStatementsRequest
-	(*DeleteStatementRequest)(nil),       // 44: rollcall.v1.DeleteStatementRequest
-	(*PutSourceRequest)(nil),             // 45: rollcall.v1.PutSourceRequest
-	(*ListSourcesRequest)(nil),           // 46: rollcall.v1.ListSourcesRequest
-	(*ListFindingsRequest)(nil),          // 47: rollcall.v1.ListFindingsRequest
-	(*GroupFindingsRequest)(nil),         // 48: rollcall.v1.GroupFindingsRequest
-	(*WaiveFindingRequest)(nil),          // 49: rollcall.v1.WaiveFindingRequest
-	(*AcknowledgeFindingRequest)(nil),    // 50: rollcall.v1.AcknowledgeFindingRequest
-	(*ReopenFindingRequest)(nil),         // 51: rollcall.v1.ReopenFindingRequest
-	(*GetComplianceRequest)(nil),         // 52: rollcall.v1.GetComplianceRequest
-	(*ListRulesRequest)(nil),             // 53: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),              // 54: rollcall.v1.TryRulesRequest
-	(*PutRuleRequest)(nil),               // 55: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),            // 56: rollcall.v1.DeleteRuleRequest
-	(*ListFeedsRequest)(nil),             // 57: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 58: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 59: rollcall.v1.PauseFeedRequest
-	(*CreateFeedRequest)(nil),            // 60: rollcall.v1.CreateFeedRequest
-	(*UpdateFeedRequest)(nil),            // 61: rollcall.v1.UpdateFeedRequest
-	(*DeleteFeedRequest)(nil),            // 62: rollcall.v1.DeleteFeedRequest
-	(*TestFeedRequest)(nil),              // 63: rollcall.v1.TestFeedRequest
-	(*PreviewObservationsRequest)(nil),   // 64: rollcall.v1.PreviewObservationsRequest
-	(*DeleteObservationRequest)(nil),     // 65: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 66: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 67: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 68: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 69: rollcall.v1.GetPersonContextRequest
-	(*ErasePersonRequest)(nil),           // 70: rollcall.v1.ErasePersonRequest
-	(*ListErasuresRequest)(nil),          // 71: rollcall.v1.ListErasuresRequest
-	(*DeleteErasureRequest)(nil),         // 72: rollcall.v1.DeleteErasureRequest
-	(*ExportAssetsRequest)(nil),          // 73: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),             // 74: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),           // 75: rollcall.v1.VerifyAuditRequest
-	(*AssetExplanation)(nil),             // 76: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 77: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 78: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 79: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 80: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 81: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 82: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 83: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 84: rollcall.v1.Finding
-	(*Compliance)(nil),                   // 85: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),            // 86: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 87: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 88: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 89: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 90: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 91: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),           // 92: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),             // 93: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),  // 94: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),    // 95: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 96: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 97: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 98: rollcall.v1.Person
-	(*PersonContext)(nil),                // 99: rollcall.v1.PersonContext
-	(*Erasure)(nil),                      // 100: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),         // 101: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),        // 102: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                  // 103: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),            // 104: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),          // 105: rollcall.v1.VerifyAuditResponse
+	(*GetCallerRequest)(nil),             // 32: rollcall.v1.GetCallerRequest
+	(*Caller)(nil),                       // 33: rollcall.v1.Caller
+	nil,                                  // 34: rollcall.v1.Token.LabelsEntry
+	nil,                                  // 35: rollcall.v1.CreateTokenRequest.LabelsEntry
+	nil,                                  // 36: rollcall.v1.CreateTokenResponse.LabelsEntry
+	nil,                                  // 37: rollcall.v1.Agent.LabelsEntry
+	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
+	(*v1.Asset)(nil),                     // 39: rollcall.v1.Asset
+	(*v1.Software)(nil),                  // 40: rollcall.v1.Software
+	(*durationpb.Duration)(nil),          // 41: google.protobuf.Duration
+	(*ExplainAssetRequest)(nil),          // 42: rollcall.v1.ExplainAssetRequest
+	(*GetAssetHistoryRequest)(nil),       // 43: rollcall.v1.GetAssetHistoryRequest
+	(*AssertAssetRequest)(nil),           // 44: rollcall.v1.AssertAssetRequest
+	(*ListStatementsRequest)(nil),        // 45: rollcall.v1.ListStatementsRequest
+	(*DeleteStatementRequest)(nil),       // 46: rollcall.v1.DeleteStatementRequest
+	(*PutSourceRequest)(nil),             // 47: rollcall.v1.PutSourceRequest
+	(*ListSourcesRequest)(nil),           // 48: rollcall.v1.ListSourcesRequest
+	(*ListFindingsRequest)(nil),          // 49: rollcall.v1.ListFindingsRequest
+	(*GroupFindingsRequest)(nil),         // 50: rollcall.v1.GroupFindingsRequest
+	(*WaiveFindingRequest)(nil),          // 51: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil),    // 52: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),         // 53: rollcall.v1.ReopenFindingRequest
+	(*GetComplianceRequest)(nil),         // 54: rollcall.v1.GetComplianceRequest
+	(*ListRulesRequest)(nil),             // 55: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),              // 56: rollcall.v1.TryRulesRequest
+	(*PutRuleRequest)(nil),               // 57: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),            // 58: rollcall.v1.DeleteRuleRequest
+	(*ListFeedsRequest)(nil),             // 59: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),               // 60: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),             // 61: rollcall.v1.PauseFeedRequest
+	(*CreateFeedRequest)(nil),            // 62: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),            // 63: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),            // 64: rollcall.v1.DeleteFeedRequest
+	(*TestFeedRequest)(nil),              // 65: rollcall.v1.TestFeedRequest
+	(*PreviewObservationsRequest)(nil),   // 66: rollcall.v1.PreviewObservationsRequest
+	(*DeleteObservationRequest)(nil),     // 67: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),          // 68: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),            // 69: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),             // 70: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),      // 71: rollcall.v1.GetPersonContextRequest
+	(*ErasePersonRequest)(nil),           // 72: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),          // 73: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),         // 74: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),          // 75: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),             // 76: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),           // 77: rollcall.v1.VerifyAuditRequest
+	(*AssetExplanation)(nil),             // 78: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),      // 79: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),       // 80: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),      // 81: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                       // 82: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),          // 83: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),         // 84: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),        // 85: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                      // 86: rollcall.v1.Finding
+	(*Compliance)(nil),                   // 87: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),            // 88: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),             // 89: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                         // 90: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),           // 91: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),            // 92: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                         // 93: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),           // 94: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),             // 95: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),  // 96: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),    // 97: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                  // 98: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),           // 99: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                       // 100: rollcall.v1.Person
+	(*PersonContext)(nil),                // 101: rollcall.v1.PersonContext
+	(*Erasure)(nil),                      // 102: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),         // 103: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),        // 104: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                  // 105: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),            // 106: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),          // 107: rollcall.v1.VerifyAuditResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
-	36,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
-	37,  // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
+	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
+	39,  // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
 	4,   // 2: rollcall.v1.GroupAssetsResponse.groups:type_name -> rollcall.v1.AssetGroup
 	7,   // 3: rollcall.v1.ListSoftwareResponse.software:type_name -> rollcall.v1.SoftwareTitle
 	8,   // 4: rollcall.v1.SoftwareTitle.versions:type_name -> rollcall.v1.SoftwareVersion
-	36,  // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
-	36,  // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
-	38,  // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
+	38,  // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
+	38,  // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
+	40,  // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
 	15,  // 8: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
-	36,  // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
+	38,  // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
 	16,  // 10: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
 	17,  // 11: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
-	36,  // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	36,  // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	32,  // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
-	36,  // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	36,  // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
-	39,  // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
-	33,  // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
-	36,  // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	34,  // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
+	38,  // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	38,  // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	34,  // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
+	38,  // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	38,  // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	41,  // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
+	35,  // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
+	38,  // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	36,  // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
 	18,  // 21: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
-	36,  // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
-	36,  // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
-	36,  // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	36,  // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
-	35,  // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
+	38,  // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
+	38,  // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
+	38,  // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	38,  // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
+	37,  // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
 	25,  // 27: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
-	36,  // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	0,   // 29: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
-	2,   // 30: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
-	5,   // 31: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
-	9,   // 32: rollcall.v1.AdminService.ListSoftwareAssets:input_type -> rollcall.v1.ListSoftwareAssetsRequest
-	10,  // 33: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
-	11,  // 34: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
-	13,  // 35: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
-	40,  // 36: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
-	41,  // 37: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
-	42,  // 38: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
-	43,  // 39: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
-	44,  // 40: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
-	45,  // 41: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
-	46,  // 42: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
-	47,  // 43: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
-	48,  // 44: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
-	49,  // 45: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
-	50,  // 46: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
-	51,  // 47: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
-	52,  // 48: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
-	53,  // 49: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	54,  // 50: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
-	55,  // 51: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
-	56,  // 52: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
-	57,  // 53: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	58,  // 54: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	59,  // 55: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	60,  // 56: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
-	61,  // 57: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
-	62,  // 58: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
-	63,  // 59: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
-	64,  // 60: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
-	65,  // 61: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
-	19,  // 62: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
-	21,  // 63: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
-	23,  // 64: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
-	26,  // 65: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
-	28,  // 66: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
-	30,  // 67: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	66,  // 68: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	67,  // 69: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	68,  // 70: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	69,  // 71: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	70,  // 72: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
-	71,  // 73: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
-	72,  // 74: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
-	73,  // 75: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	74,  // 76: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	75,  // 77: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	1,   // 78: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 79: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 80: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 81: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	37,  // 82: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 83: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 84: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	76,  // 85: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	77,  // 86: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	37,  // 87: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	78,  // 88: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	79,  // 89: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	80,  // 90: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	81,  // 91: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	82,  // 92: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	83,  // 93: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	84,  // 94: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	84,  // 95: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	84,  // 96: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	85,  // 97: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	86,  // 98: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	87,  // 99: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	88,  // 100: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	89,  // 101: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	90,  // 102: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	91,  // 103: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	91,  // 104: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	91,  // 105: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	91,  // 106: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	92,  // 107: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	93,  // 108: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	94,  // 109: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	95,  // 110: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 111: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 112: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 113: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 114: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 115: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 116: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	96,  // 117: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	97,  // 118: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	98,  // 119: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	99,  // 120: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	100, // 121: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	101, // 122: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	102, // 123: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	103, // 124: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	104, // 125: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	105, // 126: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	78,  // [78:127] is the sub-list for method output_type
-	29,  // [29:78] is the sub-list for method input_type
-	29,  // [29:29] is the sub-list for extension type_name
-	29,  // [29:29] is the sub-list for extension extendee
-	0,   // [0:29] is the sub-list for field type_name
+	38,  // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	38,  // 29: rollcall.v1.Caller.expires_at:type_name -> google.protobuf.Timestamp
+	0,   // 30: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
+	2,   // 31: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
+	5,   // 32: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
+	9,   // 33: rollcall.v1.AdminService.ListSoftwareAssets:input_type -> rollcall.v1.ListSoftwareAssetsRequest
+	10,  // 34: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
+	11,  // 35: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
+	13,  // 36: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
+	42,  // 37: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
+	43,  // 38: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
+	44,  // 39: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
+	45,  // 40: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
+	46,  // 41: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
+	47,  // 42: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
+	48,  // 43: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
+	49,  // 44: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
+	50,  // 45: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
+	51,  // 46: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
+	52,  // 47: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
+	53,  // 48: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
+	54,  // 49: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
+	55,  // 50: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	56,  // 51: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
+	57,  // 52: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
+	58,  // 53: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
+	59,  // 54: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	60,  // 55: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	61,  // 56: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	62,  // 57: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
+	63,  // 58: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
+	64,  // 59: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
+	65,  // 60: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
+	66,  // 61: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
+	67,  // 62: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	19,  // 63: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
+	21,  // 64: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
+	23,  // 65: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
+	26,  // 66: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
+	28,  // 67: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
+	30,  // 68: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
+	68,  // 69: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	69,  // 70: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	70,  // 71: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	71,  // 72: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	72,  // 73: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
+	73,  // 74: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
+	74,  // 75: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
+	75,  // 76: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	76,  // 77: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	77,  // 78: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	32,  // 79: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
+	1,   // 80: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 81: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 82: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 83: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	39,  // 84: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 85: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 86: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	78,  // 87: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	79,  // 88: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	39,  // 89: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	80,  // 90: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	81,  // 91: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	82,  // 92: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	83,  // 93: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	84,  // 94: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	85,  // 95: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	86,  // 96: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	86,  // 97: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	86,  // 98: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	87,  // 99: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	88,  // 100: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	89,  // 101: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	90,  // 102: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	91,  // 103: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	92,  // 104: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	93,  // 105: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	93,  // 106: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	93,  // 107: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	93,  // 108: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	94,  // 109: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	95,  // 110: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	96,  // 111: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	97,  // 112: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 113: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 114: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 115: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 116: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 117: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 118: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	98,  // 119: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	99,  // 120: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	100, // 121: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	101, // 122: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	102, // 123: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	103, // 124: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	104, // 125: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	105, // 126: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	106, // 127: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	107, // 128: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	33,  // 129: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	80,  // [80:130] is the sub-list for method output_type
+	30,  // [30:80] is the sub-list for method input_type
+	30,  // [30:30] is the sub-list for extension type_name
+	30,  // [30:30] is the sub-list for extension extendee
+	0,   // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_admin_proto_init() }
@@ -2684,7 +2845,7 @@ func file_rollcall_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_admin_proto_rawDesc), len(file_rollcall_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

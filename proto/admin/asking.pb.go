@@ -102,6 +102,7 @@ type ChangeEvent struct {
 	At     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// created, split (it was part of another asset before), changed, software,
 	// united (it ended in another) or withdrawn (no source states it any more);
+	// appeared and gone: it came into the caller's scope, or left it;
 	// reported: a source was heard of, whether or not anything changed; position:
 	// nothing happened, but the cursor moved on.
 	Kind      string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -504,13 +505,16 @@ type AuditEntry struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Sequence int64                  `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	At       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	// token:ID, agent:ID, or a part of the collector.
+	// token:ID, user:NAME of who signed in, agent:ID, or a part of the collector.
 	Actor  string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	Target string `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
 	Detail string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
 	// SHA-256, in hexadecimal digits, of the entry and the hash of the one before.
-	Hash          string `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash string `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Which assets the actor might see and change, as in labels.site=berlin; empty
+	// means all.
+	Scope         string `protobuf:"bytes,8,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -590,6 +594,13 @@ func (x *AuditEntry) GetDetail() string {
 func (x *AuditEntry) GetHash() string {
 	if x != nil {
 		return x.Hash
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetScope() string {
+	if x != nil {
+		return x.Scope
 	}
 	return ""
 }
@@ -735,7 +746,7 @@ const file_rollcall_v1_asking_proto_rawDesc = "" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"n\n" +
 	"\x11ListAuditResponse\x121\n" +
 	"\aentries\x18\x01 \x03(\v2\x17.rollcall.v1.AuditEntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc6\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdc\x01\n" +
 	"\n" +
 	"AuditEntry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12*\n" +
@@ -744,7 +755,8 @@ const file_rollcall_v1_asking_proto_rawDesc = "" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04hash\x18\a \x01(\tR\x04hash\"\x14\n" +
+	"\x04hash\x18\a \x01(\tR\x04hash\x12\x14\n" +
+	"\x05scope\x18\b \x01(\tR\x05scope\"\x14\n" +
 	"\x12VerifyAuditRequest\"Y\n" +
 	"\x13VerifyAuditResponse\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x03R\aentries\x12\x12\n" +

@@ -378,6 +378,7 @@ type TokenRecord struct {
 	Uses          int32                  `protobuf:"varint,9,opt,name=uses,proto3" json:"uses,omitempty"`
 	Labels        map[string]string      `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
+	Scope         []string               `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,6 +486,13 @@ func (x *TokenRecord) GetLabels() map[string]string {
 func (x *TokenRecord) GetRevokedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.RevokedAt
+	}
+	return nil
+}
+
+func (x *TokenRecord) GetScope() []string {
+	if x != nil {
+		return x.Scope
 	}
 	return nil
 }
@@ -1511,6 +1519,8 @@ type AuditRecord struct {
 	Target   string                 `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
 	Detail   string                 `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
 	Hash     []byte                 `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Which assets the actor might see and change; empty means all.
+	Scope string `protobuf:"bytes,8,opt,name=scope,proto3" json:"scope,omitempty"`
 	// Absent, with the seals, in entries from before there were any.
 	ActorSalt  []byte `protobuf:"bytes,20,opt,name=actor_salt,json=actorSalt,proto3" json:"actor_salt,omitempty"`
 	TargetSalt []byte `protobuf:"bytes,21,opt,name=target_salt,json=targetSalt,proto3" json:"target_salt,omitempty"`
@@ -1601,6 +1611,13 @@ func (x *AuditRecord) GetHash() []byte {
 		return x.Hash
 	}
 	return nil
+}
+
+func (x *AuditRecord) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
 }
 
 func (x *AuditRecord) GetActorSalt() []byte {
@@ -2127,7 +2144,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\bsections\x18\x03 \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x127\n" +
 	"\bbaseline\x18\x04 \x01(\v2\x1b.rollcall.v1.BaselineRecordR\bbaseline\x12A\n" +
 	"\x0efirst_observed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstObserved\x12?\n" +
-	"\rlast_observed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastObserved\"\xd3\x03\n" +
+	"\rlast_observed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastObserved\"\xe9\x03\n" +
 	"\vTokenRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2144,7 +2161,8 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06labels\x18\n" +
 	" \x03(\v2$.rollcall.v1.TokenRecord.LabelsEntryR\x06labels\x129\n" +
 	"\n" +
-	"revoked_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x1a9\n" +
+	"revoked_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12\x14\n" +
+	"\x05scope\x18\f \x03(\tR\x05scope\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
@@ -2228,7 +2246,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12 \n" +
 	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x129\n" +
 	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x89\x03\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x9f\x03\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
@@ -2236,7 +2254,8 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12\x16\n" +
 	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x12\n" +
-	"\x04hash\x18\a \x01(\fR\x04hash\x12\x1d\n" +
+	"\x04hash\x18\a \x01(\fR\x04hash\x12\x14\n" +
+	"\x05scope\x18\b \x01(\tR\x05scope\x12\x1d\n" +
 	"\n" +
 	"actor_salt\x18\x14 \x01(\fR\tactorSalt\x12\x1f\n" +
 	"\vtarget_salt\x18\x15 \x01(\fR\n" +
