@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,16 +16,20 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/scope"
+	"github.com/rollcall-itam/rollcall/collector/store"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
-	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // Roles of tokens. An operator may what a viewer may, and an admin all that
-// people do; the others are scopes of one purpose.
+// people do; an auditor may what a viewer may, and read the audit log; the others
+// are for one purpose.
 const (
 	viewer      = "viewer"
+	auditor     = "auditor"
 	operator    = "operator"
 	admin       = "admin"
 	scrape      = "metrics"
@@ -33,8 +38,25 @@ const (
 
 var ladder = []string{viewer, operator, admin}
 
+// reach is what of the fleet an answer is about.
+type reach int
+
+const (
+	// unsorted is what nobody has thought about; it is closed as whole is.
+	unsorted reach = iota
+	// whole is a call that is about all of the fleet, or how it is run: it is closed
+	// to who may see a part only.
+	whole
+	// part is a call that is answered from what its caller may see, with
+	// Service.fleet.
+	part
+	// nothing is a call that is not about assets.
+	nothing
+)
+
 // grant says who may call.
 type grant struct {
+	reach reach
 	// least is the lowest role of the ladder that may.
 	least string
 	// also is a scope that may, or empty.
@@ -42,6 +64,9 @@ type grant struct {
 }
 
 func (g grant) allows(role string) bool {
+	if role == auditor && g.also != auditor {
+		role = viewer
+	}
 	return (role != "" && role == g.also) || (slices.Contains(ladder, role) && slices.Index(ladder, role) >= slices.Index(ladder, g.least))
 }
 
@@ -55,59 +80,60 @@ func (g grant) String() string {
 
 // grants names who may call what; a method that is not here is closed to all.
 var grants = map[string]grant{
-	adminpb.AdminService_ListAssets_FullMethodName:           {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GroupAssets_FullMethodName:          {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ListSoftware_FullMethodName:         {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ListSoftwareAssets_FullMethodName:   {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetAsset_FullMethodName:             {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ListAssetSoftware_FullMethodName:    {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetAssetSourceStates_FullMethodName: {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ExplainAsset_FullMethodName:         {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetAssetHistory_FullMethodName:      {least: viewer, also: serviceDesk},
-	adminpb.AdminService_AssertAsset_FullMethodName:          {least: operator},
-	adminpb.AdminService_ListStatements_FullMethodName:       {least: viewer},
-	adminpb.AdminService_DeleteStatement_FullMethodName:      {least: operator},
-	adminpb.AdminService_PutSource_FullMethodName:            {least: operator},
-	adminpb.AdminService_ListSources_FullMethodName:          {least: viewer},
-	adminpb.AdminService_DeleteObservation_FullMethodName:    {least: operator},
-	adminpb.AdminService_ListFindings_FullMethodName:         {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GroupFindings_FullMethodName:        {least: viewer},
-	adminpb.AdminService_WaiveFinding_FullMethodName:         {least: operator},
-	adminpb.AdminService_AcknowledgeFinding_FullMethodName:   {least: operator, also: serviceDesk},
-	adminpb.AdminService_ReopenFinding_FullMethodName:        {least: operator},
-	adminpb.AdminService_GetCompliance_FullMethodName:        {least: viewer},
-	adminpb.AdminService_TryRules_FullMethodName:             {least: operator},
-	adminpb.AdminService_PutRule_FullMethodName:              {least: admin},
-	adminpb.AdminService_DeleteRule_FullMethodName:           {least: admin},
-	adminpb.AdminService_ListRules_FullMethodName:            {least: viewer},
-	adminpb.AdminService_ListFeeds_FullMethodName:            {least: viewer},
-	adminpb.AdminService_RunFeed_FullMethodName:              {least: operator},
-	adminpb.AdminService_PauseFeed_FullMethodName:            {least: operator},
-	adminpb.AdminService_WatchChanges_FullMethodName:         {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ExportAssets_FullMethodName:         {least: viewer, also: serviceDesk},
-	adminpb.AdminService_CreateFeed_FullMethodName:           {least: admin},
-	adminpb.AdminService_UpdateFeed_FullMethodName:           {least: admin},
-	adminpb.AdminService_DeleteFeed_FullMethodName:           {least: admin},
-	adminpb.AdminService_TestFeed_FullMethodName:             {least: admin},
-	adminpb.AdminService_PreviewObservations_FullMethodName:  {least: operator},
-	adminpb.AdminService_ListAudit_FullMethodName:            {least: admin},
-	adminpb.AdminService_VerifyAudit_FullMethodName:          {least: admin},
-	adminpb.AdminService_GetServerInfo_FullMethodName:        {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ListAgents_FullMethodName:           {least: viewer},
-	adminpb.AdminService_RevokeAgent_FullMethodName:          {least: operator},
-	adminpb.AdminService_ListPeople_FullMethodName:           {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetPerson_FullMethodName:            {least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetPersonContext_FullMethodName:     {least: viewer, also: serviceDesk},
-	adminpb.AdminService_ErasePerson_FullMethodName:          {least: admin},
-	adminpb.AdminService_ListErasures_FullMethodName:         {least: admin},
-	adminpb.AdminService_DeleteErasure_FullMethodName:        {least: admin},
-	adminpb.AdminService_CreateToken_FullMethodName:          {least: admin},
-	adminpb.AdminService_ListTokens_FullMethodName:           {least: admin},
-	adminpb.AdminService_RevokeToken_FullMethodName:          {least: admin},
+	adminpb.AdminService_ListAssets_FullMethodName:           {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GroupAssets_FullMethodName:          {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListSoftware_FullMethodName:         {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListSoftwareAssets_FullMethodName:   {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAsset_FullMethodName:             {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListAssetSoftware_FullMethodName:    {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAssetSourceStates_FullMethodName: {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ExplainAsset_FullMethodName:         {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetAssetHistory_FullMethodName:      {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_AssertAsset_FullMethodName:          {reach: part, least: operator},
+	adminpb.AdminService_ListStatements_FullMethodName:       {reach: part, least: viewer},
+	adminpb.AdminService_DeleteStatement_FullMethodName:      {reach: part, least: operator},
+	adminpb.AdminService_PutSource_FullMethodName:            {reach: whole, least: operator},
+	adminpb.AdminService_ListSources_FullMethodName:          {reach: whole, least: viewer},
+	adminpb.AdminService_DeleteObservation_FullMethodName:    {reach: part, least: operator},
+	adminpb.AdminService_ListFindings_FullMethodName:         {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GroupFindings_FullMethodName:        {reach: part, least: viewer},
+	adminpb.AdminService_WaiveFinding_FullMethodName:         {reach: part, least: operator},
+	adminpb.AdminService_AcknowledgeFinding_FullMethodName:   {reach: part, least: operator, also: serviceDesk},
+	adminpb.AdminService_ReopenFinding_FullMethodName:        {reach: part, least: operator},
+	adminpb.AdminService_GetCompliance_FullMethodName:        {reach: part, least: viewer},
+	adminpb.AdminService_TryRules_FullMethodName:             {reach: whole, least: operator},
+	adminpb.AdminService_PutRule_FullMethodName:              {reach: whole, least: admin},
+	adminpb.AdminService_DeleteRule_FullMethodName:           {reach: whole, least: admin},
+	adminpb.AdminService_ListRules_FullMethodName:            {reach: part, least: viewer},
+	adminpb.AdminService_ListFeeds_FullMethodName:            {reach: whole, least: viewer},
+	adminpb.AdminService_RunFeed_FullMethodName:              {reach: whole, least: operator},
+	adminpb.AdminService_PauseFeed_FullMethodName:            {reach: whole, least: operator},
+	adminpb.AdminService_WatchChanges_FullMethodName:         {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ExportAssets_FullMethodName:         {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_CreateFeed_FullMethodName:           {reach: whole, least: admin},
+	adminpb.AdminService_UpdateFeed_FullMethodName:           {reach: whole, least: admin},
+	adminpb.AdminService_DeleteFeed_FullMethodName:           {reach: whole, least: admin},
+	adminpb.AdminService_TestFeed_FullMethodName:             {reach: whole, least: admin},
+	adminpb.AdminService_PreviewObservations_FullMethodName:  {reach: whole, least: operator},
+	adminpb.AdminService_ListAudit_FullMethodName:            {reach: whole, least: admin, also: auditor},
+	adminpb.AdminService_VerifyAudit_FullMethodName:          {reach: whole, least: admin, also: auditor},
+	adminpb.AdminService_GetServerInfo_FullMethodName:        {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListAgents_FullMethodName:           {reach: part, least: viewer},
+	adminpb.AdminService_RevokeAgent_FullMethodName:          {reach: part, least: operator},
+	adminpb.AdminService_ListPeople_FullMethodName:           {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetPerson_FullMethodName:            {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetPersonContext_FullMethodName:     {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ErasePerson_FullMethodName:          {reach: whole, least: admin},
+	adminpb.AdminService_ListErasures_FullMethodName:         {reach: whole, least: admin},
+	adminpb.AdminService_DeleteErasure_FullMethodName:        {reach: whole, least: admin},
+	adminpb.AdminService_CreateToken_FullMethodName:          {reach: whole, least: admin},
+	adminpb.AdminService_ListTokens_FullMethodName:           {reach: whole, least: admin},
+	adminpb.AdminService_GetCaller_FullMethodName:            {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_RevokeToken_FullMethodName:          {reach: whole, least: admin},
 }
 
 // metricsGrant says who may read /metrics.
-var metricsGrant = grant{least: viewer, also: scrape}
+var metricsGrant = grant{reach: whole, least: viewer, also: scrape}
 
 const adminService = "/" + "rollcall.v1.AdminService" + "/"
 
@@ -116,8 +142,16 @@ const callTimeout = 30 * time.Second
 
 // caller is who asks.
 type caller struct {
-	// token is the id of the token.
-	token string
+	// name is how the audit log calls him, and account that of which his calls
+	// are counted.
+	name, account string
+	// title is what his token is for, or his own name.
+	title string
+	role  string
+	// scope is what he may see and change; nil is all.
+	scope *scope.Scope
+	// until is when he has to sign in anew.
+	until *timestamppb.Timestamp
 	// again tells whether the token may still be used, for calls that last.
 	again func(context.Context) error
 }
@@ -134,10 +168,7 @@ func callerOf(ctx context.Context) *caller {
 
 // actor names who calls, for the audit log.
 func actor(ctx context.Context) string {
-	if c := callerOf(ctx); c.token != "" {
-		return "token:" + c.token
-	}
-	return "nobody"
+	return cmp.Or(callerOf(ctx).name, "nobody")
 }
 
 // UnaryInterceptor authenticates the calls of AdminService on a listener that
@@ -226,26 +257,24 @@ func (s *Service) admit(ctx context.Context, method, address string) (context.Co
 // enter returns a context with the caller whose token an Authorization header
 // has, if it may be used for what g guards.
 func (s *Service) enter(ctx context.Context, header, address string, g grant) (context.Context, error) {
-	r, err := s.authorise(ctx, header, address, g)
+	c, err := s.authorise(ctx, header, address, g)
 	if err != nil {
 		return nil, err
 	}
-	if retry, ok := s.limits.allow(r.GetId()); !ok {
+	if retry, ok := s.limits.allow(c.account); !ok {
 		return nil, later(codes.ResourceExhausted, fmt.Sprintf("this token is used more than %.0f times a second: ask less often, or for larger pages", s.limits.rate), retry)
 	}
-	if err := s.signedIn(ctx, r, address); err != nil {
-		return nil, err
-	}
-	c := &caller{token: r.GetId(), again: func(ctx context.Context) error {
+	c.again = func(ctx context.Context) error {
 		_, err := s.authorise(ctx, header, address, g)
 		return err
-	}}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	}
+	ctx = store.WithScope(context.WithValue(ctx, callerKey{}, c), c.scope.String())
+	return ctx, s.signedIn(ctx, c, address)
 }
 
-// authorise returns the token in an Authorization header if it may be used for
-// what g guards.
-func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*storagepb.TokenRecord, error) {
+// authorise returns who has the token in an Authorization header if it may be
+// used for what g guards.
+func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*caller, error) {
 	scheme, secret, _ := strings.Cut(header, " ")
 	if secret = strings.TrimSpace(secret); !strings.EqualFold(scheme, "Bearer") || secret == "" {
 		return nil, status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")
@@ -253,7 +282,7 @@ func (s *Service) authorise(ctx context.Context, header, address string, g grant
 	if !s.failures.allow(address, secret) {
 		return nil, later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
 	}
-	r, err := s.Tokens.Verify(ctx, secret)
+	c, err := s.known(ctx, secret)
 	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken} {
 		if errors.Is(err, reason) {
 			s.failures.failed(address, secret)
@@ -265,10 +294,26 @@ func (s *Service) authorise(ctx context.Context, header, address string, g grant
 		return nil, s.answer("check the token", err)
 	}
 	s.failures.passed(secret)
-	if !g.allows(r.GetRole()) {
-		return nil, status.Errorf(codes.PermissionDenied, "this token's role is %s; this needs %s: ask an administrator for such a token", r.GetRole(), g)
+	switch {
+	case !g.allows(c.role):
+		return nil, status.Errorf(codes.PermissionDenied, "this token's role is %s; this needs %s: ask an administrator for such a token", c.role, g)
+	case c.scope != nil && g.reach != part && g.reach != nothing:
+		return nil, status.Errorf(codes.PermissionDenied, "this is about the whole fleet, and this token is for a part of it (%s): ask an administrator for a token without a scope", c.scope)
 	}
-	return r, nil
+	return c, nil
+}
+
+// known returns whose secret this is.
+func (s *Service) known(ctx context.Context, secret string) (*caller, error) {
+	r, err := s.Tokens.Verify(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
+	sc, err := scope.Parse(r.GetScope())
+	if err != nil {
+		return nil, fmt.Errorf("read the scope of token %s: %w", r.GetId(), err)
+	}
+	return &caller{name: "token:" + r.GetId(), account: r.GetId(), title: r.GetName(), role: r.GetRole(), scope: sc, until: r.GetExpiresAt()}, nil
 }
 
 // host is the part of an address that stands for one caller.

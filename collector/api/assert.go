@@ -33,20 +33,24 @@ func (s *Service) AssertAsset(ctx context.Context, r *adminpb.AssertAssetRequest
 		return nil, err
 	}
 	var a *pb.Asset
+	f := s.fleet(ctx)
+	if err := f.stays(r); err != nil {
+		return nil, err
+	}
 	pairs := make([]spoken, 0, len(r.GetSameAs())+len(r.GetNotSameAs()))
 	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
-		if a, err = resolve(tx, r.GetId()); err != nil {
+		if a, err = f.resolve(tx, r.GetId()); err != nil {
 			return err
 		}
 		for _, name := range r.GetSameAs() {
-			p, err := about(tx, a, name, true)
+			p, err := f.about(tx, a, name, true)
 			if err != nil {
 				return err
 			}
 			pairs = append(pairs, p)
 		}
 		for _, name := range r.GetNotSameAs() {
-			p, err := about(tx, a, name, false)
+			p, err := f.about(tx, a, name, false)
 			if err != nil {
 				return err
 			}
@@ -181,12 +185,14 @@ type spoken struct {
 
 // about finds the records that stand for an asset and for what it is compared
 // with: an asset's id, or source/source_id of a record.
-func about(tx *store.Tx, a *pb.Asset, name string, same bool) (spoken, error) {
+func (f fleet) about(tx *store.Tx, a *pb.Asset, name string, same bool) (spoken, error) {
 	p := spoken{same: same}
 	if source, id, ok := strings.Cut(name, "/"); ok {
-		p.other = store.Ref{Source: source, ID: id}
+		if p.other = (store.Ref{Source: source, ID: id}); !f.record(p.other) {
+			return p, status.Errorf(codes.NotFound, "nothing is held of %.200q", name)
+		}
 	} else {
-		b, err := resolve(tx, name)
+		b, err := f.resolve(tx, name)
 		if err != nil {
 			return p, err
 		}
@@ -239,11 +245,11 @@ func (s *Service) ListStatements(ctx context.Context, r *adminpb.ListStatementsR
 	if err != nil {
 		return nil, err
 	}
-	out := new(adminpb.ListStatementsResponse)
+	out, f := new(adminpb.ListStatementsResponse), s.fleet(ctx)
 	last := ""
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanStatements(after, func(st *storagepb.StatementRecord) error {
-			if st.GetAnchor() {
+			if st.GetAnchor() || !f.spoken(st) {
 				return ctx.Err()
 			}
 			if len(out.Statements) == limit {
@@ -266,7 +272,17 @@ func (s *Service) DeleteStatement(ctx context.Context, r *adminpb.DeleteStatemen
 	if len(r.GetId()) > maxID {
 		return nil, status.Error(codes.NotFound, "there is no such statement: list them with GET /v1/statements")
 	}
-	err := s.Catalog.Unsay(ctx, actor(ctx), r.GetId())
+	f := s.fleet(ctx)
+	err := s.Store.View(ctx, func(tx *store.Tx) error {
+		st, err := tx.Statement(r.GetId())
+		if err == nil && !f.spoken(st) {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	if err == nil {
+		err = s.Catalog.Unsay(ctx, actor(ctx), r.GetId())
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, status.Errorf(codes.NotFound, "there is no statement %.100q: list them with GET /v1/statements", r.GetId())
 	}

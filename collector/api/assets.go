@@ -28,7 +28,8 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if r.GetFilter() != "" || r.GetSearch() != "" || r.GetOrderBy() != "" {
+	f := s.fleet(ctx)
+	if r.GetFilter() != "" || r.GetSearch() != "" || r.GetOrderBy() != "" || f.scope != nil && r.GetAsOf() == nil {
 		if r.GetAsOf() != nil {
 			return nil, status.Error(codes.InvalidArgument, "filter, search and order_by are of the present: leave them out, or as_of")
 		}
@@ -46,10 +47,10 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 	if r.GetAsOf() != nil {
 		return s.listAsOf(ctx, r, limit, after, want)
 	}
-	out := &adminpb.ListAssetsResponse{TotalSize: int32(s.View.Len())}
+	out := &adminpb.ListAssetsResponse{TotalSize: int32(f.Len())}
 	last, bytes := "", 0
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanAssets(after, func(a *pb.Asset) error {
+		return f.each(tx, after, func(a *pb.Asset) error {
 			if len(out.Assets) == limit || bytes > maxPageBytes {
 				out.NextPageToken = nextPage("assets", last)
 				return store.Stop
@@ -78,12 +79,12 @@ func (s *Service) GetAsset(ctx context.Context, r *adminpb.GetAssetRequest) (*pb
 	var a *pb.Asset
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if r.GetAsOf() != nil {
-			if a, err = s.asOf(tx, r.GetId(), r.GetAsOf()); err == nil {
+			if a, err = s.fleet(ctx).asOf(tx, r.GetId(), r.GetAsOf()); err == nil {
 				show(a, want)
 			}
 			return err
 		}
-		if a, err = resolve(tx, r.GetId()); err != nil {
+		if a, err = s.fleet(ctx).resolve(tx, r.GetId()); err != nil {
 			return err
 		}
 		return s.present(tx, a, want)
@@ -96,18 +97,6 @@ func (s *Service) GetAsset(ctx context.Context, r *adminpb.GetAssetRequest) (*pb
 
 // maxID bounds an id, so that a longer one is not looked up.
 const maxID = 256
-
-// resolve returns an asset by its present or a former id.
-func resolve(tx *store.Tx, id string) (*pb.Asset, error) {
-	if len(id) > maxID {
-		return nil, unknownAsset(id)
-	}
-	a, err := tx.ResolveAsset(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, unknownAsset(id)
-	}
-	return a, err
-}
 
 func unknownAsset(id string) error {
 	return status.Errorf(codes.NotFound, "there is no asset %.100q: list the ids with GET /v1/assets?fields=id,name", id)
@@ -137,7 +126,7 @@ func show(a *pb.Asset, want *mask) {
 func (s *Service) GetAssetSourceStates(ctx context.Context, r *adminpb.GetAssetSourceStatesRequest) (*adminpb.GetAssetSourceStatesResponse, error) {
 	out := new(adminpb.GetAssetSourceStatesResponse)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		a, err := resolve(tx, r.GetId())
+		a, err := s.fleet(ctx).resolve(tx, r.GetId())
 		if err != nil {
 			return err
 		}

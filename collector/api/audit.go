@@ -126,12 +126,12 @@ func (x *signIns) refusal(now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// signedIn records that a token was used.
-func (s *Service) signedIn(ctx context.Context, r *storagepb.TokenRecord, address string) error {
-	if !s.signIns.first(r.GetId(), address, s.Now()) {
+// signedIn records that somebody's token was used.
+func (s *Service) signedIn(ctx context.Context, c *caller, address string) error {
+	if !s.signIns.first(c.account, address, s.Now()) {
 		return nil
 	}
-	return s.note(context.WithValue(ctx, callerKey{}, &caller{token: r.GetId()}), "signin", address, r.GetRole()+" "+r.GetName())
+	return s.note(ctx, "signin", address, c.role+" "+c.title)
 }
 
 // refusedSignIn records that somebody was turned away.
@@ -194,7 +194,7 @@ func (s *Service) ListAudit(ctx context.Context, r *adminpb.ListAuditRequest) (*
 				continue
 			}
 			out.Entries = append(out.Entries, &adminpb.AuditEntry{Sequence: e.GetSequence(), At: e.GetAt(), Actor: e.GetActor(), Action: e.GetAction(),
-				Target: e.GetTarget(), Detail: e.GetDetail(), Hash: hex.EncodeToString(e.GetHash())})
+				Target: e.GetTarget(), Detail: e.GetDetail(), Scope: e.GetScope(), Hash: hex.EncodeToString(e.GetHash())})
 		}
 		return ctx.Err()
 	})

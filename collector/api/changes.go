@@ -93,7 +93,7 @@ func (s *Service) watch(ctx context.Context, r *adminpb.WatchChangesRequest, sen
 	if err := checkWatch(r); err != nil {
 		return err
 	}
-	leave, err := s.watchers.enter(callerOf(ctx).token)
+	leave, err := s.watchers.enter(callerOf(ctx).account)
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,15 @@ func (s *Service) GetCompliance(ctx context.Context, r *adminpb.GetComplianceReq
 	if s.Compliance == nil {
 		return new(adminpb.Compliance), nil
 	}
+	keep := s.fleet(ctx).keep()
+	if keep != nil {
+		// How it stood is kept of the whole fleet only.
+		today := s.Compliance.Part(keep).Today()
+		return &adminpb.Compliance{Now: today, Days: []*adminpb.ComplianceDay{today}}, nil
+	}
 	days, err := s.Compliance.Trend(ctx)
 	if err != nil {
 		return nil, s.answer("read how the fleet stood", err)
 	}
-	return &adminpb.Compliance{Now: s.Compliance.Today(), Days: days[max(0, len(days)-n):]}, nil
+	return &adminpb.Compliance{Now: s.Compliance.Part(nil).Today(), Days: days[max(0, len(days)-n):]}, nil
 }

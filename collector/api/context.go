@@ -37,21 +37,22 @@ const (
 func (s *Service) GetPersonContext(ctx context.Context, r *adminpb.GetPersonContextRequest) (*adminpb.PersonContext, error) {
 	out := new(adminpb.PersonContext)
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		p, err := findPerson(tx, r.GetId())
+		f := s.fleet(ctx)
+		p, err := f.person(tx, r.GetId())
 		if status.Code(err) == codes.NotFound {
-			p, err = s.strange(r.GetId(), err)
+			p, err = f.strange(r.GetId(), err)
 		}
 		if err != nil {
 			return err
 		}
 		out.Person = p
-		ids := s.View.With(addressesOf(p)...)
+		ids := f.With(addressesOf(p)...)
 		p.DeviceCount = proto.Int32(int32(len(ids)))
 		if more := len(ids) - maxContextDevices; more > 0 {
 			out.MoreDevices, ids = int32(more), ids[more:] // the ids of the newest are the greatest
 		}
 		for _, id := range ids {
-			if err := s.addDevice(tx, out, id); err != nil {
+			if err := s.addDevice(ctx, tx, out, id); err != nil {
 				return err
 			}
 		}
@@ -70,17 +71,17 @@ func (s *Service) GetPersonContext(ctx context.Context, r *adminpb.GetPersonCont
 
 // strange returns whoever devices name by an address that nobody else knows, or
 // the error.
-func (s *Service) strange(id string, unknown error) (*adminpb.Person, error) {
+func (f fleet) strange(id string, unknown error) (*adminpb.Person, error) {
 	key, ok := identity.PersonKey(identity.Email, "", id)
-	if !ok || len(s.View.With(key.Value)) == 0 {
+	if !ok || len(f.With(key.Value)) == 0 {
 		return nil, unknown
 	}
 	return &adminpb.Person{Emails: []string{key.Value}}, nil
 }
 
 // addDevice adds a device in short; one that ended a moment ago is passed over.
-func (s *Service) addDevice(tx *store.Tx, out *adminpb.PersonContext, id string) error {
-	a, err := tx.Asset(id)
+func (s *Service) addDevice(ctx context.Context, tx *store.Tx, out *adminpb.PersonContext, id string) error {
+	a, err := s.fleet(ctx).asset(tx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -98,7 +99,7 @@ func (s *Service) addDevice(tx *store.Tx, out *adminpb.PersonContext, id string)
 			if compliance.StateOf(f) == compliance.Waived {
 				continue
 			}
-			told, err := s.findingOf(tx, f)
+			told, err := s.findingOf(ctx, tx, f)
 			if err != nil {
 				return err
 			}

@@ -60,7 +60,7 @@ func (s *Service) decide(ctx context.Context, id string, d *storagepb.DecisionRe
 		return nil, status.Error(codes.FailedPrecondition, "this collector judges nothing")
 	}
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		a, err := resolve(tx, asset)
+		a, err := s.fleet(ctx).resolve(tx, asset)
 		d.AssetId = a.GetId()
 		return err
 	})
@@ -77,7 +77,7 @@ func (s *Service) decide(ctx context.Context, id string, d *storagepb.DecisionRe
 	}
 	var out *adminpb.Finding
 	err = s.Store.View(ctx, func(tx *store.Tx) (err error) {
-		out, err = s.findingOf(tx, f)
+		out, err = s.findingOf(ctx, tx, f)
 		return err
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,13 +15,7 @@ import (
 
 // ExplainAsset says why the records of an asset are one thing.
 func (s *Service) ExplainAsset(ctx context.Context, r *adminpb.ExplainAssetRequest) (*adminpb.AssetExplanation, error) {
-	if len(r.GetId()) > maxID {
-		return nil, unknownAsset(r.GetId())
-	}
-	e, err := s.Catalog.Explain(ctx, r.GetId())
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, unknownAsset(r.GetId())
-	}
+	e, err := s.fleet(ctx).explain(ctx, r.GetId())
 	if err != nil {
 		return nil, s.answer("explain the asset", err)
 	}

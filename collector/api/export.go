@@ -151,7 +151,7 @@ func (s *Service) newExport(ctx context.Context, r *adminpb.ExportAssetsRequest)
 		return nil, later(codes.ResourceExhausted, fmt.Sprintf("%d exports are being written already: come back later", maxExports), retryLater)
 	}
 	var err error
-	if e.ids, err = s.View.All(ctx, view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), Now: s.Now()}); err != nil {
+	if e.ids, err = s.fleet(ctx).All(ctx, view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), Now: s.Now()}); err != nil {
 		e.done()
 		return nil, s.answerQuery("find the assets", err)
 	}
@@ -207,7 +207,7 @@ func (e *exporting) asset(ctx context.Context, tx *store.Tx, id string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	a, err := tx.Asset(id)
+	a, err := e.fleet(ctx).asset(tx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

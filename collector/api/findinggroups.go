@@ -16,7 +16,7 @@ import (
 
 // GroupFindings counts findings that are not resolved, by rule, severity or
 // state, or by a field of the asset.
-func (s *Service) GroupFindings(_ context.Context, r *adminpb.GroupFindingsRequest) (*adminpb.GroupFindingsResponse, error) {
+func (s *Service) GroupFindings(ctx context.Context, r *adminpb.GroupFindingsRequest) (*adminpb.GroupFindingsResponse, error) {
 	limit := int(r.GetLimit())
 	switch {
 	case limit == 0:
@@ -40,8 +40,8 @@ func (s *Service) GroupFindings(_ context.Context, r *adminpb.GroupFindingsReque
 	if s.Compliance == nil {
 		return new(adminpb.GroupFindingsResponse), nil
 	}
-	found := s.Compliance.Find(q)
-	values, err := s.valuesOf(found, r.GetBy())
+	found := s.fleet(ctx).findings(s.Compliance.Find(q))
+	values, err := s.valuesOf(ctx, found, r.GetBy())
 	if err != nil {
 		return nil, s.answerQuery("count the findings", err)
 	}
@@ -49,7 +49,7 @@ func (s *Service) GroupFindings(_ context.Context, r *adminpb.GroupFindingsReque
 }
 
 // valuesOf returns what each finding is counted by.
-func (s *Service) valuesOf(found []*storagepb.FindingRecord, by string) ([]string, error) {
+func (s *Service) valuesOf(ctx context.Context, found []*storagepb.FindingRecord, by string) ([]string, error) {
 	out := make([]string, len(found))
 	for i, f := range found {
 		switch by {
@@ -66,7 +66,7 @@ func (s *Service) valuesOf(found []*storagepb.FindingRecord, by string) ([]strin
 	if slices.Contains([]string{"rule", "severity", "state"}, by) {
 		return out, nil
 	}
-	return s.View.Texts(by, out)
+	return s.fleet(ctx).Texts(by, out)
 }
 
 // group counts findings, which come by asset.

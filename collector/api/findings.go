@@ -59,7 +59,7 @@ func (s *Service) ListFindings(ctx context.Context, r *adminpb.ListFindingsReque
 				out.NextPageToken = nextPage(list, last.GetAssetId()+"\x00"+last.GetRule())
 				return nil
 			}
-			told, err := s.findingOf(tx, f)
+			told, err := s.findingOf(ctx, tx, f)
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (s *Service) findingQuery(rule, severity, state string) (q compliance.Query
 func (s *Service) findings(ctx context.Context, q compliance.Query, r *adminpb.ListFindingsRequest) (all []*storagepb.FindingRecord, err error) {
 	if r.GetAsset() != "" {
 		err := s.Store.View(ctx, func(tx *store.Tx) error {
-			a, err := resolve(tx, r.GetAsset())
+			a, err := s.fleet(ctx).resolve(tx, r.GetAsset())
 			q.AssetID = a.GetId()
 			return err
 		})
@@ -106,11 +106,12 @@ func (s *Service) findings(ctx context.Context, q compliance.Query, r *adminpb.L
 	} else {
 		all = s.Compliance.Find(q)
 	}
+	all = s.fleet(ctx).findings(all)
 	for path, want := range map[string]string{"owner.email": r.GetOwner(), "owner.department": r.GetDepartment()} {
 		if want == "" {
 			continue
 		}
-		values, err := s.valuesOf(all, path)
+		values, err := s.valuesOf(ctx, all, path)
 		if err != nil {
 			return nil, s.answerQuery("list the findings", err)
 		}
@@ -125,7 +126,7 @@ func (s *Service) findings(ctx context.Context, q compliance.Query, r *adminpb.L
 	return all, nil
 }
 
-func (s *Service) findingOf(tx *store.Tx, f *storagepb.FindingRecord) (*adminpb.Finding, error) {
+func (s *Service) findingOf(ctx context.Context, tx *store.Tx, f *storagepb.FindingRecord) (*adminpb.Finding, error) {
 	d := f.GetDecision()
 	out := &adminpb.Finding{Id: findingID(f), AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity(), OpenedAt: f.GetOpenedAt(), Detail: f.GetDetail(),
 		State: string(compliance.StateOf(f)), DecidedBy: d.GetBy(), DecidedAt: d.GetAt(), Reason: d.GetReason(), WaivedUntil: d.GetUntil(),
@@ -136,7 +137,7 @@ func (s *Service) findingOf(tx *store.Tx, f *storagepb.FindingRecord) (*adminpb.
 	if r := s.Compliance.Pack().Rule(f.GetRule()); r != nil {
 		out.Title, out.Remediation = r.Title, r.Remediation
 	}
-	a, err := tx.Asset(f.GetAssetId())
+	a, err := s.fleet(ctx).asset(tx, f.GetAssetId())
 	if errors.Is(err, store.ErrNotFound) {
 		return out, nil // it ended a moment ago
 	}

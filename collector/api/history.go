@@ -40,11 +40,11 @@ func (s *Service) GetAssetHistory(ctx context.Context, r *adminpb.GetAssetHistor
 	if q.After, q.Until, err = span(r.GetSince(), r.GetUntil()); err != nil {
 		return nil, err
 	}
-	out := new(adminpb.GetAssetHistoryResponse)
+	out, f := new(adminpb.GetAssetHistoryResponse), s.fleet(ctx)
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		id := r.GetId()
 		// An asset that is no more has a history of its own.
-		if _, err := resolve(tx, id); err != nil && !ended(tx, id) {
+		if err := f.has(tx, id); err != nil {
 			return err
 		}
 		events, more, err := s.Catalog.Events(tx, id, q)
@@ -67,19 +67,6 @@ func (s *Service) GetAssetHistory(ctx context.Context, r *adminpb.GetAssetHistor
 		return nil, s.answer("read the history", err)
 	}
 	return out, nil
-}
-
-// ended tells whether an asset is no more and has left a history.
-func ended(tx *store.Tx, id string) bool {
-	if len(id) > maxID {
-		return false
-	}
-	found := false
-	err := tx.ScanEvents(id, time.Time{}, func(time.Time, []byte) error {
-		found = true
-		return store.Stop
-	})
-	return err == nil && found
 }
 
 // span checks the bounds of a time in question.
@@ -169,29 +156,14 @@ func pair(removed, added []*pb.Software) []*adminpb.SoftwareEvent {
 	return out
 }
 
-// asOf returns an asset as it was, as an answer of the API.
-func (s *Service) asOf(tx *store.Tx, id string, at *timestamppb.Timestamp) (*pb.Asset, error) {
-	if at.CheckValid() != nil {
-		return nil, status.Error(codes.InvalidArgument, "as_of is a time as in 2026-11-25T10:00:00Z")
-	}
-	a, err := s.Catalog.AsOf(tx, id, at.AsTime())
-	switch {
-	case errors.Is(err, catalog.ErrNotYet):
-		return nil, status.Error(codes.NotFound, err.Error())
-	case errors.Is(err, store.ErrNotFound) || len(id) > maxID:
-		return nil, unknownAsset(id)
-	}
-	return a, err
-}
-
 // listAsOf answers with the assets as they were, also those that are no more.
 // How many there were is not counted.
 func (s *Service) listAsOf(ctx context.Context, r *adminpb.ListAssetsRequest, limit int, after string, want *mask) (*adminpb.ListAssetsResponse, error) {
-	out := new(adminpb.ListAssetsResponse)
+	out, f := new(adminpb.ListAssetsResponse), s.fleet(ctx)
 	size := 0
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
 		for ctx.Err() == nil {
-			id, err := tx.NextAsset(after)
+			id, err := f.next(tx, after)
 			if err != nil || id == "" {
 				return err
 			}
@@ -200,7 +172,7 @@ func (s *Service) listAsOf(ctx context.Context, r *adminpb.ListAssetsRequest, li
 				return nil
 			}
 			after = id
-			a, err := s.asOf(tx, id, r.GetAsOf())
+			a, err := f.asOf(tx, id, r.GetAsOf())
 			if status.Code(err) == codes.NotFound || err == nil && a.GetId() != id {
 				continue // it came later, or was part of another by then
 			}

@@ -36,7 +36,7 @@ func (s *Service) ListPeople(ctx context.Context, r *adminpb.ListPeopleRequest) 
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.View.People(view.PeopleQuery{Search: r.GetSearch(), Status: r.GetStatus(), Department: r.GetDepartment(), OrderBy: r.GetOrderBy(), After: after, Limit: limit})
+	page, err := s.fleet(ctx).People(view.PeopleQuery{Search: r.GetSearch(), Status: r.GetStatus(), Department: r.GetDepartment(), OrderBy: r.GetOrderBy(), After: after, Limit: limit})
 	if err != nil {
 		return nil, s.answerQuery("find the people", err)
 	}
@@ -73,14 +73,31 @@ func (s *Service) ListPeople(ctx context.Context, r *adminpb.ListPeopleRequest) 
 func (s *Service) GetPerson(ctx context.Context, r *adminpb.GetPersonRequest) (*adminpb.Person, error) {
 	var p *adminpb.Person
 	err := s.Store.View(ctx, func(tx *store.Tx) (err error) {
-		if p, err = findPerson(tx, r.GetId()); err != nil {
+		f := s.fleet(ctx)
+		if p, err = f.person(tx, r.GetId()); err != nil {
 			return err
 		}
-		p.DeviceCount = proto.Int32(int32(len(s.View.With(addressesOf(p)...))))
+		p.DeviceCount = proto.Int32(int32(len(f.With(addressesOf(p)...))))
 		return s.Catalog.DatePerson(tx, p)
 	})
 	if err != nil {
 		return nil, s.answer("read the person", err)
+	}
+	return p, nil
+}
+
+// person is findPerson of those whom the caller may see: who may see a part of
+// the fleet may see the people who have some of it.
+func (f fleet) person(tx *store.Tx, id string) (*adminpb.Person, error) {
+	p, err := findPerson(tx, id)
+	if f.scope == nil {
+		return p, err
+	}
+	if err != nil && status.Code(err) == codes.Unknown {
+		return nil, err
+	}
+	if err != nil || len(f.With(addressesOf(p)...)) == 0 {
+		return nil, unknownPerson(id)
 	}
 	return p, nil
 }

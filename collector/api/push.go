@@ -38,7 +38,7 @@ const (
 )
 
 // pushGrant says who may hand in observations.
-var pushGrant = grant{least: operator}
+var pushGrant = grant{reach: whole, least: operator}
 
 // push answers POST /v1/observations: a line of JSON for each line of the body,
 // in their order, {"line": n, "asset_id": "..."} or {"line": n, "error": "..."}.

@@ -47,7 +47,8 @@ func (s *Service) findAssets(ctx context.Context, q assetQuery) (*adminpb.ListAs
 		return nil, err
 	}
 	q.Now = s.Now()
-	page, err := s.View.List(ctx, q.Query)
+	f := s.fleet(ctx)
+	page, err := f.List(ctx, q.Query)
 	if err != nil {
 		return nil, s.answerQuery("find the assets", err)
 	}
@@ -62,7 +63,7 @@ func (s *Service) findAssets(ctx context.Context, q assetQuery) (*adminpb.ListAs
 				out.NextPageToken = nextPage(list, page.Places[i-1])
 				return nil
 			}
-			a, err := tx.Asset(id)
+			a, err := f.asset(tx, id)
 			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
@@ -126,7 +127,7 @@ func (s *Service) GroupAssets(ctx context.Context, r *adminpb.GroupAssetsRequest
 	if err := checkQuery(r.GetSearch(), r.GetBy()); err != nil {
 		return nil, err
 	}
-	g, err := s.View.GroupBy(ctx, view.GroupQuery{By: r.GetBy(), Filter: r.GetFilter(), Search: r.GetSearch(), Limit: limit, Now: s.Now()})
+	g, err := s.fleet(ctx).GroupBy(ctx, view.GroupQuery{By: r.GetBy(), Filter: r.GetFilter(), Search: r.GetSearch(), Limit: limit, Now: s.Now()})
 	if err != nil {
 		return nil, s.answerQuery("count the assets", err)
 	}
@@ -155,7 +156,7 @@ func (s *Service) ListSoftware(ctx context.Context, r *adminpb.ListSoftwareReque
 	if err != nil {
 		return nil, err
 	}
-	products, total, last, err := s.View.Products(ctx, view.ProductQuery{Search: r.GetSearch(), After: after, Limit: limit})
+	products, total, last, err := s.fleet(ctx).Products(ctx, view.ProductQuery{Search: r.GetSearch(), After: after, Limit: limit})
 	if err != nil {
 		return nil, s.answerQuery("list the software", err)
 	}

@@ -27,7 +27,7 @@ func (s *Service) ListRules(ctx context.Context, _ *adminpb.ListRulesRequest) (*
 		return nil, s.answer("list the rules", err)
 	}
 	counts := make(map[string]map[policy.Result]compliance.Ages)
-	for _, c := range s.Compliance.Counts() {
+	for _, c := range s.Compliance.Part(s.fleet(ctx).keep()).Counts() {
 		counts[c.Rule.ID] = c.Results
 	}
 	for _, r := range s.Compliance.Pack().Rules() {
@@ -79,7 +79,7 @@ func (s *Service) TryRules(ctx context.Context, r *adminpb.TryRulesRequest) (*ad
 			told := &adminpb.TriedRule{Id: t.Rule.ID, Title: t.Rule.Title, Pass: int64(t.Results[policy.Pass]), Fail: int64(t.Results[policy.Fail]),
 				Unknown: int64(t.Results[policy.Unknown]), NotApplicable: int64(t.Results[policy.NotApplicable])}
 			for _, f := range t.Failing {
-				a, err := tx.Asset(f.GetAssetId())
+				a, err := s.fleet(ctx).asset(tx, f.GetAssetId())
 				if errors.Is(err, store.ErrNotFound) {
 					continue
 				}

@@ -98,10 +98,13 @@ func (s *Service) Register(g *grpc.Server) { adminpb.RegisterAdminServiceServer(
 
 // GetServerInfo tells which collector answers.
 func (s *Service) GetServerInfo(ctx context.Context, _ *adminpb.GetServerInfoRequest) (*adminpb.GetServerInfoResponse, error) {
-	out := &adminpb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(s.View.Len()), StartedAt: timestamppb.New(s.started), CaPin: s.CAPin}
+	f := s.fleet(ctx)
+	out := &adminpb.GetServerInfoResponse{Version: buildinfo.Version(), Store: s.Engine, Assets: int64(f.Len()), StartedAt: timestamppb.New(s.started), CaPin: s.CAPin}
 	err := s.Store.View(ctx, func(tx *store.Tx) error {
-		return tx.ScanEnrolments("", func(*storagepb.EnrolmentRecord) error {
-			out.Agents++
+		return tx.ScanEnrolments("", func(e *storagepb.EnrolmentRecord) error {
+			if f.record(store.Ref{Source: agentSource, ID: e.GetAgentId()}) {
+				out.Agents++
+			}
 			return ctx.Err()
 		})
 	})

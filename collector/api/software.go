@@ -74,10 +74,10 @@ func (s *Service) readSoftware(ctx context.Context, tx *store.Tx, r *adminpb.Lis
 	var err error
 	read := tx.Software
 	if at := r.GetAsOf(); at != nil {
-		a, err = s.asOf(tx, r.GetId(), at)
+		a, err = s.fleet(ctx).asOf(tx, r.GetId(), at)
 		read = func(ref store.Ref, fn func(*pb.Software) error) error { return tx.SoftwareAt(ref, at.AsTime(), fn) }
 	} else {
-		a, err = resolve(tx, r.GetId())
+		a, err = s.fleet(ctx).resolve(tx, r.GetId())
 	}
 	if err != nil {
 		return nil, err

@@ -94,7 +94,10 @@ func (s *Service) DeleteObservation(ctx context.Context, r *adminpb.DeleteObserv
 	if ref.Source == catalog.Operator {
 		return nil, status.Error(codes.InvalidArgument, "what operators say is taken back with clear in POST /v1/assets/{id}:assert")
 	}
-	err := s.Catalog.Withdraw(ctx, ref)
+	err := store.ErrNotFound
+	if s.fleet(ctx).record(ref) {
+		err = s.Catalog.Withdraw(ctx, ref)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, status.Errorf(codes.NotFound, "nothing is held of %.200q", ref.String())
 	}

@@ -64,6 +64,12 @@ func (s *Service) RevokeToken(ctx context.Context, r *adminpb.RevokeTokenRequest
 	return &adminpb.RevokeTokenResponse{}, nil
 }
 
+// GetCaller tells who asks.
+func (s *Service) GetCaller(ctx context.Context, _ *adminpb.GetCallerRequest) (*adminpb.Caller, error) {
+	c := callerOf(ctx)
+	return &adminpb.Caller{Actor: c.name, Name: c.title, Role: c.role, Scope: c.scope.Texts(), ExpiresAt: c.until}, nil
+}
+
 // agentSource is the source under which agents report.
 const agentSource = "agent"
 
@@ -77,9 +83,12 @@ func (s *Service) ListAgents(ctx context.Context, r *adminpb.ListAgentsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := new(adminpb.ListAgentsResponse)
+	out, f := new(adminpb.ListAgentsResponse), s.fleet(ctx)
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		err := tx.ScanEnrolments(after, func(e *storagepb.EnrolmentRecord) error {
+			if !f.record(store.Ref{Source: agentSource, ID: e.GetAgentId()}) {
+				return ctx.Err()
+			}
 			if len(out.Agents) == limit {
 				out.NextPageToken = nextPage("agents", out.Agents[limit-1].GetId())
 				return store.Stop
@@ -118,7 +127,7 @@ func (s *Service) agent(e *storagepb.EnrolmentRecord) *adminpb.Agent {
 // RevokeAgent refuses an agent from its next call on.
 func (s *Service) RevokeAgent(ctx context.Context, r *adminpb.RevokeAgentRequest) (*adminpb.RevokeAgentResponse, error) {
 	err := store.ErrNotFound
-	if len(r.GetId()) <= maxID {
+	if len(r.GetId()) <= maxID && s.fleet(ctx).record(store.Ref{Source: agentSource, ID: r.GetId()}) {
 		err = s.Enroller.Revoke(ctx, actor(ctx), r.GetId(), r.GetReason())
 	}
 	if errors.Is(err, store.ErrNotFound) {

@@ -224,22 +224,7 @@ type RuleCount struct {
 
 // Counts returns what each rule that is turned on says of how many assets. It
 // costs the same however many assets there are.
-func (e *Engine) Counts() []RuleCount {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	rules := enabled(e.Pack())
-	out := make([]RuleCount, len(rules))
-	for i, r := range rules {
-		out[i] = RuleCount{Rule: r, Results: make(map[policy.Result]Ages, len(results)), Findings: make(map[State]Ages, len(states))}
-		for n, result := range results {
-			out[i].Results[result] = e.tally.rules[i].results[n]
-		}
-		for n, state := range states {
-			out[i].Findings[state] = e.tally.rules[i].findings[n]
-		}
-	}
-	return out
-}
+func (e *Engine) Counts() []RuleCount { return e.Part(nil).Counts() }
 
 // Fleet returns how many assets were judged, by the age of what is known of
 // them, and how many of those fail a rule that is not waived.

@@ -23,24 +23,7 @@ const (
 var weights = map[policy.Severity]int{policy.Critical: 10, policy.High: 5, policy.Medium: 3, policy.Low: 1}
 
 // Today returns how the fleet stands now.
-func (e *Engine) Today() *adminpb.ComplianceDay {
-	assets, failing := e.Fleet()
-	out := &adminpb.ComplianceDay{Day: e.Now().UTC().Format(time.DateOnly), Assets: int64(assets.Sum()), Failing: int64(failing.Sum()), Open: make(map[string]int64)}
-	good, all := 0, 0
-	for _, c := range e.Counts() {
-		open := c.Findings[Open].Sum() + c.Findings[Acknowledged].Sum()
-		pass, w := c.Results[policy.Pass], weights[c.Rule.Severity]
-		good += w * (pass.Sum() - pass.Stale())
-		all += w * (pass.Sum() + open)
-		out.Open[string(c.Rule.Severity)] += int64(open)
-		out.Waived += int64(c.Findings[Waived].Sum())
-	}
-	if all > 0 {
-		score := 100 * float64(good) / float64(all)
-		out.Score = &score
-	}
-	return out
-}
+func (e *Engine) Today() *adminpb.ComplianceDay { return e.Part(nil).Today() }
 
 // Trend returns how the fleet stood on each day that is kept, the earliest first.
 func (e *Engine) Trend(ctx context.Context) (days []*adminpb.ComplianceDay, err error) {

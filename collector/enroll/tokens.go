@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/collector/scope"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
@@ -32,8 +33,20 @@ const (
 	prefixEnroll = "rce"
 )
 
+// metricsRole is the role of those who read the metrics.
+const metricsRole = "metrics"
+
 // Roles that a token of kind api can have.
-var Roles = []string{"viewer", "operator", "admin", "metrics", "servicedesk"}
+var Roles = []string{"viewer", "auditor", "operator", "admin", metricsRole, "servicedesk"}
+
+// RoleOf returns the role that a name stands for: that of those who work at a
+// service desk has two.
+func RoleOf(name string) string {
+	if name == "helpdesk" {
+		return "servicedesk"
+	}
+	return name
+}
 
 // Errors about tokens, each of which says what to do.
 var (
@@ -76,8 +89,12 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *adminpb.CreateToke
 	if err := checkRequest(r); err != nil {
 		return nil, err
 	}
+	sc, err := scope.Parse(r.GetScope())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadToken, err)
+	}
 	prefix, life := prefixAPI, apiLife
-	record := &storagepb.TokenRecord{Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), Labels: r.GetLabels(), CreatedAt: timestamppb.New(t.now())}
+	record := &storagepb.TokenRecord{Kind: r.GetKind(), Name: r.GetName(), Role: RoleOf(r.GetRole()), Labels: r.GetLabels(), CreatedAt: timestamppb.New(t.now()), Scope: sc.Texts()}
 	if r.GetKind() == KindEnroll {
 		prefix, life = prefixEnroll, enrollLife
 		record.MaxUses = max(1, r.GetMaxUses())
@@ -95,13 +112,13 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *adminpb.CreateToke
 		if err := tx.PutToken(record); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: record.Kind + " " + record.Name})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: strings.TrimSpace(record.Kind + " " + record.Role + " " + record.Name + " " + sc.String())})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create token %q: %w", r.GetName(), err)
 	}
 	return &adminpb.CreateTokenResponse{Token: secret, Id: record.Id, Kind: record.Kind, Name: record.Name, Role: record.Role,
-		ExpiresAt: record.ExpiresAt, MaxUses: record.MaxUses, Labels: record.Labels}, nil
+		ExpiresAt: record.ExpiresAt, MaxUses: record.MaxUses, Labels: record.Labels, Scope: record.Scope}, nil
 }
 
 // idLen is the length of the random id that a secret carries.
@@ -122,10 +139,14 @@ func checkRequest(r *adminpb.CreateTokenRequest) error {
 	switch {
 	case r.GetKind() != KindAPI && r.GetKind() != KindEnroll:
 		return fmt.Errorf("%w: kind is %q, want %s or %s", ErrBadToken, r.GetKind(), KindAPI, KindEnroll)
-	case r.GetKind() == KindAPI && !slices.Contains(Roles, r.GetRole()):
+	case r.GetKind() == KindAPI && !slices.Contains(Roles, RoleOf(r.GetRole())):
 		return fmt.Errorf("%w: role is %q, want one of %s", ErrBadToken, r.GetRole(), strings.Join(Roles, ", "))
 	case r.GetKind() == KindEnroll && r.GetRole() != "":
 		return fmt.Errorf("%w: an enrolment token has no role", ErrBadToken)
+	case r.GetKind() == KindEnroll && len(r.GetScope()) > 0:
+		return fmt.Errorf("%w: an enrolment token has no scope; labels say where its devices belong", ErrBadToken)
+	case r.GetRole() == metricsRole && len(r.GetScope()) > 0:
+		return fmt.Errorf("%w: metrics are of the whole fleet: a token of role %s has no scope", ErrBadToken, metricsRole)
 	case r.GetKind() == KindAPI && r.GetMaxUses() != 0:
 		return fmt.Errorf("%w: max_uses is for enrolment tokens only", ErrBadToken)
 	case !plain(r.GetName(), maxName):
@@ -253,7 +274,7 @@ func (t *Tokens) List(ctx context.Context, after string, limit int) ([]*adminpb.
 	err := t.store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanTokens(after, func(r *storagepb.TokenRecord) error {
 			out = append(out, &adminpb.Token{Id: r.GetId(), Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), CreatedAt: r.GetCreatedAt(),
-				ExpiresAt: r.GetExpiresAt(), MaxUses: r.GetMaxUses(), Uses: r.GetUses(), Labels: r.GetLabels(), RevokedAt: r.GetRevokedAt()})
+				ExpiresAt: r.GetExpiresAt(), MaxUses: r.GetMaxUses(), Uses: r.GetUses(), Labels: r.GetLabels(), RevokedAt: r.GetRevokedAt(), Scope: r.GetScope()})
 			if len(out) == limit {
 				return store.Stop
 			}

@@ -63,6 +63,19 @@ func (t *Tx) ScanAuthorities(fn func(*storagepb.AuthorityRecord) error) error {
 
 const keyAuditHead = prefixMeta + "audit"
 
+type scopeKey struct{}
+
+// WithScope returns a context in whose transactions entries of the audit log say
+// that the actor might see and change no more than a scope.
+func WithScope(ctx context.Context, scope string) context.Context {
+	return context.WithValue(ctx, scopeKey{}, scope)
+}
+
+func scopeOf(ctx context.Context) string {
+	scope, _ := ctx.Value(scopeKey{}).(string)
+	return scope
+}
+
 // AppendAudit adds an entry to the audit log; it sets the entry's sequence and
 // hash. The head is kept apart, so that appending reads one key.
 func (t *Tx) AppendAudit(r *storagepb.AuditRecord) error {
@@ -77,6 +90,8 @@ func (t *Tx) AppendAudit(r *storagepb.AuditRecord) error {
 	}
 	r = proto.CloneOf(r)
 	r.Sequence = last + 1
+	if r.Scope == "" {
+		r.Scope = t.scope
 	if err := salt(r); err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *Store) View(ctx context.Context, fn func(*Tx) error) error {
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	var learnt []titleID
 	err := s.db.Update(ctx, func(tx kv.Tx) error {
-		t := &Tx{kv: tx, store: s}
+		t := &Tx{kv: tx, store: s, scope: scopeOf(ctx)}
 		err := fn(t)
 		learnt = t.newTitles
 		return err
@@ -109,6 +109,8 @@ type Tx struct {
 	// single holds the keys that were read in this transaction and have no
 	// parts, so that writing them need not look for any.
 	single map[string]struct{}
+	// scope is that of entries of the audit log.
+	scope string
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

@@ -79,7 +79,7 @@ func BenchmarkView(b *testing.B) {
 	list := func(q Query) func(b *testing.B, n int) {
 		return func(b *testing.B, _ int) {
 			q.Limit, q.Now = 50, testNow
-			if _, err := v.List(b.Context(), q); err != nil {
+			if _, err := v.Part(nil).List(b.Context(), q); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -102,12 +102,12 @@ func BenchmarkView(b *testing.B) {
 		{"words", list(Query{Search: "10.0.7 example.com"})},
 		{"word in titles", list(Query{Search: title})},
 		{"group by version", func(b *testing.B, _ int) {
-			if _, err := v.GroupBy(b.Context(), GroupQuery{By: "os.version", Limit: 100, Now: testNow}); err != nil {
+			if _, err := v.Part(nil).GroupBy(b.Context(), GroupQuery{By: "os.version", Limit: 100, Now: testNow}); err != nil {
 				b.Fatal(err)
 			}
 		}},
 		{"group by version of three fields and a title", func(b *testing.B, _ int) {
-			if _, err := v.GroupBy(b.Context(), GroupQuery{By: "os.version", Filter: three, Limit: 100, Now: testNow}); err != nil {
+			if _, err := v.Part(nil).GroupBy(b.Context(), GroupQuery{By: "os.version", Filter: three, Limit: 100, Now: testNow}); err != nil {
 				b.Fatal(err)
 			}
 		}},

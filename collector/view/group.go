@@ -37,8 +37,8 @@ type Groups struct {
 }
 
 // GroupBy answers a question for groups; its errors are those of List.
-func (v *View) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
-	s, err := v.fresh(ctx)
+func (p Part) GroupBy(ctx context.Context, q GroupQuery) (*Groups, error) {
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}

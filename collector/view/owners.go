@@ -49,23 +49,8 @@ func (o *owners) set(row uint32, address string) {
 	}
 }
 
-// With returns the assets that are with who has one of the addresses, in lower
-// case: those whose owner that is, and those whose user it is and that have no
-// owner. They are sorted by their ids.
-func (v *View) With(addresses ...string) []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var ids []string
-	for _, address := range addresses {
-		for _, row := range v.owners.rows[address] {
-			ids = append(ids, v.ids.get(row))
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// countWith returns how many assets With returns; addresses holds none twice.
+// countWith returns how many assets are with who has one of the addresses, which
+// holds none twice.
 func (v *View) countWith(addresses []string) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()

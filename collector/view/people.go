@@ -128,8 +128,8 @@ type PeoplePage struct {
 
 // People answers a query. An error that is a *QueryError tells what is wrong
 // with the query.
-func (v *View) People(q PeopleQuery) (*PeoplePage, error) {
-	rows, by, desc, err := v.people.ordered(q.OrderBy)
+func (p Part) People(q PeopleQuery) (*PeoplePage, error) {
+	rows, by, desc, err := p.people.ordered(q.OrderBy)
 	if err != nil {
 		return nil, err
 	}
@@ -140,9 +140,11 @@ func (v *View) People(q PeopleQuery) (*PeoplePage, error) {
 		return nil, ErrPosition
 	}
 	page := new(PeoplePage)
+	count := p.counts()
 	var last *personRow
 	for _, r := range rows {
-		if !r.matches(words, status, department) {
+		// Who may see a part of the fleet may see the people who have some of it.
+		if !r.matches(words, status, department) || p.scope != nil && count(r.addresses) == 0 {
 			continue
 		}
 		page.Total++
@@ -154,7 +156,7 @@ func (v *View) People(q PeopleQuery) (*PeoplePage, error) {
 			continue
 		}
 		last = r
-		page.IDs, page.Devices = append(page.IDs, r.id), append(page.Devices, v.countWith(r.addresses))
+		page.IDs, page.Devices = append(page.IDs, r.id), append(page.Devices, count(r.addresses))
 	}
 	return page, nil
 }

@@ -62,8 +62,8 @@ var ErrNoProduct = errors.New("there is no software of that id")
 // Products returns a page of the software that any asset has, by the number of
 // its installs, the most first, where that is equal by id, how many products
 // there are, and where the next page begins, empty on the last.
-func (v *View) Products(ctx context.Context, q ProductQuery) (page []Product, total int, last string, err error) {
-	s, err := v.fresh(ctx)
+func (p Part) Products(ctx context.Context, q ProductQuery) (page []Product, total int, last string, err error) {
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return nil, 0, "", err
 	}
@@ -142,13 +142,19 @@ func (s *Snapshot) installs(titles []uint32) int {
 			some = append(some, p.rows)
 		}
 	}
+	var all *roaring.Bitmap
 	switch len(some) {
 	case 0:
 		return 0
 	case 1:
-		return int(some[0].GetCardinality())
+		all = some[0]
+	default:
+		all = roaring.FastOr(some...)
 	}
-	return int(roaring.FastOr(some...).GetCardinality())
+	if s.part != nil {
+		return int(all.AndCardinality(s.partRows))
+	}
+	return int(all.GetCardinality())
 }
 
 // describe tells what a product is and in which versions it is there, those on
@@ -184,7 +190,7 @@ func (s *Snapshot) having(id, version string, among set) (set, error) {
 		titles = (&name{titles: p.titles}).below(len(s.titles))
 	}
 	t.mu.RUnlock()
-	if len(titles) == 0 {
+	if len(titles) == 0 || s.part != nil && s.installs(titles) == 0 {
 		return nil, ErrNoProduct
 	}
 	out := newSet(s.rows)

@@ -62,15 +62,15 @@ func (e *QueryError) Unwrap() error { return e.Err }
 
 // List answers a query. An error that is a *QueryError tells what is wrong with
 // the query.
-func (v *View) List(ctx context.Context, q Query) (*Page, error) {
-	s, err := v.fresh(ctx)
+func (p Part) List(ctx context.Context, q Query) (*Page, error) {
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return s.List(ctx, q)
 }
 
-// List is View.List at the moment of the snapshot.
+// List is Part.List at the moment of the snapshot.
 func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	o, err := s.order(q.OrderBy)
 	if err != nil {
@@ -102,8 +102,8 @@ func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 
 // All returns the ids of all assets that a query finds, sorted; its order and
 // its page are not looked at.
-func (v *View) All(ctx context.Context, q Query) ([]string, error) {
-	s, err := v.fresh(ctx)
+func (p Part) All(ctx context.Context, q Query) ([]string, error) {
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return nil, err
 	}

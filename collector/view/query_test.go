@@ -37,7 +37,7 @@ func TestSearch(t *testing.T) {
 		"": {"ANN-MBP", "web1"}, "ann": {"ANN-MBP"}, "ann-mbp ANN@EXAMPLE": {"ANN-MBP"}, "ser1x7q": {"web1"}, "it-0042": {"ANN-MBP"}, "chrome": {"ANN-MBP"}, "chrome web1": nil,
 		"10.1.2.3": {"web1"}, "AA-BB-CC-DD-EE-01": {"web1"}, "aabb.ccdd.ee01": {"web1"}, "aabbccddee01": {"web1"}, "aa:bb:cc": {"web1"}, "nowhere": nil,
 	} {
-		page, err := f.view.List(t.Context(), Query{Search: text, Limit: 10, OrderBy: "name", Now: testNow})
+		page, err := f.view.Part(nil).List(t.Context(), Query{Search: text, Limit: 10, OrderBy: "name", Now: testNow})
 		must(t, err)
 		if got := f.names(page.IDs); !slices.Equal(got, want) {
 			t.Errorf("%q finds %v, want %v", text, got, want)
@@ -64,7 +64,7 @@ func TestGroupEqualsPlainCounting(t *testing.T) {
 			f.act(t.Context(), r)
 		}
 		by := oneOf("name", "os.version", "labels.site", "hardware.memory_bytes", "mdm.enrolled", "software_count", "last_seen")(r, "by")
-		groups, err := f.view.GroupBy(t.Context(), GroupQuery{By: by, Limit: 1000, Now: testNow})
+		groups, err := f.view.Part(nil).GroupBy(t.Context(), GroupQuery{By: by, Limit: 1000, Now: testNow})
 		must(r, err)
 		want, got := make(map[string]int), make(map[string]int)
 		for _, x := range f.all(t.Context(), r) {
@@ -116,7 +116,7 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 	for range 3 {
 		readers.Go(func() {
 			for {
-				page, err := f.view.List(ctx, Query{Filter: `asset.name != asset.network.hostname || !has_software("bash")`, Limit: 10, Now: testNow})
+				page, err := f.view.Part(nil).List(ctx, Query{Filter: `asset.name != asset.network.hostname || !has_software("bash")`, Limit: 10, Now: testNow})
 				if err != nil || page.Total != 0 {
 					t.Errorf("%+v, %v", page, err)
 					return
@@ -132,7 +132,7 @@ func TestSnapshotsAreConsistent(t *testing.T) {
 	writers.Wait()
 	close(done)
 	readers.Wait()
-	page, err := f.view.List(ctx, Query{Filter: `has_software("bash", "= 15")`, Limit: 1, Now: testNow})
+	page, err := f.view.Part(nil).List(ctx, Query{Filter: `has_software("bash", "= 15")`, Limit: 1, Now: testNow})
 	if err != nil || page.Total != machines {
 		t.Errorf("in the end %+v, %v", page, err)
 	}
@@ -150,7 +150,7 @@ func TestDictionariesForget(t *testing.T) {
 	if n := len(v.dictionaries[column].values); n > 2*maxUnused {
 		t.Errorf("%d values are kept of 3", n)
 	}
-	page, err := v.List(t.Context(), Query{Filter: fmt.Sprintf("asset.storage.system_free_bytes >= %d", rounds-2), OrderBy: "storage.system_free_bytes desc", Limit: 10, Now: testNow})
+	page, err := v.Part(nil).List(t.Context(), Query{Filter: fmt.Sprintf("asset.storage.system_free_bytes >= %d", rounds-2), OrderBy: "storage.system_free_bytes desc", Limit: 10, Now: testNow})
 	must(t, err)
 	if want := []string{fmt.Sprint((rounds - 1) % 3), fmt.Sprint((rounds - 2) % 3)}; !slices.Equal(page.IDs, want) {
 		t.Errorf("found %v, want %v", page.IDs, want)
@@ -166,7 +166,7 @@ func FuzzFilter(f *testing.F) {
 	fleet := newFleet(f.Context(), f)
 	fleet.report(f.Context(), f, 0, &pb.Device{Name: "a", Software: []*pb.Software{{Kind: "deb", Name: "bash", Version: "1"}}})
 	f.Fuzz(func(t *testing.T, filter, order, search string) {
-		page, err := fleet.view.List(t.Context(), Query{Filter: filter, OrderBy: order, Search: search, Limit: 1, Now: testNow})
+		page, err := fleet.view.Part(nil).List(t.Context(), Query{Filter: filter, OrderBy: order, Search: search, Limit: 1, Now: testNow})
 		if err == nil && (page.Total > 1 || len(page.IDs) != page.Total) {
 			t.Errorf("found %+v", page)
 		}

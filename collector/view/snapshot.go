@@ -1,8 +1,9 @@
 package view
 
 import (
-	"context"
 	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -19,6 +20,9 @@ type Snapshot struct {
 	values       [][]string
 	dictionaries []*dictionary
 	titles       []*pb.Software
+	// part are the rows that may be seen, and partRows the same; nil for all.
+	part     set
+	partRows *roaring.Bitmap
 }
 
 // Snapshot returns the fleet as it is now. The software of assets is at most a
@@ -26,6 +30,11 @@ type Snapshot struct {
 func (v *View) Snapshot() *Snapshot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.snapshot()
+}
+
+// snapshot is Snapshot for who holds the lock.
+func (v *View) snapshot() *Snapshot {
 	if v.last != nil {
 		return v.last
 	}
@@ -43,17 +52,11 @@ func (v *View) Snapshot() *Snapshot {
 	return s
 }
 
-// fresh returns a snapshot after reading the software of some assets where it
-// changed, so that whoever asks after a change sees it.
-func (v *View) fresh(ctx context.Context) (*Snapshot, error) {
-	if _, err := v.refreshSome(ctx, refreshNow); err != nil {
-		return nil, err
-	}
-	return v.Snapshot(), nil
-}
-
-// all returns the rows that hold an asset.
+// all returns the rows that hold an asset that may be seen.
 func (s *Snapshot) all() set {
+	if s.part != nil {
+		return slices.Clone(s.part)
+	}
 	out := newSet(s.rows)
 	for first := uint32(0); first < s.rows; first += chunkRows {
 		ids := s.ids.rows(first)

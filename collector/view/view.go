@@ -164,17 +164,6 @@ func (v *View) saw(ref store.Ref, at time.Time) {
 	}
 }
 
-// AssetOf returns the asset that an observation is part of, empty where there is
-// none.
-func (v *View) AssetOf(ref store.Ref) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if at, ok := v.refs[ref]; ok {
-		return v.ids.get(at.row)
-	}
-	return ""
-}
-
 // see sets when the sources of a row were heard of.
 func (v *View) see(row uint32, times []int64) {
 	var latest int64

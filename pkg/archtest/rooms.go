@@ -86,11 +86,11 @@ var Rooms = []Room{
 		Why: "what is offered to whom follows from a signed folder and the agent's labels; who asks is ingest's matter",
 	},
 	{
-		Dir: "collector/enroll", May: []string{"collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/enroll", May: []string{"collector/scope", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -106,15 +106,19 @@ var Rooms = []Room{
 		Why: "metrics count what a view holds; they neither read the store nor change anything",
 	},
 	{
-		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/view", May: []string{"collector/catalog", "collector/expr", "collector/scope", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "a view follows the catalog's changes; who asks it is not its matter",
+	},
+	{
+		Dir: "collector/scope", May: []string{schema},
+		Why: "whether an asset is in a scope follows from the asset alone, so that memory, store and change log decide alike",
 	},
 	{
 		Dir: "collector/export", May: []string{schema},
 		Why: "how a table is written is the same whatever was asked for",
 	},
 	{
-		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/store", schema, asked, stored},
+		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/scope", "collector/store", schema, asked, stored},
 		Why: "what happened is told from the change log alone; who hears of it, and may, is not its matter",
 	},
 	{
