@@ -24,9 +24,13 @@ import (
 const (
 	reported = "reported"
 	position = "position"
+	// appeared and gone are told to who may see a part of the fleet: an asset came
+	// into it, or left it.
+	appeared = "appeared"
+	gone     = "gone"
 )
 
-var changeKinds = []string{catalog.Created, watch.Split, catalog.Changed, catalog.Software, catalog.United, catalog.Withdrawn, reported}
+var changeKinds = []string{catalog.Created, watch.Split, catalog.Changed, catalog.Software, catalog.United, catalog.Withdrawn, appeared, gone, reported}
 
 const (
 	// oldest is the cursor before everything that is kept.
@@ -79,6 +83,7 @@ func (s *Service) WatchChanges(r *adminpb.WatchChangesRequest, stream grpc.Serve
 // watcher is one who is told what happens.
 type watcher struct {
 	*Service
+	fleet   fleet
 	request *adminpb.WatchChangesRequest
 	send    func(*adminpb.ChangeEvent) error
 	// at is the place in the log up to which everything was told.
@@ -98,7 +103,7 @@ func (s *Service) watch(ctx context.Context, r *adminpb.WatchChangesRequest, sen
 		return err
 	}
 	defer leave()
-	w := &watcher{Service: s, request: r, send: send}
+	w := &watcher{Service: s, fleet: s.fleet(ctx), request: r, send: send}
 	if w.at, err = s.place(ctx, r.GetCursor()); err != nil {
 		return s.answer("find the cursor", err)
 	}
@@ -189,10 +194,10 @@ func (w *watcher) tell(ctx context.Context) error {
 			return err
 		}
 		for _, e := range events {
-			if !w.wants(e) {
+			told := w.seen(e)
+			if told == nil || !w.wants(told) {
 				continue
 			}
-			told := proto.CloneOf(e.Change)
 			told.Cursor = w.cursor(e.Sequence)
 			if err := w.send(told); err != nil {
 				return err
@@ -205,9 +210,40 @@ func (w *watcher) tell(ctx context.Context) error {
 	}
 }
 
-func (w *watcher) wants(e *watch.Event) bool {
-	kinds := w.request.GetKinds()
-	return (w.request.GetAsset() == "" || w.request.GetAsset() == e.Change.GetAssetId()) && (len(kinds) == 0 || slices.Contains(kinds, e.Change.GetKind()))
+// wants tells whether an event was asked for. Who asks for what comes and goes
+// means what comes into his scope and leaves it, too.
+func (w *watcher) wants(e *adminpb.ChangeEvent) bool {
+	kinds, also := w.request.GetKinds(), e.GetKind()
+	switch e.GetKind() {
+	case appeared:
+		also = catalog.Created
+	case gone:
+		also = catalog.Withdrawn
+	}
+	return (w.request.GetAsset() == "" || w.request.GetAsset() == e.GetAssetId()) &&
+		(len(kinds) == 0 || slices.Contains(kinds, e.GetKind()) || slices.Contains(kinds, also))
+}
+
+// seen returns what the caller may know of an event; nil for nothing.
+func (w *watcher) seen(e *watch.Event) *adminpb.ChangeEvent {
+	out := proto.CloneOf(e.Change)
+	if w.fleet.scope == nil {
+		return out
+	}
+	was, is := w.fleet.scope.Admits(e.Was), w.fleet.scope.Admits(e.Is)
+	other := out.GetInto() + out.GetFrom()
+	hidden := other != "" && !w.fleet.Has([]string{other})[0]
+	switch {
+	case !was && !is:
+		return nil
+	case e.Was != nil && !was:
+		return &adminpb.ChangeEvent{At: out.GetAt(), Kind: appeared, AssetId: out.GetAssetId(), AssetName: out.GetAssetName()}
+	case e.Is != nil && !is, out.GetKind() == catalog.United && hidden:
+		return &adminpb.ChangeEvent{At: out.GetAt(), Kind: gone, AssetId: out.GetAssetId()}
+	case out.GetKind() == watch.Split && hidden:
+		out.Kind, out.From = catalog.Created, ""
+	}
+	return out
 }
 
 func (w *watcher) tellPosition() error {
@@ -241,7 +277,7 @@ func (w *watcher) wait(ctx context.Context, beat <-chan time.Time) error {
 }
 
 func (w *watcher) tellReport(r watch.Report) error {
-	id := w.View.AssetOf(r.Ref)
+	id := w.fleet.AssetOf(r.Ref)
 	if id == "" || w.request.GetAsset() != "" && w.request.GetAsset() != id {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/history"
+	"github.com/rollcall-itam/rollcall/collector/scope"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -39,9 +40,9 @@ type Event struct {
 	Sequence uint64
 	// Change has no cursor.
 	Change *adminpb.ChangeEvent
-	// Labels are those that the asset had before and has now, as far as they are
-	// known: who may see it by either may see the event.
-	Labels []map[string]string
+	// Was and Is are what decides in which scopes the asset was before the event and
+	// is after it; nil where it was not, or is no more.
+	Was, Is *pb.Asset
 }
 
 // ringSize is how many events are held in memory, for those who are up to date.
@@ -273,7 +274,7 @@ func describe(tx *store.Tx, sequence uint64, c *storagepb.ChangeRecord) (*Event,
 	}
 	if now != nil {
 		e.Change.AssetName = now.GetName()
-		e.Labels = append(e.Labels, now.GetLabels())
+		e.Was, e.Is = scope.Part(now), scope.Part(now)
 	}
 	if c.GetKind() == catalog.Software {
 		return e, nil
@@ -285,7 +286,10 @@ func describe(tx *store.Tx, sequence uint64, c *storagepb.ChangeRecord) (*Event,
 	if err != nil {
 		return nil, err
 	}
-	return e, e.detail(record)
+	if err := e.detail(record); err != nil {
+		return nil, err
+	}
+	return e, e.place(tx, now, record)
 }
 
 func (e *Event) detail(record *storagepb.EventRecord) error {
@@ -295,16 +299,12 @@ func (e *Event) detail(record *storagepb.EventRecord) error {
 		return nil
 	}
 	for _, f := range record.GetChanges() {
-		if f.GetField() == "labels" || f.GetField() == "name" {
+		if f.GetField() == "name" && out.AssetName == "" {
 			before := new(pb.Asset)
 			if err := proto.Unmarshal(f.GetOld(), before); err != nil {
 				return fmt.Errorf("event of asset %s is damaged: %w", out.GetAssetId(), err)
 			}
-			if f.GetField() == "labels" {
-				e.Labels = append(e.Labels, before.GetLabels())
-			} else if out.AssetName == "" {
-				out.AssetName = before.GetName()
-			}
+			out.AssetName = before.GetName()
 		}
 		if out.Kind == catalog.Changed && !history.Bookkeeping(f.GetField()) {
 			out.Fields = append(out.Fields, f.GetField())
