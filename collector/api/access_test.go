@@ -71,6 +71,7 @@ var allowed = map[string]string{
 	"CreateToken":          "admin",
 	"ListTokens":           "admin",
 	"RevokeToken":          "admin",
+	"GetCaller":            "viewer operator admin servicedesk",
 }
 
 // dial reaches the API over gRPC, on the listener that agents use.
