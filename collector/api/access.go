@@ -42,8 +42,8 @@ var ladder = []string{viewer, operator, admin}
 type reach int
 
 const (
-	// unsorted is what nobody has thought about; it is closed as whole is.
-	unsorted reach = iota
+	// What nobody has thought about is closed as whole is.
+	_ reach = iota
 	// whole is a call that is about all of the fleet, or how it is run: it is closed
 	// to who may see a part only.
 	whole

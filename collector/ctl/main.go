@@ -37,7 +37,8 @@ type command struct {
 	Findings   findingsCommands  `cmd:"" help:"List the rules that assets fail, and waive or acknowledge that they do."`
 	Rules      rulesCommands     `cmd:"" help:"List the rules that assets are judged by, try others, and write the site's own."`
 	Feeds      feedsCommands     `cmd:"" help:"Look after the systems that the collector reads."`
-	Token      tokenCommands     `cmd:"" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Whoami     whoamiCommand     `cmd:"" help:"Tell whom the collector takes you for, and which part of the fleet you see."`
+	Token      tokenCommands     `cmd:"" aliases:"tokens" help:"Manage the tokens that agents enrol with and the API is asked with."`
 	Audit      auditCommands     `cmd:"" help:"Tell who changed what and who signed in, and check that nothing of it was changed."`
 	Agents     agentsCommands    `cmd:"" help:"Manage enrolled agents."`
 	Version    versionCommand    `cmd:"" help:"Print the version of this program."`

@@ -38,7 +38,8 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 type tokenCreateCommand struct {
 	Kind        string            `required:"" enum:"enroll,api" help:"enroll, for agents, or api, for people and scripts."`
 	Name        string            `help:"What the token is for."`
-	Role        string            `placeholder:"ROLE" help:"For kind api: viewer, operator, admin, metrics or servicedesk."`
+	Role        string            `placeholder:"ROLE" help:"For kind api: viewer, helpdesk (servicedesk), auditor, operator, admin or metrics."`
+	Scope       []string          `sep:"none" placeholder:"FIELD=VALUE" help:"For kind api: the part of the fleet that it may see and change, as in label.site=berlin; may be repeated."`
 	Uses        int32             `help:"For kind enroll: how many devices may enrol with it (1)."`
 	Expires     lifetime          `placeholder:"90d" help:"How long it is good for, as in 12h or 90d (24h for enroll, 365d for api)."`
 	AgentConfig string            `placeholder:"FILE" help:"For kind enroll: write the token, with --collector and the collector's pin, as the configuration of agents."`
@@ -54,6 +55,7 @@ type tokenRequest struct {
 	ExpiresIn string            `json:"expires_in,omitempty"`
 	MaxUses   int32             `json:"max_uses,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Scope     []string          `json:"scope,omitempty"`
 }
 
 // Run makes a token.
@@ -85,6 +87,7 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	sh.row("Kind", r.GetKind())
 	sh.row("Name", r.GetName())
 	sh.row("Role", r.GetRole())
+	sh.row("Scope", strings.Join(r.GetScope(), " "))
 	if r.GetMaxUses() > 0 {
 		sh.row("Uses", strconv.Itoa(int(r.GetMaxUses())))
 	}
@@ -97,7 +100,7 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 
 // create makes the token and returns the answer.
 func (cmd tokenCreateCommand) create(s *session, c *client) ([]byte, error) {
-	req := tokenRequest{Kind: cmd.Kind, Name: cmd.Name, Role: cmd.Role, MaxUses: cmd.Uses, Labels: cmd.Label}
+	req := tokenRequest{Kind: cmd.Kind, Name: cmd.Name, Role: cmd.Role, MaxUses: cmd.Uses, Labels: cmd.Label, Scope: cmd.Scope}
 	if cmd.Expires > 0 {
 		req.ExpiresIn = strconv.FormatFloat(time.Duration(cmd.Expires).Seconds(), 'f', -1, 64) + "s"
 	}
@@ -117,14 +120,14 @@ func (tokenListCommand) Run(s *session) error {
 		return s.printList("tokens", pages)
 	}
 	t := &table{columns: []column{
-		{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"LABELS", 8, 6},
+		{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"SCOPE", 8, 0}, {"LABELS", 8, 6},
 	}}
 	err = each(pages, func() *adminpb.Token { return new(adminpb.Token) }, func(k *adminpb.Token) {
 		uses := ""
 		if k.GetMaxUses() > 0 {
 			uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
 		}
-		t.add(k.GetId(), k.GetKind(), k.GetName(), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), pairs(k.GetLabels()))
+		t.add(k.GetId(), k.GetKind(), k.GetName(), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), strings.Join(k.GetScope(), " "), pairs(k.GetLabels()))
 	})
 	if err != nil {
 		return err
@@ -168,5 +171,34 @@ func (s *session) change(method, path string, body any, done string) error {
 		return s.printObject(raw)
 	}
 	fmt.Fprintln(s.out, clean(done))
+	return nil
+}
+
+type whoamiCommand struct{}
+
+// Run tells whom the collector takes the caller for.
+func (whoamiCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.get(s.ctx, "/v1/caller", nil)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	r := new(adminpb.Caller)
+	if err := decode(raw, r); err != nil {
+		return err
+	}
+	sh := new(sheet)
+	sh.row("Caller", r.GetActor())
+	sh.row("Name", r.GetName())
+	sh.row("Role", r.GetRole())
+	sh.row("Scope", strings.Join(r.GetScope(), " "))
+	sh.row("Expires", s.ago(r.GetExpiresAt()))
+	sh.write(s.out)
 	return nil
 }

@@ -112,7 +112,7 @@ func (t *Tokens) Create(ctx context.Context, actor string, r *adminpb.CreateToke
 		if err := tx.PutToken(record); err != nil {
 			return err
 		}
-		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: strings.TrimSpace(record.Kind + " " + record.Role + " " + record.Name + " " + sc.String())})
+		return tx.AppendAudit(&storagepb.AuditRecord{At: record.CreatedAt, Actor: actor, Action: "token.create", Target: record.Id, Detail: strings.Join(append(strings.Fields(record.Kind+" "+record.Role+" "+record.Name), sc.Texts()...), " ")})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create token %q: %w", r.GetName(), err)
