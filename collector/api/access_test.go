@@ -31,8 +31,8 @@ var allowed = map[string]string{
 	"GetAssetSourceStates": "viewer operator admin servicedesk",
 	"WatchChanges":         "viewer operator admin servicedesk",
 	"ExportAssets":         "viewer operator admin servicedesk",
-	"ListAudit":            "admin",
-	"VerifyAudit":          "admin",
+	"ListAudit":            "admin auditor",
+	"VerifyAudit":          "admin auditor",
 	"GetServerInfo":        "viewer operator admin servicedesk",
 	"ExplainAsset":         "viewer operator admin servicedesk",
 	"GetAssetHistory":      "viewer operator admin servicedesk",
@@ -101,7 +101,7 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 	w := newWorld(t)
 	conn := dial(t, w.service)
 	tokens := map[string]string{"nobody": "", "enrolment": ""}
-	for _, role := range []string{"viewer", "operator", "admin", "metrics", "servicedesk"} {
+	for _, role := range []string{"viewer", "auditor", "operator", "admin", "metrics", "servicedesk"} {
 		tokens[role] = w.token(role)
 	}
 	r, err := w.tokens.Create(t.Context(), "test", &adminpb.CreateTokenRequest{Kind: "enroll"})
@@ -139,7 +139,7 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 			if role == "enrolment" && got == codes.ResourceExhausted {
 				got = want // so many methods refused it that the next was not even looked at
 			}
-			may := strings.Contains(" "+roles+" ", " "+role+" ")
+			may := strings.Contains(" "+roles+" ", " "+role+" ") || role == "auditor" && strings.Contains(roles, "viewer")
 			if refused := got == codes.PermissionDenied || got == codes.Unauthenticated; refused == may || (!may && got != want) {
 				t.Errorf("%s as %s: %s, may call: %v", name, role, got, may)
 			}
@@ -149,7 +149,7 @@ func TestEveryMethodForEveryRole(t *testing.T) {
 
 func TestMetricsNeedAToken(t *testing.T) {
 	w := newWorld(t)
-	for role, want := range map[string]int{"": 401, "metrics": 200, "viewer": 200, "operator": 200, "admin": 200, "servicedesk": 403} {
+	for role, want := range map[string]int{"": 401, "metrics": 200, "viewer": 200, "auditor": 200, "operator": 200, "admin": 200, "servicedesk": 403} {
 		token := ""
 		if role != "" {
 			token = w.token(role)

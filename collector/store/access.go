@@ -92,6 +92,7 @@ func (t *Tx) AppendAudit(r *storagepb.AuditRecord) error {
 	r.Sequence = last + 1
 	if r.Scope == "" {
 		r.Scope = t.scope
+	}
 	if err := salt(r); err != nil {
 		return err
 	}
