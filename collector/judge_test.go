@@ -31,6 +31,7 @@ func TestASitesRuleJudgesTheFleet(t *testing.T) {
 	}
 	s := testSettings(filepath.Join(dir, "data"))
 	s.RulesDir = dir
+	s.APIRate = -1 // it is asked until judging has followed
 	r := start(t, s, io.Discard)
 	r.ask(t, "PUT", "/v1/sources/cmdb", `{"kind":"file"}`, nil)
 	r.push(t, `{"source":"cmdb","source_id":"1","observed_at":"2026-01-01T00:00:00Z","device":{"name":"a","os":{"name":"Other"}}}`)
