@@ -106,7 +106,7 @@ func (p *pass) resumable(now time.Time) bool {
 		return false
 	}
 	good := time.Duration(*p.source.Manifest.Streams[at.Stream].Pager.Good)
-	return now.Sub(at.At) <= good && at.Mark.Next != ""
+	return now.Sub(at.At) <= good && at.Mark != fetch.Bookmark{Records: at.Mark.Records}
 }
 
 // incremental tells whether there is anything to read changes by.

@@ -68,13 +68,17 @@ func down(t *testing.T, v Vendor) {
 func brokenAnswers(t *testing.T, v Vendor) {
 	b := newBench(t, v, 7, 3)
 	b.reads(7)
-	b.Break(once(2, http.StatusOK, `{"data": [{"id`))
+	truncated, odd := `{"data": [{"id`, `"maintenance"`
+	if v.Truncated != "" {
+		truncated, odd = v.Truncated, v.Odd
+	}
+	b.Break(once(2, http.StatusOK, truncated))
 	b.reads(7)
-	b.Break(always(1, http.StatusOK, `{"data": [{"id`))
+	b.Break(always(1, http.StatusOK, truncated))
 	b.fails(fetch.Down, "ends in the middle")
 	b.Break(always(2, http.StatusOK, "<!DOCTYPE html><html><body>Please sign in</body></html>"))
 	b.fails(fetch.Broken, "an HTML page")
-	b.Break(always(1, http.StatusOK, `"maintenance"`))
+	b.Break(always(1, http.StatusOK, odd))
 	b.fails(fetch.Broken, "no records")
 }
 

@@ -28,6 +28,11 @@ type Vendor struct {
 	Authorized func(r *http.Request, token string) error
 	// List answers requests for the list.
 	List Listing
+	// Main tells which requests are for the list; those to its path unless set.
+	Main func(r *http.Request) bool
+	// Truncated and Odd are answers that break off and that hold no records, in
+	// place of JSON.
+	Truncated, Odd string
 	// Others answers requests for other streams and about single records, by
 	// method and path.
 	Others map[string]http.HandlerFunc
@@ -121,11 +126,15 @@ func (s *System) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.wrong(w, r, http.StatusUnauthorized, err)
 		return
 	}
-	if h, ok := s.vendor.Others[r.Method+" "+r.URL.Path]; ok && r.URL.Path != s.vendor.List.Path() {
+	main := r.URL.Path == s.vendor.List.Path()
+	if s.vendor.Main != nil {
+		main = s.vendor.Main(r)
+	}
+	if h, ok := s.vendor.Others[r.Method+" "+r.URL.Path]; ok && !main {
 		h(w, r)
 		return
 	}
-	if r.URL.Path == s.vendor.List.Path() {
+	if main {
 		s.asked++
 		if s.breaks != nil && s.breaks(s.asked, w, r) {
 			return

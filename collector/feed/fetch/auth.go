@@ -19,7 +19,7 @@ import (
 
 // authorizer puts on a request what the system wants to see.
 type authorizer interface {
-	authorize(ctx context.Context, r *http.Request) error
+	authorize(ctx context.Context, r *http.Request, c call) error
 	// expired tells whether a code may mean that a token has ended.
 	expired(code int) bool
 	// forget drops a token, so that the next request gets a new one.
@@ -46,6 +46,8 @@ func newAuthorizer(f *Fetcher, a manifest.Auth) (authorizer, error) {
 		return &bearer{f: f, codes: a.Again, header: "Authorization", scheme: "Bearer ", get: func(ctx context.Context) (token, error) { return f.assertion(ctx, a.JWT, signer) }}, nil
 	case a.Session != nil:
 		return newSession(f, a), nil
+	case a.AWS != nil:
+		return newAWS(f, a), nil
 	}
 	return fixed{func(*http.Request) error { return nil }}, nil
 }
@@ -53,9 +55,9 @@ func newAuthorizer(f *Fetcher, a manifest.Auth) (authorizer, error) {
 // fixed authorizes with what never changes.
 type fixed struct{ set func(*http.Request) error }
 
-func (a fixed) authorize(_ context.Context, r *http.Request) error { return a.set(r) }
-func (fixed) expired(int) bool                                     { return false }
-func (fixed) forget()                                              {}
+func (a fixed) authorize(_ context.Context, r *http.Request, _ call) error { return a.set(r) }
+func (fixed) expired(int) bool                                             { return false }
+func (fixed) forget()                                                      {}
 
 func (f *Fetcher) setHeader(h http.Header, name string, t manifest.Template) error {
 	s, err := f.text(t, nil)
@@ -103,7 +105,7 @@ type bearer struct {
 // as long, and clocks differ.
 const early = 30 * time.Second
 
-func (a *bearer) authorize(ctx context.Context, r *http.Request) error {
+func (a *bearer) authorize(ctx context.Context, r *http.Request, _ call) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.held.value == "" || !a.held.until.IsZero() && a.f.o.Now().After(a.held.until.Add(-early)) {

@@ -81,16 +81,23 @@ func (f *Fetcher) refused(what string, a *answer) *Failure {
 var messages = []string{"error.message", "error_description", "errorSummary", "errors.0.description", "errors.0.detail", "errors.0.message", "error.detail",
 	"message", "detail", "errors.0", "error"}
 
+// xmlMessages are such places in answers of AWS.
+var xmlMessages = []string{"Errors.Error.Message", "Errors.0.Message", "Error.Message"}
+
 // said quotes what the system says of a failure, without secrets.
 func (f *Fetcher) said(body []byte) string {
+	where := messages
 	v, err := record.Decode(body)
+	if x, xmlErr := record.DecodeXML(body); xmlErr == nil {
+		v, err, where = x, nil, xmlMessages
+	}
 	if err != nil {
 		if errors.Is(err, record.ErrNotJSON) {
 			return ": " + strings.TrimPrefix(err.Error(), record.ErrNotJSON.Error()+" but ")
 		}
 		return ""
 	}
-	for _, m := range messages {
+	for _, m := range where {
 		p, err := path(m)
 		if err != nil {
 			continue

@@ -70,7 +70,7 @@ func (f *Fetcher) value(extra map[string]string) func(string) (string, error) {
 			return v, nil
 		}
 		if name == manifest.NameBase {
-			return f.address(f.o.Manifest.Base, nil)
+			return f.address(f.o.Manifest.Base, extra)
 		}
 		if v, ok := f.o.Settings[name]; ok {
 			return v, nil
@@ -105,6 +105,10 @@ func (f *Fetcher) address(t manifest.Template, extra map[string]string) (string,
 	if err != nil {
 		return "", err
 	}
+	for name, v := range extra {
+		// An address that a user set names what a stream is read over.
+		head = strings.ReplaceAll(head, "{"+name+"}", url.PathEscape(v))
+	}
 	return strings.TrimSuffix(head, "/") + tail, nil
 }
 
@@ -115,7 +119,7 @@ func (f *Fetcher) resolve(t manifest.Template, extra map[string]string) (*url.UR
 		return nil, err
 	}
 	if strings.HasPrefix(s, "/") {
-		base, err := f.address(f.o.Manifest.Base, nil)
+		base, err := f.address(f.o.Manifest.Base, extra)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ func (f *Fetcher) batch(ctx context.Context, s *manifest.Stream, ids []any) (rec
 		if err != nil {
 			return nil, 0, err
 		}
-		_, v, err := f.json(ctx, c, false)
+		_, v, err := f.json(ctx, c, "")
 		if err != nil {
 			return nil, 0, err
 		}
@@ -163,12 +164,14 @@ func (f *Fetcher) joinOne(ctx context.Context, j joining, o map[string]any) erro
 		return err
 	}
 	extra, err := holes(fan, o)
+	over := overOf(j.stream, o)
+	maps.Copy(extra, over)
 	if err != nil {
 		// A record that cannot be asked about is still a record.
 		f.o.Logger.Debug("feed cannot ask about a record", "stream", j.stream.Name, "record", id, "error", err)
 		return nil
 	}
-	v, err := f.about(ctx, fan, extra)
+	v, err := f.about(ctx, fan, extra, over)
 	if err != nil {
 		return err
 	}
@@ -209,9 +212,9 @@ func (j joining) fresh(ctx context.Context, key string, since time.Time) (any, b
 }
 
 // about asks one thing about a record, whose values are extra.
-func (f *Fetcher) about(ctx context.Context, fan manifest.FanOut, extra map[string]string) (any, error) {
+func (f *Fetcher) about(ctx context.Context, fan manifest.FanOut, extra, over map[string]string) (any, error) {
 	var err error
-	c := call{method: http.MethodGet, empty: fan.Empty}
+	c := call{method: http.MethodGet, empty: fan.Empty, over: over}
 	if fan.Empty == nil {
 		c.empty = []int{http.StatusNotFound}
 	}
@@ -221,7 +224,7 @@ func (f *Fetcher) about(ctx context.Context, fan manifest.FanOut, extra map[stri
 	if err := f.query(c.url, fan.Query, extra); err != nil {
 		return nil, err
 	}
-	a, v, err := f.json(ctx, c, false)
+	a, v, err := f.json(ctx, c, "")
 	if err != nil || a.none {
 		return nil, err
 	}
@@ -248,7 +251,7 @@ func holes(fan manifest.FanOut, o map[string]any) (map[string]string, error) {
 		}
 		p, err := path(rest)
 		if err != nil {
-			return nil, err
+			return extra, err
 		}
 		switch v := p.Get(o).(type) {
 		case string:
@@ -256,10 +259,10 @@ func holes(fan manifest.FanOut, o map[string]any) (map[string]string, error) {
 		case int64:
 			extra[name] = strconv.FormatInt(v, 10)
 		default:
-			return nil, errors.New("a record has no " + rest + ", which a request about it needs")
+			return extra, errors.New("a record has no " + rest + ", which a request about it needs")
 		}
 		if extra[name] == "" || extra[name] == "." || extra[name] == ".." {
-			return nil, fmt.Errorf("a record has %q for %s, which makes no address", extra[name], rest)
+			return extra, fmt.Errorf("a record has %q for %s, which makes no address", extra[name], rest)
 		}
 	}
 	return extra, nil
@@ -273,7 +276,7 @@ func (f *Fetcher) Lookup(ctx context.Context, s *manifest.Stream, serials []stri
 		return nil, err
 	}
 	c.url.RawQuery = params.Encode()
-	a, v, err := f.json(ctx, c, false)
+	a, v, err := f.json(ctx, c, s.Format)
 	if err != nil || a.none {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (p *pager) next(asked *url.URL, h http.Header, v any, s state) (string, err
 // cursor returns the token of the next page. A page without records ends the
 // list, whatever token comes with it: some systems go on giving one.
 func (p *pager) cursor(v any, s state) (string, error) {
-	if s.listed == 0 {
+	if s.listed == 0 && !p.Cursor.Gaps {
 		return "", nil
 	}
 	switch t := p.cursorPath.Get(v).(type) {

@@ -24,6 +24,9 @@ type Bookmark struct {
 	// Next is what the pager asks for: an address, a token or a number; empty at
 	// the beginning.
 	Next string `json:"next,omitempty"`
+	// Over is which of the values the page belongs to that the stream is read
+	// over.
+	Over string `json:"over,omitempty"`
 	// Records is how many records the pages before it had.
 	Records int `json:"records,omitempty"`
 }
@@ -46,11 +49,21 @@ type Ask struct {
 	From   Bookmark
 	// Since, if not zero, asks for what changed since then.
 	Since time.Time
+	// over are the values that the stream is read over, by name.
+	over map[string]string
 }
 
 // Pages reads a stream to its end. yield gets each page before the next is
 // asked for, and may end the pass with an error.
 func (f *Fetcher) Pages(ctx context.Context, ask Ask, yield func(Page) error) error {
+	if len(ask.Stream.Over) > 0 {
+		return f.overPages(ctx, ask, yield)
+	}
+	return f.list(ctx, ask, yield)
+}
+
+// list reads one list to its end.
+func (f *Fetcher) list(ctx context.Context, ask Ask, yield func(Page) error) error {
 	p, err := newPager(ask.Stream.Pager)
 	if err != nil {
 		return err
@@ -83,6 +96,8 @@ type walker struct {
 	// last page was: a list that comes back to either has no end.
 	seen map[[32]byte]bool
 	last [32]byte
+	// sides are the further lists that join this one, read before its first page.
+	sides []*side
 }
 
 func (w *walker) broken(format string, args ...any) error {
@@ -101,7 +116,10 @@ func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	a, v, err := w.f.json(ctx, c, w.ask.Stream.Format == "ndjson")
+	if err := w.readSides(ctx); err != nil {
+		return Page{}, err
+	}
+	a, v, err := w.f.json(ctx, c, w.ask.Stream.Format)
 	if err != nil {
 		return Page{}, err
 	}
@@ -113,6 +131,9 @@ func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 	}
 	page := Page{Total: w.pager.total(a.header, v)}
 	listed, found := w.records.List(v)
+	if w.ask.Stream.Format == "xml" && w.records.Get(v) == "" {
+		listed, found = nil, true // an element without content
+	}
 	if _, isObject := v.(map[string]any); !found && !(w.ask.Stream.Lacking && isObject) {
 		return Page{}, w.broken("the answer has no records at %q: it is %s", w.ask.Stream.Records, outline(v))
 	}
@@ -125,7 +146,10 @@ func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 	if err := w.repeats(a.body, len(listed), page.Last); err != nil {
 		return Page{}, err
 	}
-	page.Records, page.Lost, err = w.f.batch(ctx, w.ask.Stream, listed)
+	if page.Records, page.Lost, err = w.f.batch(ctx, w.ask.Stream, listed); err != nil {
+		return Page{}, err
+	}
+	page.Records, err = w.shape(page.Records)
 	return page, err
 }
 
@@ -161,6 +185,7 @@ func outline(v any) string {
 func (w *walker) call(at Bookmark) (call, error) {
 	s := w.ask.Stream
 	first, params, err := w.f.listCall(s, w.extra())
+	first.over, first.off = w.ask.over, s.Off
 	if err != nil {
 		return first, err
 	}
@@ -175,9 +200,11 @@ func (w *walker) call(at Bookmark) (call, error) {
 
 func (w *walker) extra() map[string]string {
 	if w.ask.Since.IsZero() {
-		return nil
+		return w.ask.over
 	}
-	return map[string]string{manifest.NameCursor: formatTime(w.ask.Since, w.ask.Stream.Cursor.Format)}
+	extra := map[string]string{manifest.NameCursor: formatTime(w.ask.Since, w.ask.Stream.Cursor.Format)}
+	maps.Copy(extra, w.ask.over)
+	return extra
 }
 
 func formatTime(t time.Time, layout string) string {

@@ -31,8 +31,14 @@ type call struct {
 	empty []int
 	// ok are the codes that mean success; nil takes every 2xx.
 	ok []int
+	// over are the values of the stream's over, by name.
+	over map[string]string
+	// off are words in a refusal that mean that there is nothing.
+	off []string
 	// bare requests carry no authorization: they ask for it.
 	bare bool
+	// sign, if not nil, authorizes such a request in its own way.
+	sign func(*http.Request) error
 }
 
 // what names a request for people. Parameters may be secret and are left out.
@@ -55,6 +61,9 @@ func (f *Fetcher) do(ctx context.Context, c call) (*answer, error) {
 	retry := f.o.Manifest.Retry
 	for attempt := 1; ; attempt++ {
 		a, err := f.try(ctx, c)
+		if err == nil && a.says(c.off) {
+			a.none = true
+		}
 		if err == nil && (a.none || c.accepts(a.code)) {
 			return a, nil
 		}
@@ -89,6 +98,11 @@ func (f *Fetcher) do(ctx context.Context, c call) (*answer, error) {
 			return nil, err
 		}
 	}
+}
+
+// says tells whether a refusal has one of some words in it.
+func (a *answer) says(words []string) bool {
+	return a.code >= 400 && a.code <= 499 && slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(a.body, []byte(w)) })
 }
 
 func (c call) accepts(code int) bool {
@@ -130,8 +144,13 @@ func (f *Fetcher) try(ctx context.Context, c call) (*answer, error) {
 		r.Header.Set("Content-Type", c.kind)
 	}
 	if !c.bare {
-		if err := f.auth.authorize(ctx, r); err != nil {
+		if err := f.auth.authorize(ctx, r, c); err != nil {
 			return nil, err
+		}
+	}
+	if c.sign != nil {
+		if err := c.sign(r); err != nil {
+			return nil, f.broken(c.what(), err)
 		}
 	}
 	return f.send(r, c)
@@ -231,20 +250,13 @@ func (f *Fetcher) retryAfter(h http.Header) time.Duration {
 
 // json sends a request until its answer is whole: one that breaks off is asked
 // for again.
-func (f *Fetcher) json(ctx context.Context, c call, lines bool) (*answer, any, error) {
+func (f *Fetcher) json(ctx context.Context, c call, format string) (*answer, any, error) {
 	for attempt := 1; ; attempt++ {
 		a, err := f.do(ctx, c)
 		if err != nil || a.none {
 			return a, nil, err
 		}
-		var v any
-		if lines {
-			var all []any
-			all, err = record.DecodeLines(a.body)
-			v = all
-		} else {
-			v, err = record.Decode(a.body)
-		}
+		v, err := decode(a.body, format)
 		if err == nil {
 			record.Scrub(v, f.o.Manifest.Deny)
 			return a, v, nil
@@ -260,4 +272,16 @@ func (f *Fetcher) json(ctx context.Context, c call, lines bool) (*answer, any, e
 			return nil, nil, err
 		}
 	}
+}
+
+// decode reads an answer in the form that a stream says it has.
+func decode(body []byte, format string) (any, error) {
+	switch format {
+	case "ndjson":
+		all, err := record.DecodeLines(body)
+		return all, err
+	case "xml":
+		return record.DecodeXML(body)
+	}
+	return record.Decode(body)
 }

@@ -18,6 +18,9 @@ type Settings map[string]string
 // maxSetting bounds a setting and a file that holds one.
 const maxSetting = 64 << 10
 
+// overName is where an address names what a stream is read over.
+var overName = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
+
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 
 // NewSettings checks values against a manifest and replaces references:
@@ -61,7 +64,7 @@ func setting(d manifest.Setting, given map[string]string, name string, getenv fu
 	}
 	switch {
 	case d.Type == "url":
-		if _, err := parseAddress(v); err != nil {
+		if _, err := parseAddress(overName.ReplaceAllString(v, "x")); err != nil {
 			return "", err
 		}
 		v = strings.TrimRight(v, "/")

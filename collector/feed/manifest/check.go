@@ -108,14 +108,15 @@ func byPosition(a, b error) int {
 
 func (c *checker) auth(a Auth) {
 	given := 0
-	for _, set := range []bool{a.Header != nil, a.Basic != nil, a.OAuth2 != nil, a.JWT != nil, a.Session != nil} {
+	for _, set := range []bool{a.Header != nil, a.Basic != nil, a.OAuth2 != nil, a.JWT != nil, a.Session != nil, a.AWS != nil} {
 		if set {
 			given++
 		}
 	}
 	if given > 1 {
-		c.errorf("auth", "want one of header, basic, oauth2, jwt and session")
+		c.errorf("auth", "want one of header, basic, oauth2, jwt, session and aws")
 	}
+	c.aws(a.AWS)
 	if h := a.Header; h != nil {
 		c.require(h.Value != "", "auth.header.value")
 	}
@@ -157,10 +158,9 @@ func (c *checker) streams(m *Manifest) {
 		}
 		seen[s.Name] = true
 		c.stream(s, at, table)
+		c.further(m, s, at)
 		for j, f := range s.FanOut {
-			if _, ok := m.Settings[f.Setting]; f.Setting != "" && !ok {
-				c.errorf(fmt.Sprintf("%s.fan_out[%d].setting", at, j), "there is no setting %q", f.Setting)
-			}
+			c.setting(m, f.Setting, fmt.Sprintf("%s.fan_out[%d]", at, j))
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (c *checker) stream(s *Stream, at string, table bool) {
 	c.require(len(s.Map) > 0, at+".map")
 	c.path(s.Records, at+".records")
 	c.path(s.Errors, at+".errors")
-	c.pager(s, at+".pager")
+	c.pager(s.Pager, at+".pager")
 	if k := s.Cursor; k != nil {
 		c.require(k.Field != "", at+".cursor.field")
 		c.require(len(k.Query) > 0, at+".cursor.query")
@@ -232,8 +232,7 @@ func (p Pager) kinds() int {
 	return n
 }
 
-func (c *checker) pager(s *Stream, at string) {
-	p := s.Pager
+func (c *checker) pager(p Pager, at string) {
 	if p.kinds() > 1 {
 		c.errorf(at, "want one of link, next_url, cursor, page and offset")
 	}

@@ -26,7 +26,7 @@ func (c *checker) holes(m *Manifest) {
 			if m.Settings[name].Secret && strings.HasSuffix(at, ".const") {
 				c.errorf(at, "setting %q is secret and cannot be part of what is known of devices", name)
 			}
-			if _, ok := m.Settings[name]; ok || allowed(name, at) {
+			if _, ok := m.Settings[name]; ok || allowed(name, at) || !strings.HasSuffix(at, ".const") && slices.Contains(m.overs(streamAt(at)), name) {
 				if rest, ok := strings.CutPrefix(name, "record."); ok {
 					c.path(rest, at)
 				}
@@ -50,6 +50,17 @@ func allowed(name, at string) bool {
 		return strings.Contains(at, ".fan_out[")
 	}
 	return false
+}
+
+// streamAt returns the number of the stream that a place stands in, -1 for one
+// that all streams share.
+func streamAt(at string) int {
+	rest, ok := strings.CutPrefix(at, "streams[")
+	number, _, closed := strings.Cut(rest, "]")
+	if n, err := strconv.Atoi(number); ok && closed && err == nil {
+		return n
+	}
+	return -1
 }
 
 // walk visits every template of a value with the path at which it stands.

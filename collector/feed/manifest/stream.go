@@ -11,12 +11,17 @@ type Stream struct {
 	Form    map[string]Values   `yaml:"form" doc:"Form body of a POST."`
 	Records string              `yaml:"records" doc:"Path of the records in an answer; empty where the answer is the list. * goes into each member of an object."`
 	Lacking bool                `yaml:"records_may_lack" doc:"An answer without the list means an empty one; otherwise it is an error."`
-	Format  string              `yaml:"format" doc:"json unless set." enum:"json,ndjson"`
+	Format  string              `yaml:"format" doc:"json unless set. Elements of XML that are all called item or member, or that repeat, are lists." enum:"json,ndjson,xml"`
 	Empty   []int               `yaml:"empty_codes" doc:"Codes that mean an empty list, as 204 and 404 do with some."`
+	Off     []string            `yaml:"empty_words" doc:"Words in a refusal (a code of 400 to 499) that mean an empty list: a service that is switched off."`
 	Errors  string              `yaml:"errors" doc:"Path of a list that holds something where the answer is no success, whatever its code."`
 	Pager   Pager               `yaml:"pager" doc:"How the next page is asked for."`
 	Cursor  *Cursor             `yaml:"cursor" doc:"How only what changed is asked for."`
 	Batch   *Batch              `yaml:"batch" doc:"The list holds ids only: how the records are asked for."`
+	Over    []Over              `yaml:"over" doc:"The list is read once for each value, of two for each pair."`
+	Nested  *Nested             `yaml:"nested" doc:"The records stand in a list within each record."`
+	Join    []Join              `yaml:"join" doc:"Further lists, read whole, whose records join those that belong to them."`
+	Pairs   []Pairs             `yaml:"pairs" doc:"Lists of names and values that become objects."`
 	FanOut  []FanOut            `yaml:"fan_out" doc:"Requests for each record, whose answers join it."`
 	Lookup  *Lookup             `yaml:"lookup" doc:"The system lists nothing: it is asked for devices that others know."`
 	Skip    string              `yaml:"skip" doc:"CEL over the record r: true for records that are not stated (decommissioned, templates)."`
@@ -48,6 +53,8 @@ type Pager struct {
 type CursorPager struct {
 	From  string `yaml:"from" doc:"Path of the token in the answer; none, empty or null ends the list."`
 	Param string `yaml:"param" doc:"Parameter that takes it."`
+	// Gaps are Google's and AWS's: a page may have no records and a token.
+	Gaps bool `yaml:"empty_pages" doc:"A page without records does not end the list: the token alone does."`
 	// Scroll marks are CrowdStrike's: the token of a scroll names the whole of
 	// it and stays the same while the system moves on.
 	Scroll bool `yaml:"scroll" doc:"The token may stay the same from page to page, and the system moves on by itself. Such a list cannot be gone on with after a break."`

@@ -47,6 +47,7 @@ type Auth struct {
 	OAuth2  *OAuth2Auth  `yaml:"oauth2" doc:"OAuth 2.0 client credentials."`
 	JWT     *JWTAuth     `yaml:"jwt" doc:"A signed assertion exchanged for a token."`
 	Session *SessionAuth `yaml:"session" doc:"A sign-in that answers with a token."`
+	AWS     *AWSAuth     `yaml:"aws" doc:"AWS Signature Version 4."`
 	// Again are codes beside 401 that mean an expired token.
 	Again []int `yaml:"renew_codes" doc:"Codes beside 401 that mean an expired token; one new token is tried."`
 }

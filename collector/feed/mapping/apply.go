@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -124,6 +125,8 @@ func (p problems) set(m protoreflect.Message, f field, r, e any) (bool, error) {
 		return false, nil
 	}
 	switch {
+	case leaf.IsMap() && f.label == "":
+		return p.labels(m, f, e)
 	case f.label != "":
 		s, ok, err := f.spec.text(r, e)
 		if ok {
@@ -140,6 +143,33 @@ func (p problems) set(m protoreflect.Message, f field, r, e any) (bool, error) {
 		into(m, f.path).Set(leaf, v)
 	}
 	return ok && err == nil, err
+}
+
+// Bounds of the labels that one system gives a thing: clouds allow 50 or 64 of
+// up to 512 characters.
+const (
+	maxLabels = 100
+	maxLabel  = 1000
+)
+
+// labels takes every name and value of an object, in the order of the names.
+func (p problems) labels(m protoreflect.Message, f field, e any) (bool, error) {
+	from, ok := f.spec.path.Get(e).(map[string]any)
+	if !ok {
+		return false, nil
+	}
+	leaf, n := f.path[len(f.path)-1], 0
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		s, ok, err := f.spec.read(from[name])
+		if err != nil || !ok || name == "" || len(name)+len(s) > maxLabel {
+			continue
+		}
+		if n++; n > maxLabels {
+			return true, fmt.Errorf("%d labels, the first %d were taken", len(from), maxLabels)
+		}
+		into(m, f.path).Mutable(leaf).Map().Set(protoreflect.ValueOfString(name).MapKey(), protoreflect.ValueOfString(s))
+	}
+	return n > 0, nil
 }
 
 // companions are groups that say nothing if all they have is what is always

@@ -145,6 +145,8 @@ func (c *compiler) fields(message protoreflect.MessageDescriptor, from map[strin
 			continue
 		}
 		switch {
+		case leaf.IsMap() && resolved.label == "" && (f.Path == "" || len(f.Values) > 0 || f.Match != ""):
+			c.errorf(f, "%s takes an object of names and values by its path; one label is labels.NAME", name)
 		case leaf.IsList() && leaf.Kind() == protoreflect.MessageKind:
 			resolved.spec = c.elements(f, leaf, within+name)
 		case f.Each != "" || f.List != nil:
@@ -181,6 +183,9 @@ func resolve(message protoreflect.MessageDescriptor, name string) (field, error)
 			return f, fmt.Errorf("%q is no field: %q has none of that name; it has %s", name, message.Name(), fieldNames(message))
 		case fd.IsMap() && fd.MapKey().Kind() == protoreflect.StringKind && fd.MapValue().Kind() == protoreflect.StringKind && after != "":
 			f.path, f.label = append(f.path, fd), after
+			return f, nil
+		case fd.IsMap() && key == "labels":
+			f.path = append(f.path, fd)
 			return f, nil
 		case fd.IsMap():
 			return f, fmt.Errorf("%q needs a key, as in %s.site", name, key)

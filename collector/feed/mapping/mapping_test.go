@@ -146,7 +146,7 @@ func TestCompileTellsMistakesWithTheirPlace(t *testing.T) {
 		"list by path":     {"network.interfaces: nics", `is a list of objects: write each:`},
 		"below a list":     {"network.interfaces.mac: m", `write each: and map:`},
 		"each for text":    {"name: {each: a, map: {b: c}}", `is no list of objects`},
-		"label":            {"labels: x", `needs a key`},
+		"label":            {"labels: {cel: r.x}", `takes an object of names and values`},
 		"typo in function": {"name: {cel: 'lowr(r.x)'}", `undeclared reference to 'lowr'`},
 		"syntax":           {"name: {cel: 'r.x ==='}", `Syntax error`},
 		"word":             {"class: {const: toaster}", `"toaster" is none of laptop`},

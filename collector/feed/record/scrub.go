@@ -12,6 +12,9 @@ var secretKey = regexp.MustCompile(`(?i)(recovery_?key|bypass_?code|unlock_?(pin
 // Redacted stands where a secret was.
 const Redacted = "(removed)"
 
+// Secret tells whether a key names a secret.
+func Secret(key string) bool { return secretKey.MatchString(key) }
+
 // Scrub replaces, in place, the values of keys that hold secrets, and of those
 // named in deny, wherever they stand in v.
 func Scrub(v any, deny []string) { scrubber{deny, make(map[string]bool)}.scrub(v) }
@@ -44,7 +47,7 @@ func (s scrubber) scrub(v any) {
 func (s scrubber) drops(key string, v any) bool {
 	secret, known := s.secret[key]
 	if !known {
-		secret = secretKey.MatchString(key)
+		secret = Secret(key)
 		s.secret[key] = secret
 	}
 	return secret && !flag(v) || slices.Contains(s.deny, key)

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -71,7 +72,7 @@ func entra(scope string) *feedtest.SignIn {
 }
 
 func TestVendors(t *testing.T) {
-	for _, v := range append(deviceManagers(t), append(sensors(), others(t)...)...) {
+	for _, v := range slices.Concat(deviceManagers(t), sensors(), clouds(t), others(t)) {
 		t.Run(v.Manifest+"/"+v.Stream, func(t *testing.T) { feedtest.Run(t, v) })
 	}
 }

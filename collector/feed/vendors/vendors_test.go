@@ -69,7 +69,7 @@ func TestDocumentationCountsFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile(`(?m)^\| ([a-z_]+)[^|]*\|[^|]*\| ([a-z]+) \| ([0-9 +]+) \|`).FindAllStringSubmatch(string(b), -1)
+	rows := regexp.MustCompile(`(?m)^\| ([a-z0-9_]+)[^|]*\|[^|]*\| ([a-z]+) \| ([0-9 +]+) \|`).FindAllStringSubmatch(string(b), -1)
 	found := make(map[string]bool)
 	for _, row := range rows {
 		m, err := vendors.Load(row[1])
