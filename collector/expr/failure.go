@@ -55,11 +55,11 @@ func (e *Env) issue(source string, issues *cel.Issues) *Error {
 		at.Message = fmt.Sprintf("there is no field %q here%s; see the list of fields in docs/rules.md", name, e.guess(name, e.fields.names))
 	case undeclared.MatchString(text):
 		name := undeclared.FindStringSubmatch(text)[1]
-		if _, ok := e.fields.types[assetType][name]; ok {
-			at.Message = fmt.Sprintf("%q is not known: write asset.%s", name, name)
+		if full := e.lacks(name); full != "" {
+			at.Message = fmt.Sprintf("%q is not known: write %s", name, full)
 			break
 		}
-		at.Message = fmt.Sprintf("%q is not known%s; text stands in quotes", name, e.guess(name, words))
+		at.Message = fmt.Sprintf("%q is not known%s; text stands in quotes", name, e.guess(name, e.words()))
 	case noOverload.MatchString(text):
 		m := noOverload.FindStringSubmatch(text)
 		at.Message = fmt.Sprintf("%s cannot be applied to %s%s", strings.Trim(m[1], "_@"), m[2], typeHint(m[2]))
@@ -89,6 +89,14 @@ func typeHint(types string) string {
 // words are the names that an expression can use.
 var words = []string{"asset", "software", "record", "kinds", "now", "params", "age", "days", "date", "version", "seen_by", "known_to", "has_software",
 	"has", "size", "duration", "timestamp", "string", "int", "double", "matches", "true", "false"}
+
+// words are those that an expression in this environment can use.
+func (e *Env) words() []string {
+	if e.fields.types[findingType] != nil {
+		return append([]string{"finding"}, words...)
+	}
+	return words
+}
 
 // guess proposes what a misspelt name means.
 func (e *Env) guess(name string, among []string) string {

@@ -223,6 +223,8 @@ func (f *fields) NativeToValue(value any) ref.Val {
 		return v
 	case *Record:
 		return object{native: v, name: recordType}
+	case *Finding:
+		return object{native: v, name: findingType}
 	case *Lifetime:
 		return object{native: v, name: lifetimeType}
 	case protoreflect.Message:

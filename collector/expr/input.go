@@ -20,6 +20,8 @@ type Input struct {
 	Record *Record
 	// Kinds are the kinds of sources that the collector hears from; nil is unknown.
 	Kinds []string
+	// Finding is what a condition of NewForFindings looks at; nil is unknown.
+	Finding *Finding
 	// Now is the time of the evaluation.
 	Now time.Time
 }
@@ -132,6 +134,11 @@ func (a *activation) ResolveName(name string) (any, bool) {
 			return unknownRecord, true
 		}
 		return a.in.Record, true
+	case "finding":
+		if a.in.Finding == nil {
+			return unknownFinding, true
+		}
+		return a.in.Finding, true
 	case "kinds":
 		if a.in.Kinds == nil {
 			return unknownKinds, true
