@@ -68,6 +68,7 @@ type Engine struct {
 	tally   tally
 	pack    atomic.Pointer[policy.Pack]
 	ends    lifetimes
+	log     findingLog
 	// kept is Run's alone.
 	kept keptDay
 
@@ -212,6 +213,9 @@ func (e *Engine) load(ctx context.Context) error {
 	var decided decisions
 	err := e.Store.View(ctx, func(tx *store.Tx) (err error) {
 		if decided, err = loadDecisions(tx); err != nil {
+			return err
+		}
+		if e.log.last, err = tx.LastFindingChange(); err != nil {
 			return err
 		}
 		err = tx.ScanFindings("", func(f *storagepb.FindingRecord) error {

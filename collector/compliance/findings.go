@@ -16,6 +16,8 @@ import (
 // outcome is what is to be stored of some judgements.
 type outcome struct {
 	findings []*storagepb.FindingRecord
+	// told is what whoever follows findings is told.
+	told []*storagepb.FindingChangeRecord
 	// over are decisions that hold no longer, and ended the assets that are no
 	// more and on which something was decided.
 	over  []*storagepb.DecisionRecord
@@ -64,6 +66,7 @@ func (e *Engine) outcome(found map[string]judgement) (out outcome) {
 		j.due = sooner(j.due, e.decided.apply(id, j.open, now))
 		found[id] = j
 		out.findings = append(out.findings, settle(e.judged[id].open, j.open, timestamppb.New(now))...)
+		out.told = append(out.told, tellings(e.judged[id].open, j.open, timestamppb.New(now))...)
 		if j.volume != nil {
 			out.volumes = append(out.volumes, j.volume)
 			j.volume = nil
@@ -94,6 +97,9 @@ func (e *Engine) store(ctx context.Context, out outcome) (moved []*storagepb.Dec
 				return err
 			}
 		}
+		if err := e.log.append(tx, out.told); err != nil {
+			return err
+		}
 		for _, v := range out.volumes {
 			if err := tx.PutVolume(v); err != nil {
 				return err
@@ -121,6 +127,7 @@ func (e *Engine) store(ctx context.Context, out outcome) (moved []*storagepb.Dec
 	if err != nil {
 		return nil, fmt.Errorf("store findings: %w", err)
 	}
+	e.log.appended(len(out.told))
 	return moved, nil
 }
 
@@ -148,8 +155,12 @@ func settle(before, now []*storagepb.FindingRecord, at *timestamppb.Timestamp) [
 	return changed
 }
 
-// prune deletes findings that were resolved long ago.
+// prune deletes findings that were resolved long ago, and what nobody has to be
+// told any more.
 func (e *Engine) prune(ctx context.Context) error {
+	if err := e.pruneLog(ctx); err != nil {
+		return err
+	}
 	before := e.Now().Add(-retention)
 	for next, begun := "", false; next != "" || !begun; begun = true {
 		err := e.Store.Update(ctx, func(tx *store.Tx) (err error) {

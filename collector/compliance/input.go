@@ -2,10 +2,14 @@ package compliance
 
 import (
 	"iter"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/expr"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
 // input returns what rules look at of an asset, which must be the caller's own,
@@ -46,6 +50,32 @@ func softwareOf(tx *store.Tx, a *pb.Asset) *titles {
 		return nil
 	}
 	return &titles{tx: tx, ref: store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}}
+}
+
+// SoftwareOf returns the software of an asset for a condition, nil where nobody
+// states any. It is read once a condition asks for it; failed tells, after that,
+// whether it could be.
+func SoftwareOf(tx *store.Tx, a *pb.Asset) (software expr.Software, failed func() error) {
+	t := softwareOf(tx, a)
+	if t == nil {
+		return nil, func() error { return nil }
+	}
+	return t, func() error { return t.err }
+}
+
+// FindingInput is a finding as conditions see it.
+func FindingInput(f *storagepb.FindingRecord) *expr.Finding {
+	d := f.GetDecision()
+	return &expr.Finding{Rule: f.GetRule(), Severity: f.GetSeverity(), State: string(StateOf(f)), Detail: f.GetDetail(), DecidedBy: d.GetBy(), Reason: d.GetReason(),
+		OpenedAt: moment(f.GetOpenedAt()), DecidedAt: moment(d.GetAt()), WaivedUntil: moment(d.GetUntil()), ResolvedAt: moment(f.GetResolvedAt())}
+}
+
+// moment returns a time, the zero time for none.
+func moment(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
 }
 
 func (t *titles) load() expr.Rows {

@@ -102,15 +102,19 @@ func (t *Tx) EraseTitle(id TitleID, fn func(*pb.Software) bool) (bool, error) {
 // texts makes an empty message of each kind of records that may hold texts about
 // a person and that no other rule covers.
 var texts = map[string]func() proto.Message{
-	prefixChange:    func() proto.Message { return new(storagepb.ChangeRecord) },
-	prefixFinding:   func() proto.Message { return new(storagepb.FindingRecord) },
-	prefixRule:      func() proto.Message { return new(storagepb.RuleRecord) },
-	prefixDecision:  func() proto.Message { return new(storagepb.DecisionRecord) },
-	prefixFeed:      func() proto.Message { return new(storagepb.FeedRecord) },
-	prefixSource:    func() proto.Message { return new(storagepb.SourceRecord) },
-	prefixEnrolment: func() proto.Message { return new(storagepb.EnrolmentRecord) },
-	prefixToken:     func() proto.Message { return new(storagepb.TokenRecord) },
-	prefixHead:      func() proto.Message { return new(storagepb.HeadRecord) },
+	prefixChange:       func() proto.Message { return new(storagepb.ChangeRecord) },
+	prefixFinding:      func() proto.Message { return new(storagepb.FindingRecord) },
+	prefixRule:         func() proto.Message { return new(storagepb.RuleRecord) },
+	prefixDecision:     func() proto.Message { return new(storagepb.DecisionRecord) },
+	prefixFeed:         func() proto.Message { return new(storagepb.FeedRecord) },
+	prefixSubscription: func() proto.Message { return new(storagepb.SubscriptionRecord) },
+	prefixSubState:     func() proto.Message { return new(storagepb.SubscriptionState) },
+	prefixLetter:       func() proto.Message { return new(storagepb.LetterRecord) },
+	prefixFindingLog:   func() proto.Message { return new(storagepb.FindingChangeRecord) },
+	prefixSource:       func() proto.Message { return new(storagepb.SourceRecord) },
+	prefixEnrolment:    func() proto.Message { return new(storagepb.EnrolmentRecord) },
+	prefixToken:        func() proto.Message { return new(storagepb.TokenRecord) },
+	prefixHead:         func() proto.Message { return new(storagepb.HeadRecord) },
 }
 
 // EraseTexts has fn take texts out of a record that a Mention of kind

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/rollcall-itam/rollcall/collector/kv"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
@@ -147,62 +145,20 @@ func (t *Tx) ScanChanges(after uint64, fn func(sequence uint64, c *storagepb.Cha
 
 // PrunedChanges returns the sequence of the last entry that was deleted from the
 // change log, 0 for none.
-func (t *Tx) PrunedChanges() (uint64, error) {
-	v, err := t.value([]byte(keyPruned))
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
-	}
-	if err == nil && len(v) != 8 {
-		err = fmt.Errorf("the record of what was pruned has %d bytes, want 8: the database is damaged; restore a backup", len(v))
-	}
-	if err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint64(v), nil
-}
+func (t *Tx) PrunedChanges() (uint64, error) { return t.prunedUpTo(keyPruned) }
 
 // LastChange returns the sequence of the change log's last entry, also of one
 // that was pruned since; 0 for none.
-func (t *Tx) LastChange() (uint64, error) {
-	pruned, failed := t.PrunedChanges()
-	// There is no way to scan backwards: halve the space of keys.
-	after := func(sequence uint64) bool {
-		found := false
-		err := t.kv.Scan([]byte(prefixChange), changeLogKey(sequence), func(_, _ []byte) error {
-			found = true
-			return kv.ErrStop
-		})
-		failed = errors.Join(failed, err)
-		return found
-	}
-	n := sort.Search(math.MaxInt64, func(i int) bool { return !after(uint64(i)) })
-	if failed != nil {
-		return 0, fmt.Errorf("find the end of the change log: %w", failed)
-	}
-	return max(uint64(max(n-1, 0)), pruned), nil
-}
+func (t *Tx) LastChange() (uint64, error) { return t.lastOf(prefixChange, keyPruned) }
 
 // PruneChanges deletes the entries of the change log before a time, at most
 // limit of them, and returns how many.
 func (t *Tx) PruneChanges(before time.Time, limit int) (int, error) {
-	var last []byte
-	looked := 0
-	n, err := t.prune(prefixChange, limit, func(k, v []byte) (bool, error) {
+	return t.pruneLog(prefixChange, keyPruned, limit, func(value []byte) (bool, error) {
 		c := new(storagepb.ChangeRecord)
-		if err := proto.Unmarshal(v, c); err != nil {
-			return false, fmt.Errorf("entry of the change log is damaged: %w", err)
-		}
-		// Entries stand in the order of time, but for a clock that was set back.
-		old := c.GetAt().AsTime().Before(before)
-		if looked++; old && looked <= limit {
-			last = append(last[:0], k[len(prefixChange):]...)
-		}
-		return old, nil
-	}, nil)
-	if err != nil || n == 0 {
-		return n, err
-	}
-	return n, t.setValue([]byte(keyPruned), last)
+		err := proto.Unmarshal(value, c)
+		return c.GetAt().AsTime().Before(before), err
+	})
 }
 
 // prune deletes the records under prefix from start on that old holds of, at

@@ -17,33 +17,37 @@ const SchemaVersion = 2
 //
 // Truth: what was said, and what cannot be computed again.
 const (
-	prefixMeta        = "!/"   // !/schema, !/install, !/pruned schema version, secret id of this installation, end of what was pruned of the change log
-	prefixObservation = "o/"   // o/<source>\0<source_id>       Observation without software rows and what its head has
-	prefixHead        = "h/"   // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
-	prefixSoftwareSet = "w/"   // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
-	prefixTitle       = "t/"   // t/<id, 8 bytes>               one interned software row
-	prefixMember      = "m/"   // m/<source>\0<source_id>       MemberRecord: which asset
-	prefixPersonOf    = "j/"   // j/<source>\0<source_id>       MemberRecord: which person
-	prefixStatement   = "q/"   // q/<statement id>              StatementRecord
-	prefixSpoken      = "n/"   // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
-	prefixEvent       = "v/"   // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
-	prefixChange      = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
-	prefixFinding     = "p/"   // p/<asset id>\0<rule>          FindingRecord
-	prefixRule        = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
-	prefixVolume      = "z/v/" // z/v/<asset id>               VolumeRecord
-	prefixTrend       = "z/t/" // z/t/                         TrendRecord
-	prefixDecision    = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
-	prefixErasure     = "z/e/" // z/e/<erasure id>             ErasureRecord
-	prefixNote        = "f/"   // f/<name>                      what a feed must know after a restart
-	prefixFeed        = "z/f/" // z/f/<feed>                    FeedRecord: how a feed is connected
-	prefixRedirect    = "r/"   // r/<old asset id>              new asset id
-	prefixSource      = "s/"   // s/<source>                    SourceRecord
-	prefixEnrolment   = "e/"   // e/<agent id>                  EnrolmentRecord
-	prefixToken       = "k/"   // k/<token id>                  TokenRecord
-	prefixAuthority   = "y/"   // y/<authority id>              AuthorityRecord
-	prefixAudit       = "u/"   // u/<sequence, 8 bytes big-endian> AuditRecord
-	prefixLastSeen    = "l/"   // l/<source>\0<source_id>       unix seconds, flushed in bulk
-	prefixPart        = "x/"   // x/<key>\0<n, 4 bytes>         part n of a record over the engine's value bound
+	prefixMeta         = "!/"   // !/schema, !/install, !/pruned, !/pruned-findings: schema version, secret id of this installation, end of what was pruned of the logs
+	prefixObservation  = "o/"   // o/<source>\0<source_id>       Observation without software rows and what its head has
+	prefixHead         = "h/"   // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
+	prefixSoftwareSet  = "w/"   // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
+	prefixTitle        = "t/"   // t/<id, 8 bytes>               one interned software row
+	prefixMember       = "m/"   // m/<source>\0<source_id>       MemberRecord: which asset
+	prefixPersonOf     = "j/"   // j/<source>\0<source_id>       MemberRecord: which person
+	prefixStatement    = "q/"   // q/<statement id>              StatementRecord
+	prefixSpoken       = "n/"   // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
+	prefixEvent        = "v/"   // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
+	prefixChange       = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
+	prefixFinding      = "p/"   // p/<asset id>\0<rule>          FindingRecord
+	prefixRule         = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site
+	prefixVolume       = "z/v/" // z/v/<asset id>               VolumeRecord
+	prefixTrend        = "z/t/" // z/t/                         TrendRecord
+	prefixDecision     = "z/d/" // z/d/<asset id>\0<rule>          DecisionRecord
+	prefixErasure      = "z/e/" // z/e/<erasure id>             ErasureRecord
+	prefixSubscription = "z/n/" // z/n/<subscription>           SubscriptionRecord
+	prefixSubState     = "z/s/" // z/s/<subscription>            SubscriptionState: how far it has come
+	prefixLetter       = "z/l/" // z/l/<subscription>\0<letter id> LetterRecord: a message that was given up
+	prefixFindingLog   = "z/p/" // z/p/<sequence, 8 bytes>       FindingChangeRecord: the log of findings
+	prefixNote         = "f/"   // f/<name>                      what a feed must know after a restart
+	prefixFeed         = "z/f/" // z/f/<feed>                    FeedRecord: how a feed is connected
+	prefixRedirect     = "r/"   // r/<old asset id>              new asset id
+	prefixSource       = "s/"   // s/<source>                    SourceRecord
+	prefixEnrolment    = "e/"   // e/<agent id>                  EnrolmentRecord
+	prefixToken        = "k/"   // k/<token id>                  TokenRecord
+	prefixAuthority    = "y/"   // y/<authority id>              AuthorityRecord
+	prefixAudit        = "u/"   // u/<sequence, 8 bytes big-endian> AuditRecord
+	prefixLastSeen     = "l/"   // l/<source>\0<source_id>       unix seconds, flushed in bulk
+	prefixPart         = "x/"   // x/<key>\0<n, 4 bytes>         part n of a record over the engine's value bound
 )
 
 // Derived: Rebuild recreates all of it from the truth.
@@ -59,6 +63,8 @@ const (
 	keySchema  = prefixMeta + "schema"
 	keyInstall = prefixMeta + "install"
 	keyPruned  = prefixMeta + "pruned"
+
+	keyPrunedFindings = prefixMeta + "pruned-findings"
 )
 
 // Ref names an observation: a source and its own name of the thing.

@@ -2307,7 +2307,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2507,7 +2507,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
 	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x9e\x1f\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x93&\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2566,7 +2566,16 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
 	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
 	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponse\x12?\n" +
-	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.CallerB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.Caller\x12b\n" +
+	"\x11ListSubscriptions\x12%.rollcall.v1.ListSubscriptionsRequest\x1a&.rollcall.v1.ListSubscriptionsResponse\x12Q\n" +
+	"\x0fGetSubscription\x12#.rollcall.v1.GetSubscriptionRequest\x1a\x19.rollcall.v1.Subscription\x12e\n" +
+	"\x12CreateSubscription\x12&.rollcall.v1.CreateSubscriptionRequest\x1a'.rollcall.v1.CreateSubscriptionResponse\x12U\n" +
+	"\x11PauseSubscription\x12%.rollcall.v1.PauseSubscriptionRequest\x1a\x19.rollcall.v1.Subscription\x12e\n" +
+	"\x12DeleteSubscription\x12&.rollcall.v1.DeleteSubscriptionRequest\x1a'.rollcall.v1.DeleteSubscriptionResponse\x12_\n" +
+	"\x10TestSubscription\x12$.rollcall.v1.TestSubscriptionRequest\x1a%.rollcall.v1.TestSubscriptionResponse\x12w\n" +
+	"\x18RotateSubscriptionSecret\x12,.rollcall.v1.RotateSubscriptionSecretRequest\x1a-.rollcall.v1.RotateSubscriptionSecretResponse\x12\\\n" +
+	"\x0fListDeadLetters\x12#.rollcall.v1.ListDeadLettersRequest\x1a$.rollcall.v1.ListDeadLettersResponse\x12_\n" +
+	"\x10RetryDeadLetters\x12$.rollcall.v1.RetryDeadLettersRequest\x1a%.rollcall.v1.RetryDeadLettersResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2582,114 +2591,131 @@ func file_rollcall_v1_admin_proto_rawDescGZIP() []byte {
 
 var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_rollcall_v1_admin_proto_goTypes = []any{
-	(*ListAssetsRequest)(nil),            // 0: rollcall.v1.ListAssetsRequest
-	(*ListAssetsResponse)(nil),           // 1: rollcall.v1.ListAssetsResponse
-	(*GroupAssetsRequest)(nil),           // 2: rollcall.v1.GroupAssetsRequest
-	(*GroupAssetsResponse)(nil),          // 3: rollcall.v1.GroupAssetsResponse
-	(*AssetGroup)(nil),                   // 4: rollcall.v1.AssetGroup
-	(*ListSoftwareRequest)(nil),          // 5: rollcall.v1.ListSoftwareRequest
-	(*ListSoftwareResponse)(nil),         // 6: rollcall.v1.ListSoftwareResponse
-	(*SoftwareTitle)(nil),                // 7: rollcall.v1.SoftwareTitle
-	(*SoftwareVersion)(nil),              // 8: rollcall.v1.SoftwareVersion
-	(*ListSoftwareAssetsRequest)(nil),    // 9: rollcall.v1.ListSoftwareAssetsRequest
-	(*GetAssetRequest)(nil),              // 10: rollcall.v1.GetAssetRequest
-	(*ListAssetSoftwareRequest)(nil),     // 11: rollcall.v1.ListAssetSoftwareRequest
-	(*ListAssetSoftwareResponse)(nil),    // 12: rollcall.v1.ListAssetSoftwareResponse
-	(*GetAssetSourceStatesRequest)(nil),  // 13: rollcall.v1.GetAssetSourceStatesRequest
-	(*GetAssetSourceStatesResponse)(nil), // 14: rollcall.v1.GetAssetSourceStatesResponse
-	(*SourceState)(nil),                  // 15: rollcall.v1.SourceState
-	(*SourceSection)(nil),                // 16: rollcall.v1.SourceSection
-	(*SourceProblem)(nil),                // 17: rollcall.v1.SourceProblem
-	(*Token)(nil),                        // 18: rollcall.v1.Token
-	(*CreateTokenRequest)(nil),           // 19: rollcall.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),          // 20: rollcall.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),            // 21: rollcall.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),           // 22: rollcall.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),           // 23: rollcall.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),          // 24: rollcall.v1.RevokeTokenResponse
-	(*Agent)(nil),                        // 25: rollcall.v1.Agent
-	(*ListAgentsRequest)(nil),            // 26: rollcall.v1.ListAgentsRequest
-	(*ListAgentsResponse)(nil),           // 27: rollcall.v1.ListAgentsResponse
-	(*RevokeAgentRequest)(nil),           // 28: rollcall.v1.RevokeAgentRequest
-	(*RevokeAgentResponse)(nil),          // 29: rollcall.v1.RevokeAgentResponse
-	(*GetServerInfoRequest)(nil),         // 30: rollcall.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),        // 31: rollcall.v1.GetServerInfoResponse
-	(*GetCallerRequest)(nil),             // 32: rollcall.v1.GetCallerRequest
-	(*Caller)(nil),                       // 33: rollcall.v1.Caller
-	nil,                                  // 34: rollcall.v1.Token.LabelsEntry
-	nil,                                  // 35: rollcall.v1.CreateTokenRequest.LabelsEntry
-	nil,                                  // 36: rollcall.v1.CreateTokenResponse.LabelsEntry
-	nil,                                  // 37: rollcall.v1.Agent.LabelsEntry
-	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
-	(*v1.Asset)(nil),                     // 39: rollcall.v1.Asset
-	(*v1.Software)(nil),                  // 40: rollcall.v1.Software
-	(*durationpb.Duration)(nil),          // 41: google.protobuf.Duration
-	(*ExplainAssetRequest)(nil),          // 42: rollcall.v1.ExplainAssetRequest
-	(*GetAssetHistoryRequest)(nil),       // 43: rollcall.v1.GetAssetHistoryRequest
-	(*AssertAssetRequest)(nil),           // 44: rollcall.v1.AssertAssetRequest
-	(*ListStatementsRequest)(nil),        // 45: rollcall.v1.ListStatementsRequest
-	(*DeleteStatementRequest)(nil),       // 46: rollcall.v1.DeleteStatementRequest
-	(*PutSourceRequest)(nil),             // 47: rollcall.v1.PutSourceRequest
-	(*ListSourcesRequest)(nil),           // 48: rollcall.v1.ListSourcesRequest
-	(*ListFindingsRequest)(nil),          // 49: rollcall.v1.ListFindingsRequest
-	(*GroupFindingsRequest)(nil),         // 50: rollcall.v1.GroupFindingsRequest
-	(*WaiveFindingRequest)(nil),          // 51: rollcall.v1.WaiveFindingRequest
-	(*AcknowledgeFindingRequest)(nil),    // 52: rollcall.v1.AcknowledgeFindingRequest
-	(*ReopenFindingRequest)(nil),         // 53: rollcall.v1.ReopenFindingRequest
-	(*GetComplianceRequest)(nil),         // 54: rollcall.v1.GetComplianceRequest
-	(*ListRulesRequest)(nil),             // 55: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),              // 56: rollcall.v1.TryRulesRequest
-	(*PutRuleRequest)(nil),               // 57: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),            // 58: rollcall.v1.DeleteRuleRequest
-	(*ListFeedsRequest)(nil),             // 59: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),               // 60: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),             // 61: rollcall.v1.PauseFeedRequest
-	(*CreateFeedRequest)(nil),            // 62: rollcall.v1.CreateFeedRequest
-	(*UpdateFeedRequest)(nil),            // 63: rollcall.v1.UpdateFeedRequest
-	(*DeleteFeedRequest)(nil),            // 64: rollcall.v1.DeleteFeedRequest
-	(*TestFeedRequest)(nil),              // 65: rollcall.v1.TestFeedRequest
-	(*PreviewObservationsRequest)(nil),   // 66: rollcall.v1.PreviewObservationsRequest
-	(*DeleteObservationRequest)(nil),     // 67: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),          // 68: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),            // 69: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),             // 70: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),      // 71: rollcall.v1.GetPersonContextRequest
-	(*ErasePersonRequest)(nil),           // 72: rollcall.v1.ErasePersonRequest
-	(*ListErasuresRequest)(nil),          // 73: rollcall.v1.ListErasuresRequest
-	(*DeleteErasureRequest)(nil),         // 74: rollcall.v1.DeleteErasureRequest
-	(*ExportAssetsRequest)(nil),          // 75: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),             // 76: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),           // 77: rollcall.v1.VerifyAuditRequest
-	(*AssetExplanation)(nil),             // 78: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),      // 79: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),       // 80: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),      // 81: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                       // 82: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),          // 83: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),         // 84: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),        // 85: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                      // 86: rollcall.v1.Finding
-	(*Compliance)(nil),                   // 87: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),            // 88: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),             // 89: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                         // 90: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),           // 91: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),            // 92: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                         // 93: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),           // 94: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),             // 95: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),  // 96: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),    // 97: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                  // 98: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),           // 99: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                       // 100: rollcall.v1.Person
-	(*PersonContext)(nil),                // 101: rollcall.v1.PersonContext
-	(*Erasure)(nil),                      // 102: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),         // 103: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),        // 104: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                  // 105: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),            // 106: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),          // 107: rollcall.v1.VerifyAuditResponse
+	(*ListAssetsRequest)(nil),                // 0: rollcall.v1.ListAssetsRequest
+	(*ListAssetsResponse)(nil),               // 1: rollcall.v1.ListAssetsResponse
+	(*GroupAssetsRequest)(nil),               // 2: rollcall.v1.GroupAssetsRequest
+	(*GroupAssetsResponse)(nil),              // 3: rollcall.v1.GroupAssetsResponse
+	(*AssetGroup)(nil),                       // 4: rollcall.v1.AssetGroup
+	(*ListSoftwareRequest)(nil),              // 5: rollcall.v1.ListSoftwareRequest
+	(*ListSoftwareResponse)(nil),             // 6: rollcall.v1.ListSoftwareResponse
+	(*SoftwareTitle)(nil),                    // 7: rollcall.v1.SoftwareTitle
+	(*SoftwareVersion)(nil),                  // 8: rollcall.v1.SoftwareVersion
+	(*ListSoftwareAssetsRequest)(nil),        // 9: rollcall.v1.ListSoftwareAssetsRequest
+	(*GetAssetRequest)(nil),                  // 10: rollcall.v1.GetAssetRequest
+	(*ListAssetSoftwareRequest)(nil),         // 11: rollcall.v1.ListAssetSoftwareRequest
+	(*ListAssetSoftwareResponse)(nil),        // 12: rollcall.v1.ListAssetSoftwareResponse
+	(*GetAssetSourceStatesRequest)(nil),      // 13: rollcall.v1.GetAssetSourceStatesRequest
+	(*GetAssetSourceStatesResponse)(nil),     // 14: rollcall.v1.GetAssetSourceStatesResponse
+	(*SourceState)(nil),                      // 15: rollcall.v1.SourceState
+	(*SourceSection)(nil),                    // 16: rollcall.v1.SourceSection
+	(*SourceProblem)(nil),                    // 17: rollcall.v1.SourceProblem
+	(*Token)(nil),                            // 18: rollcall.v1.Token
+	(*CreateTokenRequest)(nil),               // 19: rollcall.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),              // 20: rollcall.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),                // 21: rollcall.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),               // 22: rollcall.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),               // 23: rollcall.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),              // 24: rollcall.v1.RevokeTokenResponse
+	(*Agent)(nil),                            // 25: rollcall.v1.Agent
+	(*ListAgentsRequest)(nil),                // 26: rollcall.v1.ListAgentsRequest
+	(*ListAgentsResponse)(nil),               // 27: rollcall.v1.ListAgentsResponse
+	(*RevokeAgentRequest)(nil),               // 28: rollcall.v1.RevokeAgentRequest
+	(*RevokeAgentResponse)(nil),              // 29: rollcall.v1.RevokeAgentResponse
+	(*GetServerInfoRequest)(nil),             // 30: rollcall.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),            // 31: rollcall.v1.GetServerInfoResponse
+	(*GetCallerRequest)(nil),                 // 32: rollcall.v1.GetCallerRequest
+	(*Caller)(nil),                           // 33: rollcall.v1.Caller
+	nil,                                      // 34: rollcall.v1.Token.LabelsEntry
+	nil,                                      // 35: rollcall.v1.CreateTokenRequest.LabelsEntry
+	nil,                                      // 36: rollcall.v1.CreateTokenResponse.LabelsEntry
+	nil,                                      // 37: rollcall.v1.Agent.LabelsEntry
+	(*timestamppb.Timestamp)(nil),            // 38: google.protobuf.Timestamp
+	(*v1.Asset)(nil),                         // 39: rollcall.v1.Asset
+	(*v1.Software)(nil),                      // 40: rollcall.v1.Software
+	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
+	(*ExplainAssetRequest)(nil),              // 42: rollcall.v1.ExplainAssetRequest
+	(*GetAssetHistoryRequest)(nil),           // 43: rollcall.v1.GetAssetHistoryRequest
+	(*AssertAssetRequest)(nil),               // 44: rollcall.v1.AssertAssetRequest
+	(*ListStatementsRequest)(nil),            // 45: rollcall.v1.ListStatementsRequest
+	(*DeleteStatementRequest)(nil),           // 46: rollcall.v1.DeleteStatementRequest
+	(*PutSourceRequest)(nil),                 // 47: rollcall.v1.PutSourceRequest
+	(*ListSourcesRequest)(nil),               // 48: rollcall.v1.ListSourcesRequest
+	(*ListFindingsRequest)(nil),              // 49: rollcall.v1.ListFindingsRequest
+	(*GroupFindingsRequest)(nil),             // 50: rollcall.v1.GroupFindingsRequest
+	(*WaiveFindingRequest)(nil),              // 51: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil),        // 52: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),             // 53: rollcall.v1.ReopenFindingRequest
+	(*GetComplianceRequest)(nil),             // 54: rollcall.v1.GetComplianceRequest
+	(*ListRulesRequest)(nil),                 // 55: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),                  // 56: rollcall.v1.TryRulesRequest
+	(*PutRuleRequest)(nil),                   // 57: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),                // 58: rollcall.v1.DeleteRuleRequest
+	(*ListFeedsRequest)(nil),                 // 59: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),                   // 60: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),                 // 61: rollcall.v1.PauseFeedRequest
+	(*CreateFeedRequest)(nil),                // 62: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),                // 63: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),                // 64: rollcall.v1.DeleteFeedRequest
+	(*TestFeedRequest)(nil),                  // 65: rollcall.v1.TestFeedRequest
+	(*PreviewObservationsRequest)(nil),       // 66: rollcall.v1.PreviewObservationsRequest
+	(*DeleteObservationRequest)(nil),         // 67: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),              // 68: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),                // 69: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),                 // 70: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),          // 71: rollcall.v1.GetPersonContextRequest
+	(*ErasePersonRequest)(nil),               // 72: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),              // 73: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),             // 74: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),              // 75: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),                 // 76: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),               // 77: rollcall.v1.VerifyAuditRequest
+	(*ListSubscriptionsRequest)(nil),         // 78: rollcall.v1.ListSubscriptionsRequest
+	(*GetSubscriptionRequest)(nil),           // 79: rollcall.v1.GetSubscriptionRequest
+	(*CreateSubscriptionRequest)(nil),        // 80: rollcall.v1.CreateSubscriptionRequest
+	(*PauseSubscriptionRequest)(nil),         // 81: rollcall.v1.PauseSubscriptionRequest
+	(*DeleteSubscriptionRequest)(nil),        // 82: rollcall.v1.DeleteSubscriptionRequest
+	(*TestSubscriptionRequest)(nil),          // 83: rollcall.v1.TestSubscriptionRequest
+	(*RotateSubscriptionSecretRequest)(nil),  // 84: rollcall.v1.RotateSubscriptionSecretRequest
+	(*ListDeadLettersRequest)(nil),           // 85: rollcall.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),          // 86: rollcall.v1.RetryDeadLettersRequest
+	(*AssetExplanation)(nil),                 // 87: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 88: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 89: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 90: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 91: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 92: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 93: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 94: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 95: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 96: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 97: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 98: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 99: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 100: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 101: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 102: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 103: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 104: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 105: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 106: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 107: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 108: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 109: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 110: rollcall.v1.PersonContext
+	(*Erasure)(nil),                          // 111: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 112: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 113: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 114: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 115: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 116: rollcall.v1.VerifyAuditResponse
+	(*ListSubscriptionsResponse)(nil),        // 117: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 118: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 119: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 120: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 121: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 122: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 123: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 124: rollcall.v1.RetryDeadLettersResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2772,58 +2798,76 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	76,  // 77: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
 	77,  // 78: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
 	32,  // 79: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
-	1,   // 80: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 81: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 82: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 83: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	39,  // 84: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 85: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 86: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	78,  // 87: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	79,  // 88: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	39,  // 89: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	80,  // 90: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	81,  // 91: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	82,  // 92: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	83,  // 93: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	84,  // 94: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	85,  // 95: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	86,  // 96: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	86,  // 97: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	86,  // 98: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	87,  // 99: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	88,  // 100: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	89,  // 101: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	90,  // 102: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	91,  // 103: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	92,  // 104: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	93,  // 105: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	93,  // 106: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	93,  // 107: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	93,  // 108: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	94,  // 109: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	95,  // 110: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	96,  // 111: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	97,  // 112: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 113: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 114: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 115: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 116: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 117: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 118: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	98,  // 119: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	99,  // 120: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	100, // 121: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	101, // 122: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	102, // 123: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	103, // 124: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	104, // 125: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	105, // 126: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	106, // 127: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	107, // 128: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	33,  // 129: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	80,  // [80:130] is the sub-list for method output_type
-	30,  // [30:80] is the sub-list for method input_type
+	78,  // 80: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
+	79,  // 81: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
+	80,  // 82: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
+	81,  // 83: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
+	82,  // 84: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
+	83,  // 85: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
+	84,  // 86: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
+	85,  // 87: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
+	86,  // 88: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
+	1,   // 89: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 90: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 91: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 92: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	39,  // 93: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 94: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 95: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	87,  // 96: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	88,  // 97: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	39,  // 98: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	89,  // 99: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	90,  // 100: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	91,  // 101: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	92,  // 102: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	93,  // 103: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	94,  // 104: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	95,  // 105: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	95,  // 106: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	95,  // 107: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	96,  // 108: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	97,  // 109: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	98,  // 110: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	99,  // 111: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	100, // 112: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	101, // 113: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	102, // 114: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	102, // 115: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	102, // 116: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	102, // 117: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	103, // 118: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	104, // 119: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	105, // 120: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	106, // 121: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 122: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 123: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 124: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 125: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 126: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 127: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	107, // 128: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	108, // 129: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	109, // 130: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	110, // 131: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	111, // 132: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	112, // 133: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	113, // 134: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	114, // 135: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	115, // 136: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	116, // 137: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	33,  // 138: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	117, // 139: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	118, // 140: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	119, // 141: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	118, // 142: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	120, // 143: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	121, // 144: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	122, // 145: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	123, // 146: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	124, // 147: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	89,  // [89:148] is the sub-list for method output_type
+	30,  // [30:89] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name
@@ -2838,6 +2882,7 @@ func file_rollcall_v1_admin_proto_init() {
 	file_rollcall_v1_person_proto_init()
 	file_rollcall_v1_preview_proto_init()
 	file_rollcall_v1_record_proto_init()
+	file_rollcall_v1_subscription_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

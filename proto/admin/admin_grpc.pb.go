@@ -20,56 +20,65 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_ListAssets_FullMethodName           = "/rollcall.v1.AdminService/ListAssets"
-	AdminService_GroupAssets_FullMethodName          = "/rollcall.v1.AdminService/GroupAssets"
-	AdminService_ListSoftware_FullMethodName         = "/rollcall.v1.AdminService/ListSoftware"
-	AdminService_ListSoftwareAssets_FullMethodName   = "/rollcall.v1.AdminService/ListSoftwareAssets"
-	AdminService_GetAsset_FullMethodName             = "/rollcall.v1.AdminService/GetAsset"
-	AdminService_ListAssetSoftware_FullMethodName    = "/rollcall.v1.AdminService/ListAssetSoftware"
-	AdminService_GetAssetSourceStates_FullMethodName = "/rollcall.v1.AdminService/GetAssetSourceStates"
-	AdminService_ExplainAsset_FullMethodName         = "/rollcall.v1.AdminService/ExplainAsset"
-	AdminService_GetAssetHistory_FullMethodName      = "/rollcall.v1.AdminService/GetAssetHistory"
-	AdminService_AssertAsset_FullMethodName          = "/rollcall.v1.AdminService/AssertAsset"
-	AdminService_ListStatements_FullMethodName       = "/rollcall.v1.AdminService/ListStatements"
-	AdminService_DeleteStatement_FullMethodName      = "/rollcall.v1.AdminService/DeleteStatement"
-	AdminService_PutSource_FullMethodName            = "/rollcall.v1.AdminService/PutSource"
-	AdminService_ListSources_FullMethodName          = "/rollcall.v1.AdminService/ListSources"
-	AdminService_ListFindings_FullMethodName         = "/rollcall.v1.AdminService/ListFindings"
-	AdminService_GroupFindings_FullMethodName        = "/rollcall.v1.AdminService/GroupFindings"
-	AdminService_WaiveFinding_FullMethodName         = "/rollcall.v1.AdminService/WaiveFinding"
-	AdminService_AcknowledgeFinding_FullMethodName   = "/rollcall.v1.AdminService/AcknowledgeFinding"
-	AdminService_ReopenFinding_FullMethodName        = "/rollcall.v1.AdminService/ReopenFinding"
-	AdminService_GetCompliance_FullMethodName        = "/rollcall.v1.AdminService/GetCompliance"
-	AdminService_ListRules_FullMethodName            = "/rollcall.v1.AdminService/ListRules"
-	AdminService_TryRules_FullMethodName             = "/rollcall.v1.AdminService/TryRules"
-	AdminService_PutRule_FullMethodName              = "/rollcall.v1.AdminService/PutRule"
-	AdminService_DeleteRule_FullMethodName           = "/rollcall.v1.AdminService/DeleteRule"
-	AdminService_ListFeeds_FullMethodName            = "/rollcall.v1.AdminService/ListFeeds"
-	AdminService_RunFeed_FullMethodName              = "/rollcall.v1.AdminService/RunFeed"
-	AdminService_PauseFeed_FullMethodName            = "/rollcall.v1.AdminService/PauseFeed"
-	AdminService_CreateFeed_FullMethodName           = "/rollcall.v1.AdminService/CreateFeed"
-	AdminService_UpdateFeed_FullMethodName           = "/rollcall.v1.AdminService/UpdateFeed"
-	AdminService_DeleteFeed_FullMethodName           = "/rollcall.v1.AdminService/DeleteFeed"
-	AdminService_TestFeed_FullMethodName             = "/rollcall.v1.AdminService/TestFeed"
-	AdminService_PreviewObservations_FullMethodName  = "/rollcall.v1.AdminService/PreviewObservations"
-	AdminService_DeleteObservation_FullMethodName    = "/rollcall.v1.AdminService/DeleteObservation"
-	AdminService_CreateToken_FullMethodName          = "/rollcall.v1.AdminService/CreateToken"
-	AdminService_ListTokens_FullMethodName           = "/rollcall.v1.AdminService/ListTokens"
-	AdminService_RevokeToken_FullMethodName          = "/rollcall.v1.AdminService/RevokeToken"
-	AdminService_ListAgents_FullMethodName           = "/rollcall.v1.AdminService/ListAgents"
-	AdminService_RevokeAgent_FullMethodName          = "/rollcall.v1.AdminService/RevokeAgent"
-	AdminService_GetServerInfo_FullMethodName        = "/rollcall.v1.AdminService/GetServerInfo"
-	AdminService_WatchChanges_FullMethodName         = "/rollcall.v1.AdminService/WatchChanges"
-	AdminService_ListPeople_FullMethodName           = "/rollcall.v1.AdminService/ListPeople"
-	AdminService_GetPerson_FullMethodName            = "/rollcall.v1.AdminService/GetPerson"
-	AdminService_GetPersonContext_FullMethodName     = "/rollcall.v1.AdminService/GetPersonContext"
-	AdminService_ErasePerson_FullMethodName          = "/rollcall.v1.AdminService/ErasePerson"
-	AdminService_ListErasures_FullMethodName         = "/rollcall.v1.AdminService/ListErasures"
-	AdminService_DeleteErasure_FullMethodName        = "/rollcall.v1.AdminService/DeleteErasure"
-	AdminService_ExportAssets_FullMethodName         = "/rollcall.v1.AdminService/ExportAssets"
-	AdminService_ListAudit_FullMethodName            = "/rollcall.v1.AdminService/ListAudit"
-	AdminService_VerifyAudit_FullMethodName          = "/rollcall.v1.AdminService/VerifyAudit"
-	AdminService_GetCaller_FullMethodName            = "/rollcall.v1.AdminService/GetCaller"
+	AdminService_ListAssets_FullMethodName               = "/rollcall.v1.AdminService/ListAssets"
+	AdminService_GroupAssets_FullMethodName              = "/rollcall.v1.AdminService/GroupAssets"
+	AdminService_ListSoftware_FullMethodName             = "/rollcall.v1.AdminService/ListSoftware"
+	AdminService_ListSoftwareAssets_FullMethodName       = "/rollcall.v1.AdminService/ListSoftwareAssets"
+	AdminService_GetAsset_FullMethodName                 = "/rollcall.v1.AdminService/GetAsset"
+	AdminService_ListAssetSoftware_FullMethodName        = "/rollcall.v1.AdminService/ListAssetSoftware"
+	AdminService_GetAssetSourceStates_FullMethodName     = "/rollcall.v1.AdminService/GetAssetSourceStates"
+	AdminService_ExplainAsset_FullMethodName             = "/rollcall.v1.AdminService/ExplainAsset"
+	AdminService_GetAssetHistory_FullMethodName          = "/rollcall.v1.AdminService/GetAssetHistory"
+	AdminService_AssertAsset_FullMethodName              = "/rollcall.v1.AdminService/AssertAsset"
+	AdminService_ListStatements_FullMethodName           = "/rollcall.v1.AdminService/ListStatements"
+	AdminService_DeleteStatement_FullMethodName          = "/rollcall.v1.AdminService/DeleteStatement"
+	AdminService_PutSource_FullMethodName                = "/rollcall.v1.AdminService/PutSource"
+	AdminService_ListSources_FullMethodName              = "/rollcall.v1.AdminService/ListSources"
+	AdminService_ListFindings_FullMethodName             = "/rollcall.v1.AdminService/ListFindings"
+	AdminService_GroupFindings_FullMethodName            = "/rollcall.v1.AdminService/GroupFindings"
+	AdminService_WaiveFinding_FullMethodName             = "/rollcall.v1.AdminService/WaiveFinding"
+	AdminService_AcknowledgeFinding_FullMethodName       = "/rollcall.v1.AdminService/AcknowledgeFinding"
+	AdminService_ReopenFinding_FullMethodName            = "/rollcall.v1.AdminService/ReopenFinding"
+	AdminService_GetCompliance_FullMethodName            = "/rollcall.v1.AdminService/GetCompliance"
+	AdminService_ListRules_FullMethodName                = "/rollcall.v1.AdminService/ListRules"
+	AdminService_TryRules_FullMethodName                 = "/rollcall.v1.AdminService/TryRules"
+	AdminService_PutRule_FullMethodName                  = "/rollcall.v1.AdminService/PutRule"
+	AdminService_DeleteRule_FullMethodName               = "/rollcall.v1.AdminService/DeleteRule"
+	AdminService_ListFeeds_FullMethodName                = "/rollcall.v1.AdminService/ListFeeds"
+	AdminService_RunFeed_FullMethodName                  = "/rollcall.v1.AdminService/RunFeed"
+	AdminService_PauseFeed_FullMethodName                = "/rollcall.v1.AdminService/PauseFeed"
+	AdminService_CreateFeed_FullMethodName               = "/rollcall.v1.AdminService/CreateFeed"
+	AdminService_UpdateFeed_FullMethodName               = "/rollcall.v1.AdminService/UpdateFeed"
+	AdminService_DeleteFeed_FullMethodName               = "/rollcall.v1.AdminService/DeleteFeed"
+	AdminService_TestFeed_FullMethodName                 = "/rollcall.v1.AdminService/TestFeed"
+	AdminService_PreviewObservations_FullMethodName      = "/rollcall.v1.AdminService/PreviewObservations"
+	AdminService_DeleteObservation_FullMethodName        = "/rollcall.v1.AdminService/DeleteObservation"
+	AdminService_CreateToken_FullMethodName              = "/rollcall.v1.AdminService/CreateToken"
+	AdminService_ListTokens_FullMethodName               = "/rollcall.v1.AdminService/ListTokens"
+	AdminService_RevokeToken_FullMethodName              = "/rollcall.v1.AdminService/RevokeToken"
+	AdminService_ListAgents_FullMethodName               = "/rollcall.v1.AdminService/ListAgents"
+	AdminService_RevokeAgent_FullMethodName              = "/rollcall.v1.AdminService/RevokeAgent"
+	AdminService_GetServerInfo_FullMethodName            = "/rollcall.v1.AdminService/GetServerInfo"
+	AdminService_WatchChanges_FullMethodName             = "/rollcall.v1.AdminService/WatchChanges"
+	AdminService_ListPeople_FullMethodName               = "/rollcall.v1.AdminService/ListPeople"
+	AdminService_GetPerson_FullMethodName                = "/rollcall.v1.AdminService/GetPerson"
+	AdminService_GetPersonContext_FullMethodName         = "/rollcall.v1.AdminService/GetPersonContext"
+	AdminService_ErasePerson_FullMethodName              = "/rollcall.v1.AdminService/ErasePerson"
+	AdminService_ListErasures_FullMethodName             = "/rollcall.v1.AdminService/ListErasures"
+	AdminService_DeleteErasure_FullMethodName            = "/rollcall.v1.AdminService/DeleteErasure"
+	AdminService_ExportAssets_FullMethodName             = "/rollcall.v1.AdminService/ExportAssets"
+	AdminService_ListAudit_FullMethodName                = "/rollcall.v1.AdminService/ListAudit"
+	AdminService_VerifyAudit_FullMethodName              = "/rollcall.v1.AdminService/VerifyAudit"
+	AdminService_GetCaller_FullMethodName                = "/rollcall.v1.AdminService/GetCaller"
+	AdminService_ListSubscriptions_FullMethodName        = "/rollcall.v1.AdminService/ListSubscriptions"
+	AdminService_GetSubscription_FullMethodName          = "/rollcall.v1.AdminService/GetSubscription"
+	AdminService_CreateSubscription_FullMethodName       = "/rollcall.v1.AdminService/CreateSubscription"
+	AdminService_PauseSubscription_FullMethodName        = "/rollcall.v1.AdminService/PauseSubscription"
+	AdminService_DeleteSubscription_FullMethodName       = "/rollcall.v1.AdminService/DeleteSubscription"
+	AdminService_TestSubscription_FullMethodName         = "/rollcall.v1.AdminService/TestSubscription"
+	AdminService_RotateSubscriptionSecret_FullMethodName = "/rollcall.v1.AdminService/RotateSubscriptionSecret"
+	AdminService_ListDeadLetters_FullMethodName          = "/rollcall.v1.AdminService/ListDeadLetters"
+	AdminService_RetryDeadLetters_FullMethodName         = "/rollcall.v1.AdminService/RetryDeadLetters"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -179,6 +188,21 @@ type AdminServiceClient interface {
 	VerifyAudit(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (*VerifyAuditResponse, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(ctx context.Context, in *GetCallerRequest, opts ...grpc.CallOption) (*Caller, error)
+	// ListSubscriptions tells who is told what, and how that fares.
+	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
+	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*Subscription, error)
+	// CreateSubscription has a receiver told of what happens from now on.
+	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
+	PauseSubscription(ctx context.Context, in *PauseSubscriptionRequest, opts ...grpc.CallOption) (*Subscription, error)
+	DeleteSubscription(ctx context.Context, in *DeleteSubscriptionRequest, opts ...grpc.CallOption) (*DeleteSubscriptionResponse, error)
+	// TestSubscription sends a message that says that it is a test.
+	TestSubscription(ctx context.Context, in *TestSubscriptionRequest, opts ...grpc.CallOption) (*TestSubscriptionResponse, error)
+	// RotateSubscriptionSecret makes a new key for a webhook; for a while both sign.
+	RotateSubscriptionSecret(ctx context.Context, in *RotateSubscriptionSecretRequest, opts ...grpc.CallOption) (*RotateSubscriptionSecretResponse, error)
+	// ListDeadLetters lists the messages that were given up.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// RetryDeadLetters has messages that were given up sent again.
+	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
 }
 
 type adminServiceClient struct {
@@ -707,6 +731,96 @@ func (c *adminServiceClient) GetCaller(ctx context.Context, in *GetCallerRequest
 	return out, nil
 }
 
+func (c *adminServiceClient) ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSubscriptionsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListSubscriptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*Subscription, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Subscription)
+	err := c.cc.Invoke(ctx, AdminService_GetSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateSubscriptionResponse)
+	err := c.cc.Invoke(ctx, AdminService_CreateSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PauseSubscription(ctx context.Context, in *PauseSubscriptionRequest, opts ...grpc.CallOption) (*Subscription, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Subscription)
+	err := c.cc.Invoke(ctx, AdminService_PauseSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteSubscription(ctx context.Context, in *DeleteSubscriptionRequest, opts ...grpc.CallOption) (*DeleteSubscriptionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteSubscriptionResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) TestSubscription(ctx context.Context, in *TestSubscriptionRequest, opts ...grpc.CallOption) (*TestSubscriptionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestSubscriptionResponse)
+	err := c.cc.Invoke(ctx, AdminService_TestSubscription_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RotateSubscriptionSecret(ctx context.Context, in *RotateSubscriptionSecretRequest, opts ...grpc.CallOption) (*RotateSubscriptionSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateSubscriptionSecretResponse)
+	err := c.cc.Invoke(ctx, AdminService_RotateSubscriptionSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_RetryDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -814,6 +928,21 @@ type AdminServiceServer interface {
 	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(context.Context, *GetCallerRequest) (*Caller, error)
+	// ListSubscriptions tells who is told what, and how that fares.
+	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
+	GetSubscription(context.Context, *GetSubscriptionRequest) (*Subscription, error)
+	// CreateSubscription has a receiver told of what happens from now on.
+	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
+	PauseSubscription(context.Context, *PauseSubscriptionRequest) (*Subscription, error)
+	DeleteSubscription(context.Context, *DeleteSubscriptionRequest) (*DeleteSubscriptionResponse, error)
+	// TestSubscription sends a message that says that it is a test.
+	TestSubscription(context.Context, *TestSubscriptionRequest) (*TestSubscriptionResponse, error)
+	// RotateSubscriptionSecret makes a new key for a webhook; for a while both sign.
+	RotateSubscriptionSecret(context.Context, *RotateSubscriptionSecretRequest) (*RotateSubscriptionSecretResponse, error)
+	// ListDeadLetters lists the messages that were given up.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// RetryDeadLetters has messages that were given up sent again.
+	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -973,6 +1102,33 @@ func (UnimplementedAdminServiceServer) VerifyAudit(context.Context, *VerifyAudit
 }
 func (UnimplementedAdminServiceServer) GetCaller(context.Context, *GetCallerRequest) (*Caller, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCaller not implemented")
+}
+func (UnimplementedAdminServiceServer) ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSubscriptions not implemented")
+}
+func (UnimplementedAdminServiceServer) GetSubscription(context.Context, *GetSubscriptionRequest) (*Subscription, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSubscription not implemented")
+}
+func (UnimplementedAdminServiceServer) CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSubscription not implemented")
+}
+func (UnimplementedAdminServiceServer) PauseSubscription(context.Context, *PauseSubscriptionRequest) (*Subscription, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseSubscription not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteSubscription(context.Context, *DeleteSubscriptionRequest) (*DeleteSubscriptionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSubscription not implemented")
+}
+func (UnimplementedAdminServiceServer) TestSubscription(context.Context, *TestSubscriptionRequest) (*TestSubscriptionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestSubscription not implemented")
+}
+func (UnimplementedAdminServiceServer) RotateSubscriptionSecret(context.Context, *RotateSubscriptionSecretRequest) (*RotateSubscriptionSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateSubscriptionSecret not implemented")
+}
+func (UnimplementedAdminServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -1881,6 +2037,168 @@ func _AdminService_GetCaller_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListSubscriptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSubscriptionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListSubscriptions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListSubscriptions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListSubscriptions(ctx, req.(*ListSubscriptionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetSubscription(ctx, req.(*GetSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_CreateSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CreateSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CreateSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CreateSubscription(ctx, req.(*CreateSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PauseSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PauseSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PauseSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PauseSubscription(ctx, req.(*PauseSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteSubscription(ctx, req.(*DeleteSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_TestSubscription_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestSubscriptionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).TestSubscription(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_TestSubscription_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).TestSubscription(ctx, req.(*TestSubscriptionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RotateSubscriptionSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateSubscriptionSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RotateSubscriptionSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RotateSubscriptionSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RotateSubscriptionSecret(ctx, req.(*RotateSubscriptionSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RetryDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RetryDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RetryDeadLetters(ctx, req.(*RetryDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2079,6 +2397,42 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetCaller",
 			Handler:    _AdminService_GetCaller_Handler,
+		},
+		{
+			MethodName: "ListSubscriptions",
+			Handler:    _AdminService_ListSubscriptions_Handler,
+		},
+		{
+			MethodName: "GetSubscription",
+			Handler:    _AdminService_GetSubscription_Handler,
+		},
+		{
+			MethodName: "CreateSubscription",
+			Handler:    _AdminService_CreateSubscription_Handler,
+		},
+		{
+			MethodName: "PauseSubscription",
+			Handler:    _AdminService_PauseSubscription_Handler,
+		},
+		{
+			MethodName: "DeleteSubscription",
+			Handler:    _AdminService_DeleteSubscription_Handler,
+		},
+		{
+			MethodName: "TestSubscription",
+			Handler:    _AdminService_TestSubscription_Handler,
+		},
+		{
+			MethodName: "RotateSubscriptionSecret",
+			Handler:    _AdminService_RotateSubscriptionSecret_Handler,
+		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _AdminService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "RetryDeadLetters",
+			Handler:    _AdminService_RetryDeadLetters_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

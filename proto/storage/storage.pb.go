@@ -2094,11 +2094,427 @@ func (x *ErasedRecord) GetSourceId() string {
 	return ""
 }
 
+// FindingChangeRecord is that an asset began to fail a rule, or no longer does.
+type FindingChangeRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// opened or resolved
+	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	AssetId       string `protobuf:"bytes,3,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	Rule          string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	Severity      string `protobuf:"bytes,5,opt,name=severity,proto3" json:"severity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindingChangeRecord) Reset() {
+	*x = FindingChangeRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindingChangeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindingChangeRecord) ProtoMessage() {}
+
+func (x *FindingChangeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindingChangeRecord.ProtoReflect.Descriptor instead.
+func (*FindingChangeRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FindingChangeRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *FindingChangeRecord) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *FindingChangeRecord) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *FindingChangeRecord) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *FindingChangeRecord) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+// SubscriptionRecord is a subscription that was created through the API.
+type SubscriptionRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without url and secret of the receiver, which are sealed.
+	Definition *admin.Subscription `protobuf:"bytes,1,opt,name=definition,proto3" json:"definition,omitempty"`
+	// url, secret and old_secret, each sealed for this subscription.
+	Sealed map[string][]byte `protobuf:"bytes,2,rep,name=sealed,proto3" json:"sealed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Until when old_secret signs as well.
+	OldUntil      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=old_until,json=oldUntil,proto3" json:"old_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriptionRecord) Reset() {
+	*x = SubscriptionRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriptionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriptionRecord) ProtoMessage() {}
+
+func (x *SubscriptionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriptionRecord.ProtoReflect.Descriptor instead.
+func (*SubscriptionRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SubscriptionRecord) GetDefinition() *admin.Subscription {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+func (x *SubscriptionRecord) GetSealed() map[string][]byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *SubscriptionRecord) GetOldUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldUntil
+	}
+	return nil
+}
+
+// SubscriptionState is how far a subscription has come.
+type SubscriptionState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The places in the logs of changes and of findings up to which everything was
+	// told.
+	Changes  uint64 `protobuf:"varint,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	Findings uint64 `protobuf:"varint,3,opt,name=findings,proto3" json:"findings,omitempty"`
+	// The message that is being sent.
+	Pending *LetterRecord `protobuf:"bytes,4,opt,name=pending,proto3" json:"pending,omitempty"`
+	// When the messages of the last hour were sent.
+	SentAt []*timestamppb.Timestamp `protobuf:"bytes,5,rep,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	Paused bool                     `protobuf:"varint,6,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Why the collector paused it.
+	Problem       string                 `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	LastSuccess   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_success,json=lastSuccess,proto3" json:"last_success,omitempty"`
+	Sent          int64                  `protobuf:"varint,9,opt,name=sent,proto3" json:"sent,omitempty"`
+	Dropped       int64                  `protobuf:"varint,10,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriptionState) Reset() {
+	*x = SubscriptionState{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriptionState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriptionState) ProtoMessage() {}
+
+func (x *SubscriptionState) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriptionState.ProtoReflect.Descriptor instead.
+func (*SubscriptionState) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SubscriptionState) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SubscriptionState) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *SubscriptionState) GetFindings() uint64 {
+	if x != nil {
+		return x.Findings
+	}
+	return 0
+}
+
+func (x *SubscriptionState) GetPending() *LetterRecord {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *SubscriptionState) GetSentAt() []*timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
+	}
+	return nil
+}
+
+func (x *SubscriptionState) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
+}
+
+func (x *SubscriptionState) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *SubscriptionState) GetLastSuccess() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSuccess
+	}
+	return nil
+}
+
+func (x *SubscriptionState) GetSent() int64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *SubscriptionState) GetDropped() int64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+// LetterRecord is a message by what it tells: the events between some places in
+// the logs. Its text is made when it is sent, so that no copy of it has to be
+// erased with a person.
+type LetterRecord struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Subscription string                 `protobuf:"bytes,2,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	At           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	ChangesFrom  uint64                 `protobuf:"varint,4,opt,name=changes_from,json=changesFrom,proto3" json:"changes_from,omitempty"`
+	ChangesTo    uint64                 `protobuf:"varint,5,opt,name=changes_to,json=changesTo,proto3" json:"changes_to,omitempty"`
+	FindingsFrom uint64                 `protobuf:"varint,6,opt,name=findings_from,json=findingsFrom,proto3" json:"findings_from,omitempty"`
+	FindingsTo   uint64                 `protobuf:"varint,7,opt,name=findings_to,json=findingsTo,proto3" json:"findings_to,omitempty"`
+	Events       int64                  `protobuf:"varint,8,opt,name=events,proto3" json:"events,omitempty"`
+	Attempts     int32                  `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	NextAttempt  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next_attempt,json=nextAttempt,proto3" json:"next_attempt,omitempty"`
+	Error        string                 `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	// Of a dead letter: since when, and whether it is to be sent again.
+	GivenUpAt     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=given_up_at,json=givenUpAt,proto3" json:"given_up_at,omitempty"`
+	Retry         bool                   `protobuf:"varint,13,opt,name=retry,proto3" json:"retry,omitempty"`
+	Title         string                 `protobuf:"bytes,14,opt,name=title,proto3" json:"title,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LetterRecord) Reset() {
+	*x = LetterRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LetterRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LetterRecord) ProtoMessage() {}
+
+func (x *LetterRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LetterRecord.ProtoReflect.Descriptor instead.
+func (*LetterRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *LetterRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LetterRecord) GetSubscription() string {
+	if x != nil {
+		return x.Subscription
+	}
+	return ""
+}
+
+func (x *LetterRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *LetterRecord) GetChangesFrom() uint64 {
+	if x != nil {
+		return x.ChangesFrom
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetChangesTo() uint64 {
+	if x != nil {
+		return x.ChangesTo
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetFindingsFrom() uint64 {
+	if x != nil {
+		return x.FindingsFrom
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetFindingsTo() uint64 {
+	if x != nil {
+		return x.FindingsTo
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetEvents() int64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *LetterRecord) GetNextAttempt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAttempt
+	}
+	return nil
+}
+
+func (x *LetterRecord) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *LetterRecord) GetGivenUpAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GivenUpAt
+	}
+	return nil
+}
+
+func (x *LetterRecord) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
+}
+
+func (x *LetterRecord) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
 var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\x1a\x18rollcall/v1/record.proto\"\xeb\x05\n" +
+	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\"\xeb\x05\n" +
 	"\x0fEnrolmentRecord\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
 	"\bkey_hash\x18\x02 \x01(\fR\akeyHash\x12*\n" +
@@ -2319,7 +2735,52 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06common\x18\a \x03(\tR\x06common\"C\n" +
 	"\fErasedRecord\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
-	"\tsource_id\x18\x02 \x01(\tR\bsourceIdB;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
+	"\tsource_id\x18\x02 \x01(\tR\bsourceId\"\xa0\x01\n" +
+	"\x13FindingChangeRecord\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
+	"\basset_id\x18\x03 \x01(\tR\aassetId\x12\x12\n" +
+	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x1a\n" +
+	"\bseverity\x18\x05 \x01(\tR\bseverity\"\x88\x02\n" +
+	"\x12SubscriptionRecord\x129\n" +
+	"\n" +
+	"definition\x18\x01 \x01(\v2\x19.rollcall.v1.SubscriptionR\n" +
+	"definition\x12C\n" +
+	"\x06sealed\x18\x02 \x03(\v2+.rollcall.v1.SubscriptionRecord.SealedEntryR\x06sealed\x127\n" +
+	"\told_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\boldUntil\x1a9\n" +
+	"\vSealedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xe2\x02\n" +
+	"\x11SubscriptionState\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\achanges\x18\x02 \x01(\x04R\achanges\x12\x1a\n" +
+	"\bfindings\x18\x03 \x01(\x04R\bfindings\x123\n" +
+	"\apending\x18\x04 \x01(\v2\x19.rollcall.v1.LetterRecordR\apending\x123\n" +
+	"\asent_at\x18\x05 \x03(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12\x16\n" +
+	"\x06paused\x18\x06 \x01(\bR\x06paused\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\x12=\n" +
+	"\flast_success\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vlastSuccess\x12\x12\n" +
+	"\x04sent\x18\t \x01(\x03R\x04sent\x12\x18\n" +
+	"\adropped\x18\n" +
+	" \x01(\x03R\adropped\"\xe7\x03\n" +
+	"\fLetterRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
+	"\fsubscription\x18\x02 \x01(\tR\fsubscription\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12!\n" +
+	"\fchanges_from\x18\x04 \x01(\x04R\vchangesFrom\x12\x1d\n" +
+	"\n" +
+	"changes_to\x18\x05 \x01(\x04R\tchangesTo\x12#\n" +
+	"\rfindings_from\x18\x06 \x01(\x04R\ffindingsFrom\x12\x1f\n" +
+	"\vfindings_to\x18\a \x01(\x04R\n" +
+	"findingsTo\x12\x16\n" +
+	"\x06events\x18\b \x01(\x03R\x06events\x12\x1a\n" +
+	"\battempts\x18\t \x01(\x05R\battempts\x12=\n" +
+	"\fnext_attempt\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\vnextAttempt\x12\x14\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x12:\n" +
+	"\vgiven_up_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tgivenUpAt\x12\x14\n" +
+	"\x05retry\x18\r \x01(\bR\x05retry\x12\x14\n" +
+	"\x05title\x18\x0e \x01(\tR\x05titleB;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
 
 var (
 	file_rollcall_v1_storage_proto_rawDescOnce sync.Once
@@ -2333,7 +2794,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -2357,62 +2818,78 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*ErasureRecord)(nil),         // 19: rollcall.v1.ErasureRecord
 	(*ErasureSubject)(nil),        // 20: rollcall.v1.ErasureSubject
 	(*ErasedRecord)(nil),          // 21: rollcall.v1.ErasedRecord
-	nil,                           // 22: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 23: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 24: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 25: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 26: rollcall.v1.FeedRecord.SealedEntry
-	nil,                           // 27: rollcall.v1.ErasureRecord.CountsEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*v1.Problem)(nil),            // 29: rollcall.v1.Problem
-	(*v1.SectionStatus)(nil),      // 30: rollcall.v1.SectionStatus
-	(*admin.ComplianceDay)(nil),   // 31: rollcall.v1.ComplianceDay
+	(*FindingChangeRecord)(nil),   // 22: rollcall.v1.FindingChangeRecord
+	(*SubscriptionRecord)(nil),    // 23: rollcall.v1.SubscriptionRecord
+	(*SubscriptionState)(nil),     // 24: rollcall.v1.SubscriptionState
+	(*LetterRecord)(nil),          // 25: rollcall.v1.LetterRecord
+	nil,                           // 26: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 27: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 28: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 29: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 30: rollcall.v1.FeedRecord.SealedEntry
+	nil,                           // 31: rollcall.v1.ErasureRecord.CountsEntry
+	nil,                           // 32: rollcall.v1.SubscriptionRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*v1.Problem)(nil),            // 34: rollcall.v1.Problem
+	(*v1.SectionStatus)(nil),      // 35: rollcall.v1.SectionStatus
+	(*admin.ComplianceDay)(nil),   // 36: rollcall.v1.ComplianceDay
+	(*admin.Subscription)(nil),    // 37: rollcall.v1.Subscription
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	28, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	28, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	28, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	22, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	23, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	28, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	29, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	30, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	33, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	33, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	33, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	26, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	27, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	33, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	34, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	35, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	28, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	28, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	28, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	28, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	28, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	28, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	28, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	33, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	33, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	33, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	33, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	33, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	28, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	28, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	33, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	33, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
 	13, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	31, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
+	36, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
 	12, // 22: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
 	12, // 23: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	28, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	28, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	28, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	28, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	28, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	28, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	25, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	26, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	28, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
-	28, // 33: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
-	28, // 34: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
-	27, // 35: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
-	28, // 36: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
+	33, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	33, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	33, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	33, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	29, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	30, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	33, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	33, // 33: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 34: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
+	31, // 35: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
+	33, // 36: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
 	20, // 37: rollcall.v1.ErasureRecord.subject:type_name -> rollcall.v1.ErasureSubject
 	21, // 38: rollcall.v1.ErasureSubject.records:type_name -> rollcall.v1.ErasedRecord
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	33, // 39: rollcall.v1.FindingChangeRecord.at:type_name -> google.protobuf.Timestamp
+	37, // 40: rollcall.v1.SubscriptionRecord.definition:type_name -> rollcall.v1.Subscription
+	32, // 41: rollcall.v1.SubscriptionRecord.sealed:type_name -> rollcall.v1.SubscriptionRecord.SealedEntry
+	33, // 42: rollcall.v1.SubscriptionRecord.old_until:type_name -> google.protobuf.Timestamp
+	25, // 43: rollcall.v1.SubscriptionState.pending:type_name -> rollcall.v1.LetterRecord
+	33, // 44: rollcall.v1.SubscriptionState.sent_at:type_name -> google.protobuf.Timestamp
+	33, // 45: rollcall.v1.SubscriptionState.last_success:type_name -> google.protobuf.Timestamp
+	33, // 46: rollcall.v1.LetterRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 47: rollcall.v1.LetterRecord.next_attempt:type_name -> google.protobuf.Timestamp
+	33, // 48: rollcall.v1.LetterRecord.given_up_at:type_name -> google.protobuf.Timestamp
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -2427,7 +2904,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

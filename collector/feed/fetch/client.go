@@ -40,7 +40,7 @@ func NewClient(o ClientOptions) (*http.Client, error) {
 		DialContext: dialer.DialContext, TLSHandshakeTimeout: 15 * time.Second, ResponseHeaderTimeout: 2 * time.Minute, IdleConnTimeout: 90 * time.Second,
 		MaxIdleConnsPerHost: 4, MaxResponseHeaderBytes: 256 << 10, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
-	pool, err := certificates(o)
+	pool, err := Certificates(o)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func NewClient(o ClientOptions) (*http.Client, error) {
 	return &http.Client{Transport: t, Timeout: 5 * time.Minute, CheckRedirect: sameHost}, nil
 }
 
-// certificates returns those to trust, nil for the system's.
-func certificates(o ClientOptions) (*x509.CertPool, error) {
+// Certificates returns those to trust, nil for the system's.
+func Certificates(o ClientOptions) (*x509.CertPool, error) {
 	if o.CAFile == "" && o.CAPEM == "" {
 		return nil, nil
 	}

@@ -52,7 +52,7 @@ func setting(d manifest.Setting, given map[string]string, name string, getenv fu
 		}
 		return *d.Default, nil
 	}
-	v, err := dereference(v, getenv)
+	v, err := Dereference(v, getenv)
 	if err != nil {
 		return "", err
 	}
@@ -87,8 +87,8 @@ func example(d manifest.Setting) string {
 	return " (example: " + d.Example + ")"
 }
 
-// dereference replaces env: and file: references.
-func dereference(v string, getenv func(string) string) (string, error) {
+// Dereference replaces env: and file: references in a setting by what they name.
+func Dereference(v string, getenv func(string) string) (string, error) {
 	if name, ok := strings.CutPrefix(v, "env:"); ok {
 		if v = getenv(name); v == "" {
 			return "", fmt.Errorf("the variable %s of the environment is not set", name)
