@@ -57,10 +57,11 @@ type layer struct {
 	UpdatesDir      *string        `yaml:"updates_dir" env:"ROLLCALL_UPDATES_DIR" placeholder:"DIR" help:"Folder of versions of the agent, signed with rollcall-collector updates sign, that are offered to agents."`
 	UpdateKeys      *[]string      `yaml:"update_keys" env:"ROLLCALL_UPDATE_KEYS" placeholder:"ed25519:KEY" help:"Public key that the manifest in --updates-dir must be signed with; may be repeated."`
 	// What follows stands in the file only.
-	Feeds       *[]feedSettings     `yaml:"feeds" kong:"-"`
-	Precedence  *precedenceSettings `yaml:"precedence" kong:"-"`
-	UpdateRings *[]updates.Ring     `yaml:"update_rings" kong:"-"`
-	Expiry      *expirySettings     `yaml:"expiry" kong:"-"`
+	Feeds         *[]feedSettings       `yaml:"feeds" kong:"-"`
+	Precedence    *precedenceSettings   `yaml:"precedence" kong:"-"`
+	UpdateRings   *[]updates.Ring       `yaml:"update_rings" kong:"-"`
+	Expiry        *expirySettings       `yaml:"expiry" kong:"-"`
+	Notifications *notificationSettings `yaml:"notifications" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -98,6 +99,8 @@ type settings struct {
 	Precedence precedenceSettings `yaml:"precedence,omitempty"`
 	// Expiry says when assets of which nothing is heard are no longer in use.
 	Expiry expirySettings `yaml:"expiry,omitempty"`
+	// Notifications say who is told what happens.
+	Notifications notificationSettings `yaml:"notifications,omitempty"`
 
 	level slog.Level
 	// preset is the administrator's token that the environment sets; it is
@@ -127,7 +130,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		UpdatesDir: first("", flags.UpdatesDir, file.UpdatesDir), UpdateKeys: first(nil, flags.UpdateKeys, file.UpdateKeys), UpdateRings: first(nil, file.UpdateRings),
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
-	s.Expiry = first(nil, file.Expiry)
+	s.Expiry, s.Notifications = first(nil, file.Expiry), first(notificationSettings{}, file.Notifications)
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()
 }
@@ -147,6 +150,9 @@ func (s *settings) check() error {
 		return fmt.Errorf("log_level %q: want debug, info, warn or error", s.LogLevel)
 	}
 	if _, err := s.Expiry.policy(); err != nil {
+		return err
+	}
+	if err := s.Notifications.check(); err != nil {
 		return err
 	}
 	engine, dir, _ := strings.Cut(s.Store, ":")
@@ -240,6 +246,7 @@ func (c checkCommand) Run(world outside) error {
 	for i, f := range s.Feeds {
 		s.Feeds[i] = f.shown()
 	}
+	s.Notifications = s.Notifications.shown()
 	b, err := yaml.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("print the configuration: %w", err)

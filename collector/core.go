@@ -17,9 +17,11 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
+	"github.com/rollcall-itam/rollcall/collector/notify"
 	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
+	"github.com/rollcall-itam/rollcall/collector/watch"
 )
 
 // core is the collector without its listeners.
@@ -32,6 +34,9 @@ type core struct {
 	enroller *enroll.Enroller
 	feeds    *feed.Runner
 	engine   *compliance.Engine
+	// changes tells what happens to assets.
+	changes  *watch.Log
+	notifier *notify.Notifier
 	// support knows when products end; supportBroken that eol_file could not be
 	// read, and support is what came along.
 	support       *eol.Table
@@ -97,6 +102,7 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 		return nil, err
 	}
 	v.Follow(c.catalog, c.store)
+	c.openChanges()
 	if c.support, c.supportBroken, err = readSupport(s.EOLFile, log); err != nil {
 		return nil, err
 	}

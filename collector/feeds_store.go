@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/rollcall-itam/rollcall/collector/connect"
+	"github.com/rollcall-itam/rollcall/collector/notify"
 	"github.com/rollcall-itam/rollcall/collector/store"
 )
 
@@ -49,7 +50,7 @@ func (c feedsRotateCommand) Run(world outside) error {
 		if err != nil {
 			return err
 		}
-		n, err := connect.Rotate(ctx, st, vault)
+		n, err := connect.Rotate(ctx, st, vault, notify.Reseal)
 		if err != nil {
 			return err
 		}

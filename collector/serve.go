@@ -113,12 +113,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if c.feeds, err = newFeeds(ctx, s.Feeds, c, log, p.metrics.Registry); err != nil {
 		return err
 	}
-	connections, err := openConnections(ctx, s, c, log)
-	if err != nil {
-		return err
-	}
-	people, err := api.New(api.Options{Feeds: c.feeds, Connections: connections, Compliance: c.engine, Store: c.store, Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller,
-		Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate, CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
+	people, err := openAPI(ctx, s, c, log, p)
 	if err != nil {
 		return err
 	}
@@ -150,6 +145,20 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	return run(ctx, c, server, log, p)
 }
 
+// openAPI makes ready what people and programs ask, and those who are told.
+func openAPI(ctx context.Context, s settings, c *core, log *slog.Logger, p parts) (*api.Service, error) {
+	connections, err := openConnections(ctx, s, c, log)
+	if err != nil {
+		return nil, err
+	}
+	if c.notifier, err = newNotifier(ctx, s, c, log, p.metrics.Registry); err != nil {
+		return nil, err
+	}
+	return api.New(api.Options{Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
+		Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller, Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate,
+		CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
+}
+
 // run serves agents until ctx ends, then drains both listeners and stores
 // what the catalog holds back.
 func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p parts) error {
@@ -161,6 +170,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	work.Go(func() error { return c.feeds.Run(ctx) })
 	work.Go(func() error { return c.view.Run(ctx, log) })
 	work.Go(func() error { return c.engine.Run(ctx) })
+	work.Go(func() error { return c.notifier.Run(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()
 	var err error

@@ -130,6 +130,16 @@ var grants = map[string]grant{
 	adminpb.AdminService_ListTokens_FullMethodName:           {reach: whole, least: admin},
 	adminpb.AdminService_GetCaller_FullMethodName:            {reach: nothing, least: viewer, also: serviceDesk},
 	adminpb.AdminService_RevokeToken_FullMethodName:          {reach: whole, least: admin},
+	// Whoever subscribes has what is known of the fleet sent out.
+	adminpb.AdminService_ListSubscriptions_FullMethodName:        {reach: whole, least: viewer},
+	adminpb.AdminService_GetSubscription_FullMethodName:          {reach: whole, least: viewer},
+	adminpb.AdminService_CreateSubscription_FullMethodName:       {reach: whole, least: admin},
+	adminpb.AdminService_PauseSubscription_FullMethodName:        {reach: whole, least: operator},
+	adminpb.AdminService_DeleteSubscription_FullMethodName:       {reach: whole, least: admin},
+	adminpb.AdminService_TestSubscription_FullMethodName:         {reach: whole, least: operator},
+	adminpb.AdminService_RotateSubscriptionSecret_FullMethodName: {reach: whole, least: admin},
+	adminpb.AdminService_ListDeadLetters_FullMethodName:          {reach: whole, least: viewer},
+	adminpb.AdminService_RetryDeadLetters_FullMethodName:         {reach: whole, least: operator},
 }
 
 // metricsGrant says who may read /metrics.

@@ -72,6 +72,16 @@ var allowed = map[string]string{
 	"ListTokens":           "admin",
 	"RevokeToken":          "admin",
 	"GetCaller":            "viewer operator admin servicedesk",
+
+	"ListSubscriptions":        "viewer operator admin",
+	"GetSubscription":          "viewer operator admin",
+	"CreateSubscription":       "admin",
+	"PauseSubscription":        "operator admin",
+	"DeleteSubscription":       "admin",
+	"TestSubscription":         "operator admin",
+	"RotateSubscriptionSecret": "admin",
+	"ListDeadLetters":          "viewer operator admin",
+	"RetryDeadLetters":         "operator admin",
 }
 
 // dial reaches the API over gRPC, on the listener that agents use.

@@ -34,6 +34,7 @@ var audited = map[string]string{
 	adminpb.AdminService_CreateFeed_FullMethodName:        "feed.create",
 	adminpb.AdminService_UpdateFeed_FullMethodName:        "feed.update",
 	adminpb.AdminService_DeleteFeed_FullMethodName:        "feed.delete",
+	adminpb.AdminService_TestSubscription_FullMethodName:  "subscription.test",
 }
 
 // secretive are the calls whose requests hold secrets: of them the log has the

@@ -80,6 +80,9 @@ func (s *Service) erase(ctx context.Context, id string, e catalog.Erasing) (*adm
 		record, err := s.Catalog.Erase(context.WithoutCancel(ctx), e)
 		s.forgetAnswers()
 		s.changes.Forget()
+		if s.Notifications != nil {
+			err = errors.Join(err, s.Notifications.Reload(context.WithoutCancel(ctx)))
+		}
 		done <- outcome{record, err}
 	}()
 	patience := time.NewTimer(eraseWait)

@@ -23,7 +23,8 @@ import (
 var sorted = map[reach]string{
 	nothing: "GetCaller",
 	whole: "PutSource ListSources TryRules PutRule DeleteRule ListFeeds RunFeed PauseFeed CreateFeed UpdateFeed DeleteFeed TestFeed PreviewObservations " +
-		"ListAudit VerifyAudit ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken",
+		"ListAudit VerifyAudit ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
+		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",
 	part: "ListAssets GroupAssets ListSoftware ListSoftwareAssets GetAsset ListAssetSoftware GetAssetSourceStates ExplainAsset GetAssetHistory AssertAsset " +
 		"ListStatements DeleteStatement DeleteObservation ListFindings GroupFindings WaiveFinding AcknowledgeFinding ReopenFinding GetCompliance ListRules " +
 		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext",

@@ -21,6 +21,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/feed"
+	"github.com/rollcall-itam/rollcall/collector/notify"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/collector/watch"
@@ -42,8 +43,12 @@ type Options struct {
 	Feeds *feed.Runner
 	// Connections are the feeds that people connect; nil where they cannot.
 	Connections *connect.Connections
-	Logger      *slog.Logger
-	Now         func() time.Time
+	// Notifications tell receivers outside what happens; nil where nobody is told.
+	Notifications *notify.Notifier
+	// Changes is the log of changes; nil has the service follow the catalog itself.
+	Changes *watch.Log
+	Logger  *slog.Logger
+	Now     func() time.Time
 	// Engine names the storage engine, for GetServerInfo.
 	Engine string
 	// CAPin is the pin of the authority that agents trust, for GetServerInfo.
@@ -82,10 +87,13 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Options: o, started: o.Now(), failures: f, limits: l, calls: newCalls(o.Metrics), changes: watch.New(o.Store), watchers: watchers{of: make(map[string]int)},
+	s := &Service{Options: o, started: o.Now(), failures: f, limits: l, calls: newCalls(o.Metrics), changes: o.Changes, watchers: watchers{of: make(map[string]int)},
 		exports: make(chan struct{}, maxExports)}
 	s.forgetAnswers = func() {}
-	s.changes.Follow(o.Catalog)
+	if s.changes == nil {
+		s.changes = watch.New(o.Store)
+		s.changes.Follow(o.Catalog)
+	}
 	return s, nil
 }
 

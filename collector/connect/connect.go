@@ -326,34 +326,32 @@ func (c *Connections) Config(id string, conn *adminpb.FeedConnection) (feed.Conf
 	return conf, nil
 }
 
-// Rotate seals all secrets with a new key and drops the old one. It may be cut
-// off at any point and repeated; the collector must not run.
-func Rotate(ctx context.Context, st *store.Store, v *Vault) (secrets int, err error) {
+// Reseal has secrets in the store, which are not of feeds, opened and sealed anew,
+// and returns how many there are.
+type Reseal func(tx *store.Tx, anew func(place string, sealed []byte) ([]byte, error)) (int, error)
+
+// Rotate seals all secrets with a new key and drops the old one: those of feeds,
+// and those that others know of. It may be cut off at any point and repeated; the
+// collector must not run.
+func Rotate(ctx context.Context, st *store.Store, v *Vault, others ...Reseal) (secrets int, err error) {
 	if err := v.renew(); err != nil {
 		return 0, err
 	}
+	anew := func(place string, sealed []byte) ([]byte, error) {
+		secret, err := v.Open(place, sealed)
+		if err != nil {
+			return nil, err
+		}
+		return v.Seal(place, secret), nil
+	}
 	err = st.Update(ctx, func(tx *store.Tx) error {
 		secrets = 0
-		var all []*storagepb.FeedRecord
-		err := tx.ScanFeeds(func(r *storagepb.FeedRecord) error {
-			all = append(all, r)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, r := range all {
-			for _, name := range sortedKeys(r.GetSealed()) {
-				secret, err := v.open(place(r.GetId(), name), r.GetSealed()[name])
-				if err != nil {
-					return fmt.Errorf("feed %s: setting %q: %w", r.GetId(), name, err)
-				}
-				r.Sealed[name] = v.seal(place(r.GetId(), name), secret)
-				secrets++
-			}
-			if err := tx.PutFeed(r); err != nil {
+		for _, reseal := range append([]Reseal{resealFeeds}, others...) {
+			n, err := reseal(tx, anew)
+			if err != nil {
 				return err
 			}
+			secrets += n
 		}
 		return nil
 	})
@@ -361,6 +359,30 @@ func Rotate(ctx context.Context, st *store.Store, v *Vault) (secrets int, err er
 		return 0, fmt.Errorf("seal the secrets anew: %w", err)
 	}
 	return secrets, v.retire()
+}
+
+// resealFeeds does so for feeds.
+func resealFeeds(tx *store.Tx, anew func(place string, sealed []byte) ([]byte, error)) (n int, err error) {
+	var all []*storagepb.FeedRecord
+	err = tx.ScanFeeds(func(r *storagepb.FeedRecord) error {
+		all = append(all, r)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range all {
+		for _, name := range sortedKeys(r.GetSealed()) {
+			if r.Sealed[name], err = anew(place(r.GetId(), name), r.GetSealed()[name]); err != nil {
+				return n, fmt.Errorf("feed %s: setting %q: %w", r.GetId(), name, err)
+			}
+			n++
+		}
+		if err := tx.PutFeed(r); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // place names where a secret belongs.

@@ -56,7 +56,7 @@ func (c *Connections) config(r *storagepb.FeedRecord) (feed.Config, error) {
 		settings = make(map[string]string)
 	}
 	for name, sealed := range r.GetSealed() {
-		if settings[name], err = c.o.Vault.open(place(r.GetId(), name), sealed); err != nil {
+		if settings[name], err = c.o.Vault.Open(place(r.GetId(), name), sealed); err != nil {
 			return feed.Config{}, fmt.Errorf("setting %q: %w", name, err)
 		}
 	}
@@ -153,7 +153,7 @@ func (c *Connections) settings(r *storagepb.FeedRecord, m *manifest.Manifest, gi
 			if r.Sealed == nil {
 				r.Sealed = make(map[string][]byte)
 			}
-			r.Sealed[name] = c.o.Vault.seal(place(r.GetId(), name), v)
+			r.Sealed[name] = c.o.Vault.Seal(place(r.GetId(), name), v)
 		default:
 			if r.Settings == nil {
 				r.Settings = make(map[string]string)

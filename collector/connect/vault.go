@@ -135,14 +135,14 @@ func (v *Vault) write(keys []key) error {
 	return nil
 }
 
-// seal encrypts a secret for one place: elsewhere it does not open.
-func (v *Vault) seal(place, secret string) []byte {
+// Seal encrypts a secret for one place: elsewhere it does not open.
+func (v *Vault) Seal(place, secret string) []byte {
 	k := v.keys[0]
 	return k.aead.Seal(bytes.Clone(k.mark), nil, []byte(secret), []byte(place))
 }
 
-// open decrypts what was sealed for a place.
-func (v *Vault) open(place string, sealed []byte) (string, error) {
+// Open decrypts what was sealed for a place.
+func (v *Vault) Open(place string, sealed []byte) (string, error) {
 	if len(sealed) < markSize {
 		return "", fmt.Errorf("%w: it is damaged: set it again", ErrSealed)
 	}

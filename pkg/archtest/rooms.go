@@ -67,9 +67,9 @@ var Rooms = []Room{
 	{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
-			"collector/connect", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
+			"collector/connect", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
-			"collector/updates", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
+			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
 	},
@@ -90,7 +90,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -120,6 +120,14 @@ var Rooms = []Room{
 	{
 		Dir: "collector/watch", May: []string{"collector/catalog", "collector/history", "collector/scope", "collector/store", schema, asked, stored},
 		Why: "what happened is told from the change log alone; who hears of it, and may, is not its matter",
+	},
+	{
+		Dir: "collector/notify", May: []string{"collector/notify/channel", "collector/catalog", "collector/compliance", "collector/policy", "collector/expr", "collector/watch", "collector/store", schema, asked, stored},
+		Why: "who is told what follows from the logs of changes and of findings; how a receiver is reached is its channel's matter",
+	},
+	{
+		Dir: "collector/notify/channel", May: []string{"collector/feed/fetch", "pkg/buildinfo"},
+		Why: "a message is written and handed over whatever it tells, and reached as feeds reach their systems: with the same rules of who may be asked",
 	},
 	{
 		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/redact", "collector/store", "pkg/...", schema, asked, stored},

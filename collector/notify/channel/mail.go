@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"net"
 	"net/mail"
 	"slices"
 	"strings"
@@ -139,19 +138,10 @@ func (m *Mail) failure(err error) *Failure {
 }
 
 func (m *Mail) client() (*gomail.Client, error) {
-	dialer := &net.Dialer{Timeout: 15 * time.Second}
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dialer.DialContext(ctx, network, address)
-		if err != nil || m.server.Security != ImplicitTLS {
-			return c, err
-		}
-		return tls.Client(c, m.tls), nil
-	}
-	options := []gomail.Option{gomail.WithTimeout(15 * time.Second), gomail.WithTLSConfig(m.tls), gomail.WithDialContextFunc(dial), gomail.WithoutNoop()}
+	options := []gomail.Option{gomail.WithTimeout(15 * time.Second), gomail.WithTLSConfig(m.tls), gomail.WithoutNoop()}
 	port := m.server.Port
 	switch m.server.Security {
 	case ImplicitTLS:
-		// The dialler makes the connection, and so does TLS.
 		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithSSL())
 		port = orElse(port, 465)
 	case Clear:
