@@ -132,7 +132,7 @@ func void(c identity.Claim) []string {
 	var paths []string
 	for _, i := range c.Ignored {
 		switch i.Key.Kind {
-		case identity.Serial:
+		case identity.Serial, identity.Part:
 			paths = append(paths, "hardware.serial")
 		case identity.UUID:
 			paths = append(paths, "hardware.uuid")

@@ -35,6 +35,10 @@ func apart(a, b *Claim) objection {
 		return objected(7, "one is made by %s and the other by %s", of(a.Weak, Maker)[0].Value, of(b.Weak, Maker)[0].Value)
 	case differ(a.Keys, b.Keys, Serial):
 		return objected(6, "they have different serial numbers, %s and %s", of(a.Keys, Serial)[0].Value, of(b.Keys, Serial)[0].Value)
+	case differ(a.Keys, b.Keys, Part):
+		return objected(6, "they have different serial numbers, %s and %s", of(a.Keys, Part)[0].Value, of(b.Keys, Part)[0].Value)
+	case differ(a.Weak, b.Weak, Product):
+		return objected(7, "one is a model %s and the other a %s", of(a.Weak, Product)[0].Value, of(b.Weak, Product)[0].Value)
 	case (a.Virtual || b.Virtual) && strangers(a, b):
 		return objection{reason: "copies of a virtual machine share their identifiers, and neither network cards nor host names agree", weight: 9}
 	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && (a.Virtual || b.Virtual || !agree(a.Weak, b.Weak, Hostname)):

@@ -26,6 +26,9 @@ const (
 	// Parts is a built-in disk, a network card and the host name at once: what
 	// is left of a machine whose board was replaced and lost its numbers.
 	Parts = "parts"
+	// Part is the serial number of what is attached to machines and is none
+	// itself: a display, a dock. Its scope is who counts these numbers.
+	Part = "part"
 )
 
 // Kinds of strong identifiers of people.
@@ -45,6 +48,8 @@ const (
 	Disk     = "disk"
 	Board    = "board"
 	Maker    = "maker"
+	// Product is the number of the model of what is attached to machines.
+	Product = "product"
 )
 
 // Key is one identifier in the form in which it is compared.
@@ -80,7 +85,7 @@ func compareKeys(a, b Key) int {
 // rank orders the strong kinds by how firmly they hold to the chassis: where
 // two contradict each other, the first decides.
 func rank(kind string) int {
-	return slices.Index([]string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Parts, Email, Account, EmployeeID}, kind)
+	return slices.Index([]string{Serial, Part, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Parts, Email, Account, EmployeeID}, kind)
 }
 
 func sortKeys(keys []Key) []Key {

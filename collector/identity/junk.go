@@ -48,13 +48,13 @@ func junk(k Key) string {
 		return "a placeholder known to be shared by many machines"
 	}
 	switch k.Kind {
-	case Serial, Board, Disk, AssetTag:
+	case Serial, Part, Board, Disk, AssetTag:
 		return junkSerial(k.Value, junkForm(k.Kind, k.Value))
 	case UUID:
 		return junkUUID(k.Value)
 	case MAC:
 		return sharedMAC(k.Value)
-	case Hostname, Maker:
+	case Hostname, Maker, Product:
 		return ""
 	case MDM, EDR, Directory:
 		if strings.Contains(k.Scope, "@") {

@@ -40,6 +40,10 @@ func normalise(kind, scope, value string) (Key, bool) {
 	case Hostname:
 		name, _, _ := strings.Cut(lower(value), ".")
 		return Key{Hostname, "", name}, name != "" && !genericName(name)
+	case Part:
+		scope = lower(scope)
+		v := attachedSerial(scope, value)
+		return Key{Part, scope, v}, v != ""
 	case Parts:
 		// Made here of identifiers that are normal; no source states it.
 		return Key{}, false

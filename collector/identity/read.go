@@ -28,8 +28,14 @@ type reading struct {
 func read(o *pb.Observation) reading {
 	var r reading
 	d := o.GetDevice()
+	stated := slices.Concat(o.GetIdentifiers(), d.GetIdentifiers())
+	if isAttached(d) {
+		r.attached(d, stated)
+		r.bound()
+		return r
+	}
 	r.device(d)
-	for _, id := range slices.Concat(o.GetIdentifiers(), d.GetIdentifiers()) {
+	for _, id := range stated {
 		r.add(id.GetKind(), id.GetScope(), id.GetValue())
 	}
 	if d == nil && len(r.strong) == 0 {

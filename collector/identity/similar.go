@@ -19,7 +19,7 @@ type Likeness struct {
 // weights are the odds, as a power of two, that two records which agree on an
 // identifier of a kind are one device rather than two.
 var weights = map[string]float64{
-	Serial: 6, UUID: 5, IMEI: 8, CloudInstance: 8, UDID: 8, Directory: 5, MDM: 5, EDR: 5,
+	Serial: 6, Part: 6, UUID: 5, IMEI: 8, CloudInstance: 8, UDID: 8, Directory: 5, MDM: 5, EDR: 5,
 	Board: 5, MAC: 4, Disk: 4, AssetTag: 3, Hostname: 2,
 }
 
@@ -31,7 +31,7 @@ const prior = -3
 func Compare(a, b []Claim) Likeness {
 	odds := float64(prior)
 	var l Likeness
-	for _, kind := range []string{Serial, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Board, MAC, Disk, AssetTag, Hostname} {
+	for _, kind := range []string{Serial, Part, IMEI, CloudInstance, UUID, UDID, Directory, MDM, EDR, Board, MAC, Disk, AssetTag, Hostname} {
 		if k, ok := common(a, b, kind); ok {
 			odds += weights[kind]
 			l.Reasons = append(l.Reasons, "both have "+k.String())
@@ -108,7 +108,7 @@ func Suggest(claims []Claim, statements []Statement, resolution Resolution) []Su
 		}
 		members[g] = append(members[g], c)
 		for _, k := range slices.Concat(c.Keys, c.Weak) {
-			if k.Kind != Maker && !slices.Contains(carriers[k], g) {
+			if k.Kind != Maker && k.Kind != Product && !slices.Contains(carriers[k], g) {
 				carriers[k] = append(carriers[k], g)
 			}
 		}
