@@ -82,6 +82,8 @@ type backupJob struct {
 	settings settings
 	try      string
 	log      *slog.Logger
+	// open is the store where this process has it open; nil otherwise.
+	open kv.Marked
 }
 
 // madeBackup is what is remembered of a good backup.
@@ -170,6 +172,9 @@ func made(a backup.Archive, info backup.Info, tried string) madeBackup {
 // read hands the state of the store to receive: through the collector where one
 // runs, and else from the store itself.
 func (j backupJob) read(ctx context.Context, have map[backup.ID]bool, receive func(io.Reader) error) error {
+	if j.open != nil {
+		return j.readOpen(ctx, j.open, have, receive)
+	}
 	var body bytes.Buffer
 	for id := range have {
 		body.Write(id[:])
@@ -194,6 +199,11 @@ func (j backupJob) readStopped(ctx context.Context, have map[backup.ID]bool, rec
 	if err != nil {
 		return err
 	}
+	return errors.Join(j.readOpen(ctx, db, have, receive), db.Close())
+}
+
+// readOpen hands over the state of a store that is open here.
+func (j backupJob) readOpen(ctx context.Context, db kv.Marked, have map[backup.ID]bool, receive func(io.Reader) error) error {
 	r, w := io.Pipe()
 	wrote := make(chan error, 1)
 	go func() {
@@ -201,12 +211,12 @@ func (j backupJob) readStopped(ctx context.Context, have map[backup.ID]bool, rec
 		wrote <- err
 		_ = w.CloseWithError(err) // never fails
 	}()
-	err = receive(r)
+	err := receive(r)
 	_ = r.CloseWithError(errors.New("nobody reads the backup any more")) // never fails
 	if writeErr := <-wrote; err == nil {
 		err = writeErr
 	}
-	return errors.Join(err, db.Close())
+	return err
 }
 
 // tryOut reads a backup, or restores it where that is asked for, and tells

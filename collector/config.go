@@ -103,6 +103,8 @@ type settings struct {
 	Notifications notificationSettings `yaml:"notifications,omitempty"`
 
 	level slog.Level
+	// noMigrationBackup is a flag of one start, and of no file.
+	noMigrationBackup bool
 	// preset is the administrator's token that the environment sets; it is
 	// read from nowhere else, so that it stands in no file and no list of
 	// processes.

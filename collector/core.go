@@ -82,8 +82,9 @@ func openEngine(ctx context.Context, s settings, log *slog.Logger) (kv.DB, error
 }
 
 // openCore opens the store and brings up what works on it. The store comes
-// first: its lock keeps a second collector from the keys.
-func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (_ *core, err error) {
+// first: its lock keeps a second collector from the keys. say hears what takes
+// long.
+func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View, say func(string)) (_ *core, err error) {
 	c := &core{view: v}
 	if c.db, err = openEngine(ctx, s, log); err != nil {
 		return nil, err
@@ -93,6 +94,10 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 			err = errors.Join(err, c.db.Close())
 		}
 	}()
+	m := migration{settings: s, log: log, say: say, free: badgerkv.FreeSpace}
+	if err := m.run(ctx, c.db); err != nil {
+		return nil, err
+	}
 	if c.store, err = store.Open(ctx, c.db); err != nil {
 		return nil, err
 	}
@@ -113,6 +118,9 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View) (
 	}
 	c.engine = newEngine(c, pack, log)
 	if err := c.catalog.Load(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.rebuild(ctx, c.store, c.catalog); err != nil {
 		return nil, err
 	}
 	if err := c.engine.LoadRules(ctx); err != nil {
@@ -207,5 +215,8 @@ func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.R
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return c.Rebuild(ctx)
+	if stats, err = c.Rebuild(ctx); err != nil {
+		return stats, err
+	}
+	return stats, c.Rebuilt(ctx)
 }

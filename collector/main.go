@@ -83,7 +83,10 @@ func (versionCommand) Run(world outside) error {
 	return nil
 }
 
-type serveCommand struct{ configFlags }
+type serveCommand struct {
+	configFlags
+	NoMigrationBackup bool `help:"Migrate the store of an older version without a backup: for who has one."`
+}
 
 // Run serves until the first signal; the second ends the program at once.
 func (c serveCommand) Run(world outside) error {
@@ -91,6 +94,7 @@ func (c serveCommand) Run(world outside) error {
 	if err != nil {
 		return err
 	}
+	s.noMigrationBackup = c.NoMigrationBackup
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // signals have their usual effect again

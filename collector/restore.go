@@ -104,7 +104,7 @@ func (r *restoring) checkFree(ctx context.Context, store, archive string) error 
 		return err
 	}
 	if r.replace {
-		if within(r.settings.DataDir, archive) {
+		if within(r.settings.DataDir, archive) && !within(filepath.Join(r.settings.DataDir, backupsName), archive) {
 			return fmt.Errorf("backup %s lies in the data folder that it is to replace: move it elsewhere first", archive)
 		}
 		return nil
@@ -131,7 +131,7 @@ func within(dir, path string) bool {
 
 // stays tells what of a data folder is not put aside.
 func stays(name string) bool {
-	return strings.HasPrefix(name, replacedName) || name == "lost+found"
+	return strings.HasPrefix(name, replacedName) || name == backupsName || name == "lost+found"
 }
 
 // fill makes the store and the files.

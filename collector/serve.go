@@ -91,7 +91,7 @@ type parts struct {
 // serveCore opens the collector's core, opens the gate to it, and takes all
 // down again in the opposite order.
 func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err error) {
-	c, err := openCore(ctx, s, log, p.view)
+	c, err := openCore(ctx, s, log, p.view, p.gate.Say)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		log.Info("collector stops before it was ready")
 		return nil

@@ -112,6 +112,9 @@ func NewGate(reason string) *Gate {
 	return g
 }
 
+// Say gives another reason why a gate that was not opened yet is closed.
+func (g *Gate) Say(reason string) { g.state.Store(&gateState{reason: reason}) }
+
 // Open lets requests through to next.
 func (g *Gate) Open(next http.Handler) { g.state.Store(&gateState{next: next}) }
 

@@ -121,3 +121,8 @@ func (c *Catalog) rebuildAsset(ctx context.Context, id string, refs []store.Ref,
 	}
 	return nil
 }
+
+// Rebuilt notes that a Rebuild was made, which a migration asks for.
+func (c *Catalog) Rebuilt(ctx context.Context) error {
+	return c.store.Update(ctx, func(tx *store.Tx) error { return tx.Rebuilt() })
+}

@@ -9,15 +9,16 @@ import (
 )
 
 // SchemaVersion is the version of the layout below. It rises with every change
-// that an older collector could not read.
-const SchemaVersion = 2
+// that an older collector could not read; legacy.go has the step from each to the
+// next.
+const SchemaVersion = 3
 
 // Every key that the database can hold begins with one of these. Parts are
 // joined by 0x00; sources and ids therefore hold no NUL (checked on the way in).
 //
 // Truth: what was said, and what cannot be computed again.
 const (
-	prefixMeta         = "!/"   // !/schema, !/install, !/pruned, !/pruned-findings: schema version, secret id of this installation, end of what was pruned of the logs
+	prefixMeta         = "!/"   // !/schema, !/install, !/pruned, !/pruned-findings, !/migration, !/rebuild: schema version, secret id of this installation, end of what was pruned of the logs, how far a migration came, that a rebuild is due
 	prefixObservation  = "o/"   // o/<source>\0<source_id>       Observation without software rows and what its head has
 	prefixHead         = "h/"   // h/<source>\0<source_id>       HeadRecord: when and how completely it was stated
 	prefixSoftwareSet  = "w/"   // w/<source>\0<source_id>\0<part> software rows of that observation: base, counts, changes
@@ -63,8 +64,10 @@ const (
 	keySchema  = prefixMeta + "schema"
 	keyInstall = prefixMeta + "install"
 	keyPruned  = prefixMeta + "pruned"
-
 	keyPrunedFindings = prefixMeta + "pruned-findings"
+	// keyMigration is there from a migration's first transaction to its last.
+	keyMigration = prefixMeta + "migration"
+	keyRebuild   = prefixMeta + "rebuild"
 )
 
 // Ref names an observation: a source and its own name of the thing.

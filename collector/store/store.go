@@ -33,23 +33,24 @@ type Store struct {
 	titles  titleCache
 }
 
-// Open reads or creates the schema record. It refuses a database that a newer
-// collector wrote.
+// Open reads or creates the schema record. It refuses a database that another
+// version wrote, with an ErrOlder where Migrate helps, and with an ErrNewer.
 func Open(ctx context.Context, db kv.DB) (*Store, error) {
 	s := &Store{db: db}
 	err := db.Update(ctx, func(tx kv.Tx) error {
-		v, err := tx.Get([]byte(keySchema))
-		switch {
-		case errors.Is(err, kv.ErrNotFound):
-			return s.create(tx)
-		case err != nil:
+		version, err := schemaOf(tx)
+		if err != nil {
 			return err
-		case len(v) != 1:
-			return fmt.Errorf("schema record has %d bytes, want 1: the database is damaged; restore a backup", len(v))
-		case v[0] < SchemaVersion:
-			return fmt.Errorf("the database has schema version %d of a preview that was never released, this collector writes %d: start it on an empty data folder, and the agents report again", v[0], SchemaVersion)
-		case v[0] > SchemaVersion:
-			return fmt.Errorf("the database has schema version %d, this collector knows up to %d: start the newer collector, or restore a backup made by this version", v[0], SchemaVersion)
+		}
+		if version == 0 {
+			return s.create(tx)
+		}
+		_, err = tx.Get([]byte(keyMigration))
+		if version < SchemaVersion || err == nil {
+			return fmt.Errorf("%w: it has schema version %d, this one works on %d; `rollcall-collector serve` makes a backup and migrates it", ErrOlder, version, SchemaVersion)
+		}
+		if !errors.Is(err, kv.ErrNotFound) {
+			return err
 		}
 		id, err := tx.Get([]byte(keyInstall))
 		s.install = append([]byte(nil), id...)

@@ -23,19 +23,20 @@ func (d *DB) Compact(ctx context.Context) (s Sizes, err error) {
 	if err := d.writable(); err != nil {
 		return s, err
 	}
-	s.Before = d.size()
+	s.Before = d.Size()
 	if err := d.space.room(uint64(s.Before)); err != nil {
 		return s, fmt.Errorf("compact the store: %w", err)
 	}
 	if err := d.badger.Flatten(compactors); err != nil {
 		return s, fmt.Errorf("compact the store: %w", err)
 	}
-	s.After = d.size()
+	s.After = d.Size()
 	return s, nil
 }
 
-// size is what the tables take; logs have a size of their own, mostly of holes.
-func (d *DB) size() int64 {
+// Size is what the store's tables take, in bytes; its logs have a size of their
+// own, mostly of holes.
+func (d *DB) Size() int64 {
 	var sum int64
 	for _, t := range d.badger.Tables() {
 		sum += int64(t.OnDiskSize)

@@ -37,6 +37,15 @@ func diskFree(dir string) (uint64, error) {
 	return u.Free, nil
 }
 
+// FreeSpace returns the bytes that may still be written to a folder's file system.
+func FreeSpace(dir string) (uint64, error) {
+	free, err := diskFree(dir)
+	if err != nil {
+		return 0, fmt.Errorf("find the free space of %s: %w", dir, err)
+	}
+	return free, nil
+}
+
 // checkOpen refuses to open a store that could not even write down what its
 // logs hold. It asks for half the minimum, so that a collector which stopped
 // taking updates can still be restarted.
