@@ -215,8 +215,5 @@ func rebuild(ctx context.Context, s settings, log *slog.Logger) (stats catalog.R
 		return stats, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if stats, err = c.Rebuild(ctx); err != nil {
-		return stats, err
-	}
-	return stats, c.Rebuilt(ctx)
+	return c.Rebuild(ctx)
 }

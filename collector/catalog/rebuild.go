@@ -27,13 +27,14 @@ const (
 
 // Rebuild recreates everything that is derived from what sources said: it
 // gives the same bytes as were there before, unless they were damaged. No other
-// use of the store may be made meanwhile.
+// use of the store may be made meanwhile. One that is interrupted leaves a note:
+// the collector does it again when it starts.
 func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 	var stats RebuildStats
 	for done := false; !done; {
 		err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
 			done, err = tx.DropDerived(rebuildBatch)
-			return err
+			return errors.Join(err, tx.RebuildBegins())
 		})
 		if err != nil {
 			return stats, fmt.Errorf("rebuild: drop what is derived: %w", err)
@@ -58,12 +59,15 @@ func (c *Catalog) Rebuild(ctx context.Context) (RebuildStats, error) {
 	}
 	stats.People = n
 	stats.Assets = len(members)
-	g, ctx := errgroup.WithContext(ctx)
+	g, each := errgroup.WithContext(ctx)
 	g.SetLimit(max(rebuildWriters, runtime.GOMAXPROCS(0)))
 	for id, refs := range members {
-		g.Go(func() error { return c.rebuildAsset(ctx, id, refs, formerIDs(id, redirects)) })
+		g.Go(func() error { return c.rebuildAsset(each, id, refs, formerIDs(id, redirects)) })
 	}
 	if err := g.Wait(); err != nil {
+		return stats, fmt.Errorf("rebuild: %w", err)
+	}
+	if err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.Rebuilt() }); err != nil {
 		return stats, fmt.Errorf("rebuild: %w", err)
 	}
 	return stats, nil
@@ -120,9 +124,4 @@ func (c *Catalog) rebuildAsset(ctx context.Context, id string, refs []store.Ref,
 		return fmt.Errorf("asset %s: %w", id, err)
 	}
 	return nil
-}
-
-// Rebuilt notes that a Rebuild was made, which a migration asks for.
-func (c *Catalog) Rebuilt(ctx context.Context) error {
-	return c.store.Update(ctx, func(tx *store.Tx) error { return tx.Rebuilt() })
 }

@@ -61,9 +61,9 @@ const (
 )
 
 const (
-	keySchema  = prefixMeta + "schema"
-	keyInstall = prefixMeta + "install"
-	keyPruned  = prefixMeta + "pruned"
+	keySchema         = prefixMeta + "schema"
+	keyInstall        = prefixMeta + "install"
+	keyPruned         = prefixMeta + "pruned"
 	keyPrunedFindings = prefixMeta + "pruned-findings"
 	// keyMigration is there from a migration's first transaction to its last.
 	keyMigration = prefixMeta + "migration"

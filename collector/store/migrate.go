@@ -21,7 +21,8 @@ var (
 
 // Schema is the state of a database's schema.
 type Schema struct {
-	// Version is 0 for a database that is empty.
+	// Version is 0 for a database that is empty, and where a migration was
+	// interrupted that which its records have so far.
 	Version int
 	// Begun says that a migration was interrupted, and goes on where it was.
 	Begun bool
@@ -35,13 +36,9 @@ func (s Schema) Due() bool { return s.Version != 0 && (s.Version < SchemaVersion
 func ReadSchema(ctx context.Context, db kv.DB) (Schema, error) {
 	var s Schema
 	err := db.View(ctx, func(tx kv.Tx) error {
-		version, err := schemaOf(tx)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Get([]byte(keyMigration))
-		s = Schema{Version: version, Begun: err == nil}
-		return ignoreNotFound(err)
+		at, err := placeOf(tx)
+		s = Schema{Version: at.from, Begun: at.begun}
+		return err
 	})
 	if err != nil {
 		return s, fmt.Errorf("read the schema: %w", err)
@@ -92,7 +89,9 @@ const (
 // Migrate brings a store to SchemaVersion and calls progress with how many of
 // how many records are done. It works in transactions of bounded size, each of
 // which notes how far it came, so that one that was interrupted at any point
-// goes on from there. It leaves a store of which RebuildDue is true.
+// goes on from there. The first makes the store one of SchemaVersion, so that
+// an older collector refuses what is half migrated, too. It leaves a store of
+// which RebuildDue is true.
 func Migrate(ctx context.Context, db kv.DB, progress func(done, total int64)) error {
 	return migrateBy(ctx, db, steps, progress)
 }
@@ -102,13 +101,21 @@ func migrateBy(ctx context.Context, db kv.DB, steps []step, progress func(done, 
 	if err != nil {
 		return fmt.Errorf("migrate the store: %w", err)
 	}
+	most := migrateRecords
 	for whole := false; !whole; {
 		progress(done, max(total, done))
 		var moved int64
-		if moved, whole, err = batch(ctx, db, steps); err != nil {
+		moved, whole, err = batch(ctx, db, steps, most)
+		switch {
+		case errors.Is(err, kv.ErrTooLarge) && most > 1:
+			// Records in parts weigh more than what is stored under their keys.
+			most = max(1, int(moved)/2)
+		case err != nil:
 			return fmt.Errorf("migrate the store: %w", err)
+		default:
+			most = min(2*most, migrateRecords)
+			done += moved
 		}
-		done += moved
 	}
 	return nil
 }
@@ -119,6 +126,8 @@ type place struct {
 	from, pass int
 	done       int64
 	after      []byte
+	// begun says that it was noted before.
+	begun bool
 }
 
 func (p place) encode() []byte {
@@ -132,8 +141,8 @@ func decodePlace(b []byte) (place, error) {
 		return place{}, damaged
 	}
 	r := reader{b: b[1:]}
-	p := place{from: int(b[0]), pass: r.count(maxRecord), done: int64(r.count(1 << 62))}
-	if r.bad {
+	p := place{from: int(b[0]), pass: r.count(maxRecord), done: int64(r.count(1 << 62)), begun: true}
+	if r.bad || p.from == 0 || p.from > SchemaVersion {
 		return place{}, damaged
 	}
 	if len(r.b) > 0 {
@@ -221,8 +230,9 @@ func (p place) start() []byte {
 	return append(slices.Clone(p.after), 0)
 }
 
-// batch moves some records in one transaction.
-func batch(ctx context.Context, db kv.DB, steps []step) (moved int64, whole bool, err error) {
+// batch moves some records, at most so many, in one transaction, and returns how
+// many it moved or tried to.
+func batch(ctx context.Context, db kv.DB, steps []step, most int) (moved int64, whole bool, err error) {
 	err = db.Update(ctx, func(tx kv.Tx) error {
 		moved, whole = 0, false
 		at, err := placeOf(tx)
@@ -234,13 +244,17 @@ func batch(ctx context.Context, db kv.DB, steps []step) (moved int64, whole bool
 			whole = true
 			return tx.Delete([]byte(keyMigration))
 		}
+		if err := tx.Set([]byte(keySchema), []byte{SchemaVersion}); err != nil {
+			return err
+		}
 		if at.pass == len(steps[i].passes) {
 			return finish(tx, at)
 		}
-		records, more, err := collect(tx, steps[i].passes[at.pass], at.start())
+		records, more, err := collect(tx, steps[i].passes[at.pass], at.start(), most)
 		if err != nil {
 			return err
 		}
+		moved = int64(len(records))
 		t := &Tx{kv: tx, store: &Store{db: db}}
 		for _, r := range records {
 			if err := steps[i].passes[at.pass].move(t, r.key, r.stored); err != nil {
@@ -248,7 +262,6 @@ func batch(ctx context.Context, db kv.DB, steps []step) (moved int64, whole bool
 			}
 			at.after = r.key
 		}
-		moved = int64(len(records))
 		at.done += moved
 		if !more {
 			at.pass, at.after = at.pass+1, nil
@@ -258,13 +271,10 @@ func batch(ctx context.Context, db kv.DB, steps []step) (moved int64, whole bool
 	return moved, whole, err
 }
 
-// finish ends a step: from now on the store has the next version.
+// finish ends a step: from now on the records have the next version.
 func finish(tx kv.Tx, at place) error {
 	next := place{from: at.from + 1, done: at.done}
 	if err := tx.Set([]byte(keyRebuild), []byte{1}); err != nil {
-		return err
-	}
-	if err := tx.Set([]byte(keySchema), []byte{byte(next.from)}); err != nil {
 		return err
 	}
 	return tx.Set([]byte(keyMigration), next.encode())
@@ -272,11 +282,12 @@ func finish(tx kv.Tx, at place) error {
 
 type record struct{ key, stored []byte }
 
-// collect returns the next records of a pass, and whether there may be more.
-func collect(tx kv.Tx, p pass, start []byte) (records []record, more bool, err error) {
+// collect returns the next records of a pass, at most so many, and whether there
+// may be more.
+func collect(tx kv.Tx, p pass, start []byte, most int) (records []record, more bool, err error) {
 	size := 0
 	err = tx.Scan([]byte(p.prefix), start, func(key, stored []byte) error {
-		if len(records) == migrateRecords || size > migrateBytes {
+		if len(records) == most || size > migrateBytes {
 			more = true
 			return kv.ErrStop
 		}
@@ -295,6 +306,9 @@ func (t *Tx) RebuildDue() (bool, error) {
 	}
 	return err == nil, err
 }
+
+// RebuildBegins notes that what is derived is not whole from now on.
+func (t *Tx) RebuildBegins() error { return t.kv.Set([]byte(keyRebuild), []byte{1}) }
 
 // Rebuilt notes that what is derived was made anew.
 func (t *Tx) Rebuilt() error { return t.kv.Delete([]byte(keyRebuild)) }

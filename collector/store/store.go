@@ -38,19 +38,17 @@ type Store struct {
 func Open(ctx context.Context, db kv.DB) (*Store, error) {
 	s := &Store{db: db}
 	err := db.Update(ctx, func(tx kv.Tx) error {
-		version, err := schemaOf(tx)
+		at, err := placeOf(tx)
 		if err != nil {
 			return err
 		}
-		if version == 0 {
+		switch was := (Schema{Version: at.from, Begun: at.begun}); {
+		case was.Version == 0:
 			return s.create(tx)
-		}
-		_, err = tx.Get([]byte(keyMigration))
-		if version < SchemaVersion || err == nil {
-			return fmt.Errorf("%w: it has schema version %d, this one works on %d; `rollcall-collector serve` makes a backup and migrates it", ErrOlder, version, SchemaVersion)
-		}
-		if !errors.Is(err, kv.ErrNotFound) {
-			return err
+		case was.Begun:
+			return fmt.Errorf("%w to the end: start the collector, which goes on where that was", ErrOlder)
+		case was.Due():
+			return fmt.Errorf("%w: it has schema version %d, this one works on %d; `rollcall-collector serve` makes a backup and migrates it", ErrOlder, was.Version, SchemaVersion)
 		}
 		id, err := tx.Get([]byte(keyInstall))
 		s.install = append([]byte(nil), id...)
