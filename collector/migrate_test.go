@@ -11,11 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rollcall-itam/rollcall/collector/backup"
+	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
@@ -180,13 +183,19 @@ func (r *running) decode(t *testing.T, path string, into any) {
 // halting is an engine that fails at its nth update.
 type halting struct {
 	kv.DB
-	left int
+	left atomic.Int64
+}
+
+func haltAfter(db kv.DB, updates int) *halting {
+	h := &halting{DB: db}
+	h.left.Store(int64(updates))
+	return h
 }
 
 var errHalted = errors.New("halted")
 
 func (h *halting) Update(ctx context.Context, fn func(kv.Tx) error) error {
-	if h.left--; h.left < 0 {
+	if h.left.Add(-1) < 0 {
 		return errHalted
 	}
 	return h.DB.Update(ctx, fn)
@@ -203,7 +212,7 @@ func TestMigrationGoesOnWhereItStopped(t *testing.T) {
 		want := measure(t, whole)
 		interrupted := 0
 		for after := 0; ; after++ {
-			db := &halting{DB: load(t, oldStore(version)), left: after}
+			db := haltAfter(load(t, oldStore(version)), after)
 			err := store.Migrate(t.Context(), db, func(_, _ int64) {})
 			if err == nil {
 				break
@@ -238,6 +247,57 @@ func TestMigrationGoesOnWhereItStopped(t *testing.T) {
 		}
 		if s, err := store.ReadSchema(t.Context(), whole); err != nil || s.Due() {
 			t.Errorf("after the migration: %+v, %v", s, err)
+		}
+	}
+}
+
+// A rebuild that was interrupted is done at the next start, and before it nobody
+// is answered from half of the assets.
+func TestInterruptedRebuildIsDoneAtTheStart(t *testing.T) {
+	discard := slog.New(slog.DiscardHandler)
+	db := load(t, oldStore(store.SchemaVersion-1))
+	m := migration{settings: settings{noMigrationBackup: true}, log: discard, say: func(string) {}}
+	if err := m.run(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	made := func(db kv.DB, work func(*store.Store, *catalog.Catalog) error) error {
+		t.Helper()
+		st, err := store.Open(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := catalog.New(st, time.Now, discard)
+		if err := c.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return work(st, c)
+	}
+	again := func(st *store.Store, c *catalog.Catalog) error { return m.rebuild(t.Context(), st, c) }
+	rebuild := func(_ *store.Store, c *catalog.Catalog) error { _, err := c.Rebuild(t.Context()); return err }
+	if err := made(db, again); err != nil {
+		t.Fatal(err)
+	}
+	want := measure(t, db)
+	// The first updates open the store; then all is dropped, and made anew.
+	for updates, halves := 2, 0; ; updates++ {
+		err := made(haltAfter(db, updates), rebuild)
+		if err == nil {
+			if halves < 3 {
+				t.Errorf("it left %d halves only", halves)
+			}
+			break
+		}
+		if !errors.Is(err, errHalted) {
+			t.Fatalf("after %d updates: %v", updates, err)
+		}
+		if measure(t, db) != want {
+			halves++
+		}
+		if err := made(db, again); err != nil {
+			t.Fatal(err)
+		}
+		if got := measure(t, db); got != want {
+			t.Errorf("interrupted after %d updates, then done again: %+v, want %+v", updates, got, want)
 		}
 	}
 }
