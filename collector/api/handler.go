@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/rollcall-itam/rollcall/collector/mcp"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 )
 
@@ -52,12 +54,17 @@ func NewHandler(s *Service, metrics http.Handler, public bool) (*Handler, error)
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
+	assistants, err := mcp.New(g.conn, s.Logger)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", calls)
 	mux.Handle("POST "+pushPath, s.guarded(pushGrant, http.HandlerFunc(s.push)))
 	mux.Handle("GET "+changesPath, s.guarded(grants[adminpb.AdminService_WatchChanges_FullMethodName], http.HandlerFunc(s.serveChanges)))
 	mux.Handle("GET "+exportPath, s.guarded(grants[adminpb.AdminService_ExportAssets_FullMethodName], http.HandlerFunc(s.serveExport)))
 	mux.HandleFunc(hooksPath, s.hook)
+	mux.Handle(assistantsPath, s.asCaller(assistants))
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /openapi.json", static("application/json", description))
 	mux.Handle("GET /docs", static("text/html; charset=utf-8", docs))
@@ -84,6 +91,20 @@ func (s *Service) guarded(g grant, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// assistantsPath is where assistants ask, and assistantGrant says who may; what
+// each of their calls needs is in grants, as for everybody.
+const assistantsPath = "/mcp"
+
+var assistantGrant = grant{reach: nothing, least: viewer, also: serviceDesk}
+
+// asCaller has the calls that next makes over the gateway made by who asks next.
+func (s *Service) asCaller(next http.Handler) http.Handler {
+	return s.guarded(assistantGrant, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		md := metadata.Pairs("authorization", r.Header.Get("Authorization"), addressKey, host(r.RemoteAddr))
+		next.ServeHTTP(w, r.WithContext(metadata.NewOutgoingContext(r.Context(), md)))
+	}))
 }
 
 func static(kind string, content []byte) http.Handler {

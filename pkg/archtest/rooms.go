@@ -90,8 +90,12 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/mcp", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
+	},
+	{
+		Dir: "collector/mcp", May: []string{"collector/expr", "pkg/...", schema, asked},
+		Why: "an assistant is a client of the API like any other; what it cannot ask there, nobody can",
 	},
 	{
 		Dir: "collector/policy/eol", May: []string{schema},
