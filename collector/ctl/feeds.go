@@ -8,7 +8,7 @@ import (
 )
 
 type feedsCommands struct {
-	List   feedsListCommand   `cmd:"" help:"List the connected systems and how their reading fares."`
+	List   feedsListCommand   `cmd:"" default:"1" help:"List the connected systems and how their reading fares."`
 	Run    feedsRunCommand    `cmd:"" help:"Read a system now."`
 	Pause  feedsPauseCommand  `cmd:"" help:"Stop reading a system until it is resumed."`
 	Resume feedsGoOnCommand   `cmd:"" help:"Go on reading a system."`
@@ -41,16 +41,25 @@ func (feedsListCommand) Run(s *session) error {
 		s.note("no system is connected: see rollcall feeds create, or feeds in the collector's configuration")
 		return nil
 	}
-	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
+	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"NEXT", 0, 4}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
 	for _, f := range all.GetFeeds() {
-		t.add(f.GetId(), f.GetTitle(), feedState(f), s.ago(f.GetLastSuccess()), fmt.Sprint(f.GetPass().GetRecords()), fmt.Sprint(f.GetPass().GetProblemCount()), f.GetError())
+		t.add(f.GetId(), f.GetTitle(), s.feedState(f), s.ago(f.GetLastSuccess()), s.nextPass(f), recordsOf(f), fmt.Sprint(f.GetPass().GetProblemCount()), f.GetError())
 	}
 	t.write(s.out, s.world.columns)
 	return nil
 }
 
-func feedState(f *adminpb.Feed) string {
+// feedState tells how a feed fares, and how far a pass has come.
+func (s *session) feedState(f *adminpb.Feed) string {
+	p := f.GetPass()
 	switch {
+	case f.GetRunning() && p.GetTotal() > 0:
+		// A list may grow while it is read.
+		state := fmt.Sprintf("reading %d%%", min(100*p.GetRecords()/p.GetTotal(), 99))
+		if p.GetEnds() != nil {
+			state += ", " + distance(max(p.GetEnds().AsTime().Sub(s.world.now()), 0)) + " left"
+		}
+		return state
 	case f.GetRunning():
 		return "reading"
 	case f.GetPaused():
@@ -61,6 +70,27 @@ func feedState(f *adminpb.Feed) string {
 		return "new"
 	}
 	return "ok"
+}
+
+// nextPass tells when a feed that waits is read next.
+func (s *session) nextPass(f *adminpb.Feed) string {
+	switch {
+	case f.GetRunning() || f.GetPaused() || f.GetNext() == nil:
+		return ""
+	case f.GetNext().AsTime().Before(s.world.now()):
+		return "now"
+	}
+	return s.ago(f.GetNext())
+}
+
+// recordsOf tells how many records were read, and of how many while a pass is
+// under way.
+func recordsOf(f *adminpb.Feed) string {
+	p := f.GetPass()
+	if f.GetRunning() && p.GetTotal() > 0 {
+		return fmt.Sprintf("%d of %d", p.GetRecords(), p.GetTotal())
+	}
+	return fmt.Sprint(p.GetRecords())
 }
 
 type feedsRunCommand struct {
@@ -113,6 +143,6 @@ func (s *session) askFeed(method, path string, body any) error {
 	if err := decode(raw, f); err != nil {
 		return err
 	}
-	s.note("%s: %s; `rollcall feeds list` tells how it fares", f.GetId(), feedState(f))
+	s.note("%s: %s; `rollcall feeds list` tells how it fares", f.GetId(), s.feedState(f))
 	return nil
 }

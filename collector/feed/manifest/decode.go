@@ -232,16 +232,23 @@ func quoteKey(key string) string { return strconv.Quote(key) }
 
 // suggest names the known word that is nearest to one that is not known.
 func suggest(word string, known []string) string {
+	best := Nearest(word, known)
+	if best == "" {
+		return "; known are " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// Nearest returns the known word that differs from word in at most two letters
+// and in the fewest, empty if none does.
+func Nearest(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		if n := edits(word, k); n < distance {
 			best, distance = k, n
 		}
 	}
-	if best == "" {
-		return "; known are " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 // edits is the Levenshtein distance of two words.

@@ -38,13 +38,31 @@ func Names() []string {
 // Source returns the text of a known system's manifest.
 func Source(name string) ([]byte, error) {
 	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("there is no system %q; known are %s", name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("there is no system %.100q%s; known are %s", name, meant(name), strings.Join(Names(), ", "))
 	}
 	b, err := files.ReadFile(name + ".yaml")
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest of %s: %w", name, err)
 	}
 	return b, nil
+}
+
+// meant tells which system somebody may mean who names one that is not known:
+// jamf, or snipeit.
+func meant(name string) string {
+	plain := func(s string) string {
+		return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(s))
+	}
+	best := manifest.Nearest(name, Names())
+	for _, known := range Names() {
+		if p := plain(name); best == "" && len(p) >= 3 && (strings.Contains(plain(known), p) || strings.Contains(p, plain(known))) {
+			best = known
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
 }
 
 // Load returns the manifest of a known system.
