@@ -54,6 +54,13 @@ func busy(t *testing.T, v Vendor) {
 	}
 }
 
+// failsOnce is out of order for one request.
+func failsOnce(t *testing.T, v Vendor) {
+	b := newBench(t, v, 7, 3)
+	b.Break(once(2, http.StatusInternalServerError, "{}"))
+	b.reads(7)
+}
+
 // down never works again.
 func down(t *testing.T, v Vendor) {
 	b := newBench(t, v, 7, 3)

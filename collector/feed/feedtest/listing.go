@@ -2,7 +2,9 @@ package feedtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -11,9 +13,12 @@ import (
 
 // Pages lists records by number, token or link, as most systems do.
 type Pages struct {
-	// At is the path, and Query the parameters beside those of paging.
+	// At is the path, and Query the parameters beside those of paging. Body, if not
+	// empty, is the JSON that has to come with a POST; without it the list is read
+	// with GET.
 	At    string
 	Query Query
+	Body  string
 	// Records is the key of the list; empty where the answer is the list.
 	Records string
 	// Size is the parameter with the size of a page, at most Most.
@@ -52,7 +57,11 @@ func (p Pages) Answer(w http.ResponseWriter, r *http.Request, all []any, limit i
 	if p.Size != "" {
 		q[p.Size] = "[0-9]+"
 	}
-	if err := q.check(r, http.MethodGet, p.At); err != nil {
+	method := http.MethodGet
+	if p.Body != "" {
+		method = http.MethodPost
+	}
+	if err := errors.Join(q.check(r, method, p.At), p.checkBody(r)); err != nil {
 		return err
 	}
 	size, from, err := p.window(r.URL.Query(), limit)
@@ -66,6 +75,15 @@ func (p Pages) Answer(w http.ResponseWriter, r *http.Request, all []any, limit i
 		return nil
 	}
 	return p.write(w, r, part, position{to, len(all)})
+}
+
+// checkBody tells what is wrong with the body of a request.
+func (p Pages) checkBody(r *http.Request) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil || string(b) != p.Body {
+		return errors.Join(err, fmt.Errorf("the body is %q, want %q", b, p.Body))
+	}
+	return nil
 }
 
 // position is where a page ends in a list.

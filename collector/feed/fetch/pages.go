@@ -149,7 +149,7 @@ func (w *walker) page(ctx context.Context, at Bookmark) (Page, error) {
 	if page.Records, page.Lost, err = w.f.batch(ctx, w.ask.Stream, listed); err != nil {
 		return Page{}, err
 	}
-	page.Records, err = w.shape(page.Records)
+	page.Records, err = w.shape(page.Records, v)
 	return page, err
 }
 

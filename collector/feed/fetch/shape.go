@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -125,9 +124,9 @@ func (s *side) join(o map[string]any) {
 }
 
 // shape puts the records of a page into the form that the mapping wants:
-// nested ones taken out of what holds them, with what joins them, and with
-// objects in the place of pairs.
-func (w *walker) shape(records []any) ([]any, error) {
+// nested ones taken out of what holds them, with objects in the place of pairs
+// and with what joins them. answer is what the page came with.
+func (w *walker) shape(records []any, answer any) ([]any, error) {
 	s := w.ask.Stream
 	if s.Nested == nil && len(w.sides) == 0 && len(s.Pairs) == 0 && len(w.ask.over) == 0 {
 		return records, nil
@@ -138,7 +137,7 @@ func (w *walker) shape(records []any) ([]any, error) {
 	}
 	pairs := make([]pairPaths, len(s.Pairs))
 	for i, p := range s.Pairs {
-		if pairs[i], err = newPairs(p); err != nil {
+		if pairs[i], err = w.newPairs(p, answer); err != nil {
 			return nil, err
 		}
 	}
@@ -150,11 +149,11 @@ func (w *walker) shape(records []any) ([]any, error) {
 		for name, v := range w.ask.over {
 			o[name] = v
 		}
-		for _, side := range w.sides {
-			side.join(o)
-		}
 		for _, p := range pairs {
 			p.gather(o)
+		}
+		for _, side := range w.sides {
+			side.join(o)
 		}
 	}
 	return records, nil
@@ -188,56 +187,4 @@ func nested(n *manifest.Nested, records []any) ([]any, error) {
 		}
 	}
 	return all, nil
-}
-
-// pairPaths makes objects of lists of names and values.
-type pairPaths struct {
-	manifest.Pairs
-	list, name, value record.Path
-}
-
-func newPairs(p manifest.Pairs) (pairPaths, error) {
-	made := pairPaths{Pairs: p}
-	for text, to := range map[*string]*record.Path{&p.List: &made.list, &p.Name: &made.name, &p.Value: &made.value} {
-		var err error
-		if *to, err = path(*text); err != nil {
-			return made, err
-		}
-	}
-	return made, nil
-}
-
-// gather adds the object. Of a name that comes twice the first holds, so that
-// what a system adds at the end replaces nothing.
-func (p pairPaths) gather(o map[string]any) {
-	into := make(map[string]any)
-	if p.Name == "" {
-		from, _ := p.list.Get(o).(map[string]any)
-		for _, name := range slices.Sorted(maps.Keys(from)) {
-			p.put(into, name, []any{from[name]})
-		}
-		o[p.Into] = into
-		return
-	}
-	elements, _ := p.list.List(o)
-	for _, e := range elements {
-		if name, ok := p.name.Get(e).(string); ok {
-			p.put(into, name, p.value.All(e))
-		}
-	}
-	o[p.Into] = into
-}
-
-func (p pairPaths) put(into map[string]any, name string, values []any) {
-	if p.Lower {
-		name = strings.ToLower(name)
-	}
-	values = slices.DeleteFunc(values, func(v any) bool { return v == nil })
-	// The names of pairs were no keys when the answer was cleared of secrets.
-	if _, taken := into[name]; name == "" || taken || len(values) == 0 || record.Secret(name) {
-		return
-	}
-	if into[name] = values[0]; len(values) > 1 {
-		into[name] = values
-	}
 }

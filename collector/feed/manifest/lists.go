@@ -45,13 +45,26 @@ type Nested struct {
 }
 
 // Pairs makes an object of a list of names and values, as tags are written; or
-// of an object with neither name nor value, to have its keys in lower case.
+// of an object with neither name nor value, to have its keys in another form.
+// They are made before further lists join, so that those can be found by them.
 type Pairs struct {
 	List  string `yaml:"list" doc:"Path of the list in the record; of an object where name and value are unset."`
 	Name  string `yaml:"name" doc:"Path of the name in each element."`
 	Value string `yaml:"value" doc:"Path of the value in each element."`
 	Lower bool   `yaml:"lower" doc:"Names are written in lower case."`
+	Match string `yaml:"match" doc:"Regular expression with one group: what it finds of a name is the name; names in which it finds nothing are left out."`
 	Into  string `yaml:"into" doc:"Key of the record that takes the object."`
+	// Named and Words are for systems in which every customer has attributes of
+	// their own.
+	Named *Named              `yaml:"named" doc:"The names are ids: a list in the same answer tells what each is called. Both will do from there on."`
+	Words map[string]Template `yaml:"words" doc:"Keys that the object has instead: each of the first name with a value of those, parted by commas and whatever their case, that a setting gives."`
+}
+
+// Named says where an answer explains ids.
+type Named struct {
+	List string `yaml:"list" doc:"Path of the list in the answer."`
+	By   string `yaml:"by" doc:"Path of the id in each element."`
+	Name string `yaml:"name" doc:"Path of the name in each element."`
 }
 
 // AWSAuth signs requests by AWS Signature Version 4.
@@ -132,6 +145,16 @@ func (c *checker) shape(s *Stream, at string) {
 		c.require(p.List != "", at+".list")
 		c.require((p.Name == "") == (p.Value == ""), at+".value")
 		c.require(p.Into != "", at+".into")
+		if x, err := regexp.Compile(p.Match); err != nil || p.Match != "" && x.NumSubexp() != 1 {
+			c.errorf(at+".match", "%q: want a regular expression with one group", p.Match)
+		}
+		if n := p.Named; n != nil {
+			c.require(p.Name != "", at+".name")
+			for key, path := range map[string]string{"list": n.List, "by": n.By, "name": n.Name} {
+				c.require(path != "", at+".named."+key)
+				c.path(path, at+".named."+key)
+			}
+		}
 	}
 }
 

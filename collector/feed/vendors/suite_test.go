@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
-	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -72,7 +71,7 @@ func entra(scope string) *feedtest.SignIn {
 }
 
 func TestVendors(t *testing.T) {
-	for _, v := range slices.Concat(deviceManagers(t), sensors(), clouds(t), others(t)) {
+	for _, v := range everyVendor(t) {
 		t.Run(v.Manifest+"/"+v.Stream, func(t *testing.T) { feedtest.Run(t, v) })
 	}
 }
@@ -259,41 +258,6 @@ func others(t *testing.T) []feedtest.Vendor {
 			Device: func(i int) map[string]any {
 				return object(`{"type": "orgDevices", "id": %q, "attributes": {"serialNumber": %q, "addedToOrgDateTime": "2025-04-30T22:05:14.192Z", "updatedDateTime": "2025-05-01T15:33:54.164Z", "deviceModel": "MacBook Air 13\"", "productFamily": "Mac", "productType": "Mac14,2", "orderNumber": "1234567890", "status": "ASSIGNED",
 					"orderDateTime": "2025-04-15T07:00:00Z", "imei": [], "purchaseSourceType": "APPLE"}}`, feedtest.Serial(i), feedtest.Serial(i))
-			},
-			Forget: forget("id"),
-		},
-		{
-			Manifest: "servicenow", Stream: "asset",
-			Settings:   settings(map[string]string{"url": "URL", "user": "ann", "password": "secret"}),
-			Authorized: feedtest.Header("Authorization", "Basic YW5uOnNlY3JldA=="),
-			List: feedtest.Pages{At: "/api/now/table/alm_hardware", Records: "result", Size: "sysparm_limit", Most: 10000, Number: "sysparm_offset", Offset: true, TotalHeader: "X-Total-Count",
-				Query: feedtest.Query{"sysparm_query": `(sys_updated_on>=[0-9: -]+\^)?ORDERBYsys_id`, "sysparm_fields": "[a-z_.,]+", "sysparm_display_value": "false", "sysparm_exclude_reference_link": "true"}},
-			Device: func(i int) map[string]any {
-				return object(`{"sys_id": "%032x", "asset_tag": "P10%d", "serial_number": %q, "display_name": "P10 - Apple MacBook Pro", "install_status": "1", "substatus": "", "model.name": "MacBook Pro", "model.manufacturer.name": "Apple", "model_category.name": "Computer", "assigned_to.email": "ann@example.com", "assigned_to.name": "Ann",
-					"assigned": "2024-05-09 23:23:56", "department.name": "IT", "location.name": "", "purchase_date": "2024-01-02", "cost": "1799.99", "cost_currency.code": "USD", "vendor.name": "", "po_number": "", "warranty_expiration": "2027-01-02", "sys_updated_on": "2026-05-09 23:23:56"}`, i+1, i, feedtest.Serial(i))
-			},
-			Forget: forget("sys_id"),
-		},
-		{
-			Manifest: "snipe_it", Stream: "asset",
-			Settings:   settings(map[string]string{"url": "URL", "token": "secret"}),
-			Authorized: feedtest.Header("Authorization", "Bearer secret"),
-			List: feedtest.Pages{At: "/api/v1/hardware", Records: "rows", Size: "limit", Most: 500, Number: "offset", Offset: true, Total: "total",
-				Query: feedtest.Query{"sort": "id", "order": "asc"}},
-			Device: func(i int) map[string]any {
-				return object(`{"id": %d, "name": "", "asset_tag": "%05d", "serial": %q, "model": {"id": 1, "name": "MacBook Pro"}, "model_number": "A2141", "status_label": {"name": "Ready", "status_meta": "deployed"}, "category": {"name": "Laptops"}, "manufacturer": {"name": "Apple"}, "supplier": null, "order_number": null, "location": {"name": "Berlin"},
-					"assigned_to": {"type": "user", "name": "Ann", "email": "ann@example.com"}, "purchase_date": {"date": "2024-02-03", "formatted": "x"}, "purchase_cost": "1,299.00", "warranty_expires": null, "deleted_at": null}`, i+1, i, feedtest.Serial(i))
-			},
-			Forget: forget("id"),
-		},
-		{
-			Manifest: "freshservice", Stream: "asset",
-			Settings:   settings(map[string]string{"url": "URL", "api_key": "secret"}),
-			Authorized: feedtest.Header("Authorization", "Basic c2VjcmV0Olg="),
-			List: feedtest.Pages{At: "/api/v2/assets", Records: "assets", Size: "per_page", Most: 100, Number: "page", Numbered: true, First: 1,
-				Query: feedtest.Query{"include": "type_fields", "order_by": "id", "order_type": "asc"}},
-			Device: func(i int) map[string]any {
-				return object(`{"id": %d, "display_id": %d, "name": "Laptop %d", "asset_type_id": 21002421523, "asset_tag": "ASSET-%d", "user_id": null, "assigned_on": null, "type_fields": {"serial_number_21000550019": %q, "cost_21000550016": 1200.5, "acquisition_date_21000550016": "2024-01-02T00:00:00Z"}}`, 21001118373+i, i, i, i, feedtest.Serial(i))
 			},
 			Forget: forget("id"),
 		},
