@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
-	"log"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -132,7 +130,7 @@ func newRecord(t *testing.T, v feedtest.Vendor) *kept {
 	k := &kept{t: t, vendor: v, clock: feedtest.NewClock(), system: feedtest.NewSystem(t, v, devices, pageOf)}
 	k.line = &cutter{Handler: k.system.Config.Handler, left: -1}
 	k.system.Config.Handler = k.line
-	k.system.Config.ErrorLog = log.New(io.Discard, "", 0)
+	k.system.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	var err error
 	if k.manifest, err = vendors.Load(v.Manifest); err != nil {
 		t.Fatal(err)
