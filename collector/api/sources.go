@@ -21,7 +21,7 @@ var kinds = map[string]bool{"agent": true, "mdm": true, "idp": false, "edr": tru
 	"saas": false, "file": false, "operator": false}
 
 // reserved are the sources that state things by themselves.
-var reserved = []string{"agent", catalog.Operator}
+var reserved = []string{"agent", catalog.Operator, catalog.Parts}
 
 // PutSource declares who may hand in observations.
 func (s *Service) PutSource(ctx context.Context, r *adminpb.PutSourceRequest) (*adminpb.Source, error) {
@@ -93,6 +93,9 @@ func (s *Service) DeleteObservation(ctx context.Context, r *adminpb.DeleteObserv
 	}
 	if ref.Source == catalog.Operator {
 		return nil, status.Error(codes.InvalidArgument, "what operators say is taken back with clear in POST /v1/assets/{id}:assert")
+	}
+	if ref.Source == catalog.Parts {
+		return nil, status.Error(codes.InvalidArgument, "it follows what a machine lists, and is withdrawn with the machine's own record")
 	}
 	err := store.ErrNotFound
 	if s.fleet(ctx).record(ref) {

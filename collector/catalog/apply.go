@@ -32,6 +32,9 @@ func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error)
 	if err := Check(o); err != nil {
 		return "", err
 	}
+	if o.GetSource() == Parts {
+		return "", fmt.Errorf("%w: source %q is the collector's own: a display is stated by a source of yours, with class display", ErrInvalid, Parts)
+	}
 	if ahead := o.GetObservedAt().AsTime().Sub(c.now()); ahead > maxSkew {
 		return "", fmt.Errorf("%w: observed_at lies %v in the future: set the clock of whoever states it", ErrInvalid, ahead.Round(time.Second))
 	}
@@ -89,7 +92,7 @@ func (c *Catalog) weigh(held *Held, o *pb.Observation, software SoftwareChange) 
 		s.SameContent = same
 		return s, nil
 	}
-	return &Statement{SameContent: true, Also: o.GetObservedAt().AsTime(), Baseline: held.Head.GetBaseline(),
+	return &Statement{SameContent: true, Also: o.GetObservedAt().AsTime(), Late: o, Baseline: held.Head.GetBaseline(),
 		Observation: &pb.Observation{Source: o.GetSource(), SourceId: o.GetSourceId(),
 			ObservedAt: before.GetObservedAt(), Problems: before.GetProblems(), Sections: before.GetSections()}}, nil
 }
@@ -162,10 +165,17 @@ func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) er
 	var f *filing
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		f = newFiling(c, tx, ref)
-		return fn(f)
+		if err := fn(f); err != nil {
+			return err
+		}
+		return f.reattach()
 	})
 	if err != nil {
 		return nil, err
+	}
+	c.seen.follow(f.follows)
+	for _, ref := range f.gone {
+		c.forget(ref)
 	}
 	c.upkeep.note(f.outlooks)
 	for _, change := range f.changes {
@@ -214,7 +224,7 @@ func (f *filing) file(held *Held, s *Statement) error {
 		// Nothing of the asset changes but when it was confirmed, which is not
 		// stored with it.
 		f.asset = member.GetAssetId()
-		return f.logSoftware()
+		return f.finish(held.Head, head, s, nil)
 	}
 	before, err := held.Observation()
 	if err != nil {
@@ -233,7 +243,13 @@ func (f *filing) file(held *Held, s *Statement) error {
 	if err := f.place(before, held.Head, part{ref: f.ref, o: now, head: head, member: member}); err != nil {
 		return err
 	}
-	return f.logSoftware()
+	return f.finish(held.Head, head, s, now)
+}
+
+// finish notes what hangs on an observation once that has its asset. before is
+// the head of what was held, nil for none; o what is held now, nil for what was.
+func (f *filing) finish(before, head *storagepb.HeadRecord, s *Statement, o *pb.Observation) error {
+	return errors.Join(f.fileParts(listing{before: before, head: head, said: s, now: o}), f.logSoftware())
 }
 
 // nextHead returns the head of a statement.
@@ -243,6 +259,7 @@ func nextHead(held *storagepb.HeadRecord, s *Statement) *storagepb.HeadRecord {
 		FirstObserved: at, LastObserved: at}
 	if held != nil {
 		h.FirstObserved, h.LastObserved = held.GetFirstObserved(), held.GetLastObserved()
+		h.Parts = held.GetParts()
 	}
 	times := []time.Time{at.AsTime()}
 	if !s.Also.IsZero() {

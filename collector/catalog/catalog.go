@@ -118,6 +118,9 @@ func (c *Catalog) OnChange(fn func(Change)) { c.onChange = append(c.onChange, fn
 
 // DeclareSource makes a source known, or changes its kind and title.
 func (c *Catalog) DeclareSource(ctx context.Context, r *storagepb.SourceRecord) error {
+	if r.GetId() == Parts {
+		return fmt.Errorf("declare source: %w: %q is the collector's own: choose another id", ErrInvalid, Parts)
+	}
 	if err := (store.Ref{Source: r.GetId(), ID: "-"}).Check(); err != nil {
 		return fmt.Errorf("declare source: %w", err)
 	}
@@ -150,8 +153,9 @@ type Statement struct {
 	// Baseline is what is held of an agent's sections from now on.
 	Baseline *storagepb.BaselineRecord
 	// Also is another time at which the source stated the thing, for a statement
-	// that came late and is not taken; zero for none.
+	// that came late and is not taken; zero for none. Late is what it said then.
 	Also time.Time
+	Late *pb.Observation
 }
 
 // Held is what is held under the name of an observation that is being filed.

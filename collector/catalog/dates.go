@@ -38,12 +38,24 @@ func (c *Catalog) Date(tx *store.Tx, a *pb.Asset) error {
 		if err != nil {
 			return fmt.Errorf("head of %s, a source of asset %s: %w", ref, a.GetId(), err)
 		}
-		observed[ref] = h.GetObservedAt()
-		s.LastSeen = h.GetObservedAt()
+		at := h.GetObservedAt()
+		if by := h.GetListedBy(); by != nil {
+			last, err := c.lastListing(tx, by)
+			if err != nil {
+				return fmt.Errorf("head of %s, a source of asset %s: %w", ref, a.GetId(), err)
+			}
+			at = timestamppb.New(last)
+		}
+		observed[ref] = at
+		s.LastSeen = at
 		if at, ok := c.LastSeen(ref); ok {
 			s.LastSeen = newer(s.LastSeen, at)
 		}
 		a.LastSeen = newer(a.GetLastSeen(), s.LastSeen.AsTime())
+	}
+	if to := a.GetAttachedTo(); to != nil {
+		from := a.GetProvenance()["attached_to"]
+		to.LastListedAt = observed[store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}]
 	}
 	// What is known of the owner is stated by sources of the person.
 	if err := headsOf(tx, a.GetProvenance(), observed); err != nil {

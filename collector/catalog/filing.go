@@ -46,6 +46,12 @@ type filing struct {
 	// change.
 	redact   *redact.Redactor
 	outlooks []outlook
+	// moved are the machines that became part of another asset, with what is
+	// attached to them; follows says what is attached to machines from now on, and
+	// gone are records that were withdrawn beside the one that is filed.
+	moved   []part
+	follows []following
+	gone    []store.Ref
 }
 
 func newFiling(c *Catalog, tx *store.Tx, ref store.Ref) *filing {
@@ -155,8 +161,11 @@ func (f *filing) merged(assetID string, redirects []string, parts []part) (*pb.A
 				return nil, outlook{}, err
 			}
 		}
-		stmts = append(stmts, merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim),
-			Heard: f.catalog.heard(p, source.GetKind())})
+		s := merge.Statement{Observation: p.o, Kind: source.GetKind(), FirstSeen: p.first(), SoftwareRows: rows, Void: void(p.claim)}
+		if s.Heard, s.Listing, err = f.heard(p, source.GetKind()); err != nil {
+			return nil, outlook{}, err
+		}
+		stmts = append(stmts, s)
 	}
 	a := f.catalog.table.Merge(assetID, redirects, stmts)
 	if err := f.own(a); err != nil {

@@ -334,6 +334,9 @@ func (f *filing) move(id string, touched map[string][]string, into map[string]st
 		if err := f.tx.PutMember(p.ref, &storagepb.MemberRecord{AssetId: id, Shared: shared}); err != nil {
 			return err
 		}
+		if p.member.GetAssetId() != id && len(p.head.GetParts()) > 0 {
+			f.moved = append(f.moved, p)
+		}
 	}
 	return f.put(id, redirects, group)
 }

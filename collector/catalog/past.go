@@ -93,6 +93,9 @@ func (c *Catalog) dateUntil(tx *store.Tx, a *pb.Asset, at time.Time) error {
 	if a.GetLastSeen() != nil && a.GetLastSeen().AsTime().After(at) {
 		a.LastSeen = nil
 	}
+	if to := a.GetAttachedTo(); to.GetLastListedAt() != nil && to.GetLastListedAt().AsTime().After(at) {
+		to.LastListedAt = nil
+	}
 	return err
 }
 

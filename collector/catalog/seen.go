@@ -22,10 +22,12 @@ type seen struct {
 	mu    sync.RWMutex
 	at    map[store.Ref]time.Time
 	dirty map[store.Ref]time.Time
+	// followers are the records of what machines list, which are seen with them.
+	followers map[store.Ref]following
 }
 
 func newSeen() *seen {
-	return &seen{at: make(map[store.Ref]time.Time), dirty: make(map[store.Ref]time.Time)}
+	return &seen{at: make(map[store.Ref]time.Time), dirty: make(map[store.Ref]time.Time), followers: make(map[store.Ref]following)}
 }
 
 // Seen notes that a source confirmed at a time what it last said under ref. It
@@ -36,6 +38,14 @@ func (c *Catalog) Seen(ref store.Ref, at time.Time) {
 	if !c.seen.note(ref, at) {
 		return
 	}
+	c.saw(ref, at)
+	for _, follower := range c.seen.confirm(ref, at) {
+		c.saw(follower, at)
+	}
+}
+
+// saw tells of a record that was seen.
+func (c *Catalog) saw(ref store.Ref, at time.Time) {
 	c.upkeep.wake(ref)
 	for _, notify := range c.onSeen {
 		notify(ref, at)
@@ -73,6 +83,7 @@ func (c *Catalog) forget(ref store.Ref) {
 	defer c.seen.mu.Unlock()
 	delete(c.seen.at, ref)
 	delete(c.seen.dirty, ref)
+	delete(c.seen.followers, ref)
 }
 
 // loadSeen reads when things were last seen, so that it is known after a
@@ -97,6 +108,12 @@ func (c *Catalog) loadSeen(ctx context.Context) error {
 		return tx.ScanSources(func(r *storagepb.SourceRecord) error {
 			return tx.ScanHeads(r.GetId(), func(ref store.Ref, h *storagepb.HeadRecord) error {
 				load(ref, h.GetObservedAt().AsTime())
+				if by := h.GetListedBy(); by != nil && !by.GetListed() {
+					load(ref, by.GetLast().AsTime())
+				}
+				if len(h.GetParts()) > 0 {
+					c.seen.follow([]following{followingOf(ref, h)})
+				}
 				return ctx.Err()
 			})
 		})
@@ -104,6 +121,7 @@ func (c *Catalog) loadSeen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read when things were last seen: %w", err)
 	}
+	c.seen.catchUp()
 	return nil
 }
 

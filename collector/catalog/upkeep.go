@@ -64,18 +64,22 @@ func sameOutlook(before, now *pb.Asset) bool {
 	return true
 }
 
-// heard returns when a source last gave a sign that what it says still holds.
-// A management system goes on listing devices that are long gone: of what it
-// says the device's own last check-in counts.
-func (c *Catalog) heard(p part, kind string) time.Time {
+// heard returns when a source last gave a sign that what it says still holds,
+// and for what a machine lists what it says of that. A management system goes on
+// listing devices that are long gone: of what it says the device's own last
+// check-in counts.
+func (f *filing) heard(p part, kind string) (time.Time, *merge.Listing, error) {
 	last := p.head.GetLastObserved().AsTime()
-	if kind != merge.KindAgent && p.claim.Until.Before(last) {
-		return p.claim.Until
+	switch {
+	case p.head.GetListedBy() != nil:
+		return f.listed(p.head.GetListedBy())
+	case kind != merge.KindAgent && p.claim.Until.Before(last):
+		return p.claim.Until, nil, nil
 	}
-	if at, ok := c.LastSeen(p.ref); ok && at.After(last) {
-		return at
+	if at, ok := f.catalog.LastSeen(p.ref); ok && at.After(last) {
+		return at, nil, nil
 	}
-	return last
+	return last, nil, nil
 }
 
 // upkeep plans when to look at assets again. It is in memory only: what it

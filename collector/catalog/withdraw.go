@@ -28,6 +28,9 @@ func (c *Catalog) withdraw(ctx context.Context, ref store.Ref, at time.Time) err
 	taken := false
 	_, err := c.update(ctx, ref, func(f *filing) error {
 		taken = false
+		if ref.Source == Parts {
+			return fmt.Errorf("%w: it follows what a machine lists: withdraw the machine's record, or have it report", ErrInvalid)
+		}
 		p, err := f.load(ref)
 		if err != nil {
 			return err
@@ -51,6 +54,9 @@ func (c *Catalog) withdraw(ctx context.Context, ref store.Ref, at time.Time) err
 }
 
 func (f *filing) withdraw(p part) error {
+	if err := f.withdrawParts(p); err != nil {
+		return err
+	}
 	if err := f.claim(p.claim, identity.Claim{}); err != nil {
 		return err
 	}

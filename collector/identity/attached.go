@@ -36,10 +36,10 @@ func MakerName(letters string) string {
 	return letters
 }
 
-// attachedMaker is the namespace of the serial numbers of what is attached to a
+// PartScope is the namespace of the serial numbers of what is attached to a
 // machine: the maker, who writes them on the cases of all its displays. The same
 // maker appears by its letters in a report and by its name on an order.
-func attachedMaker(name string) string {
+func PartScope(name string) string {
 	if m, ok := displayMakers()[upper(strings.TrimSpace(name))]; ok {
 		return m.word
 	}
@@ -68,13 +68,13 @@ func (r *reading) attached(d *pb.Device, stated []*pb.Identifier) {
 			own = true
 			r.add(Part, id.GetScope(), id.GetValue())
 		case Serial:
-			r.add(Part, attachedMaker(id.GetScope()), id.GetValue())
+			r.add(Part, PartScope(id.GetScope()), id.GetValue())
 		default:
 			r.add(id.GetKind(), id.GetScope(), id.GetValue())
 		}
 	}
 	if !own {
-		r.add(Part, attachedMaker(hw.GetManufacturer()), hw.GetSerial())
+		r.add(Part, PartScope(hw.GetManufacturer()), hw.GetSerial())
 	}
 	r.add(UUID, "", hw.GetUuid())
 	r.add(AssetTag, "", hw.GetAssetTag())
@@ -109,7 +109,7 @@ func attachedSerial(scope, value string) string {
 // count anew for each model and, many of them, each year. It is no serial number
 // of the maker's: see Numbered.
 func NumberScope(letters, product string, year int32) string {
-	return attachedMaker(letters) + ":" + lower(product) + ":" + strconv.Itoa(int(year))
+	return PartScope(letters) + ":" + lower(product) + ":" + strconv.Itoa(int(year))
 }
 
 // minNumber is the least number in an EDID that can be one display's own: below

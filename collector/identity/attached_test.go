@@ -89,8 +89,8 @@ func TestEveryMakerOfDisplaysIsKnown(t *testing.T) {
 		t.Errorf("only %d makers were read", len(displayMakers()))
 	}
 	for letters, m := range displayMakers() {
-		if attachedMaker(m.name) != m.word || attachedMaker(letters) != m.word || MakerName(letters) != m.name {
-			t.Errorf("%s: %q by its letters, %q by its name %q, want %q", letters, attachedMaker(letters), attachedMaker(m.name), m.name, m.word)
+		if PartScope(m.name) != m.word || PartScope(letters) != m.word || MakerName(letters) != m.name {
+			t.Errorf("%s: %q by its letters, %q by its name %q, want %q", letters, PartScope(letters), PartScope(m.name), m.name, m.word)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func classOf(a *pb.Asset) string {
 func stageOf(stmts []Statement) string {
 	for _, s := range stmts {
 		switch s.Kind {
-		case KindAgent, KindMDM, KindEDR, KindCloud, KindIDP:
+		case KindAgent, KindMDM, KindEDR, KindCloud, KindIDP, KindHost:
 			return "deployed"
 		}
 	}

@@ -31,6 +31,9 @@ type Statement struct {
 	// Heard is when the source last gave a sign that what it says still holds,
 	// zero for when it made the observation.
 	Heard time.Time
+	// Listing is what a machine says of a thing that is attached to it, nil for any
+	// other statement.
+	Listing *Listing
 }
 
 func (s *Statement) heard() time.Time {
@@ -71,6 +74,7 @@ func (t *Table) Merge(id string, redirects []string, stmts []Statement) *pb.Asse
 	m.labels(devices)
 	m.warranties(devices)
 	m.software(devices)
+	attach(a, stmts)
 	derive(a, stmts)
 	return a
 }

@@ -20,7 +20,7 @@ func (t *Table) Outlook(stmts []Statement, now time.Time) (due time.Time, silent
 			continue
 		}
 		regular++
-		for _, age := range t.ages {
+		for _, age := range t.agesOf(s) {
 			// A moment later than the age, which is still fresh.
 			at := s.heard().Add(age + time.Second)
 			if at.After(now) {
@@ -41,4 +41,12 @@ func (t *Table) Outlook(stmts []Statement, now time.Time) (due time.Time, silent
 		due = soon
 	}
 	return due, silent
+}
+
+// agesOf are the ages at which a statement counts for less, the shortest first.
+func (t *Table) agesOf(s *Statement) []time.Duration {
+	if s.Listing == nil {
+		return t.ages
+	}
+	return slices.Sorted(slices.Values(append([]time.Duration{AttachedSlack}, t.ages...)))
 }

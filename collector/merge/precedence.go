@@ -14,10 +14,13 @@ const (
 	KindSaaS       = "saas"
 	KindFile       = "file"
 	KindOperator   = "operator"
+	// KindHost is of what a machine says of the things that are attached to it,
+	// which have records of their own.
+	KindHost = "host"
 )
 
 // Kinds are all kinds of sources.
-var Kinds = []string{KindAgent, KindMDM, KindIDP, KindEDR, KindPurchasing, KindWarranty, KindCloud, KindSaaS, KindFile, KindOperator}
+var Kinds = []string{KindAgent, KindMDM, KindIDP, KindEDR, KindPurchasing, KindWarranty, KindCloud, KindSaaS, KindFile, KindOperator, KindHost}
 
 // lasting are the kinds of sources that say a thing once: what was bought is
 // not bought again each day. Their silence means nothing, and that they speak
@@ -33,9 +36,9 @@ const DefaultStaleAfter = 30 * 24 * time.Hour
 // are not named come last, all alike. Within one rank the newer statement wins.
 var precedence = map[string][]string{
 	// What the machine is and runs: its own word is best.
-	"": {KindOperator, KindAgent, KindMDM, KindEDR, KindCloud, KindIDP, KindFile},
+	"": {KindOperator, KindAgent, KindMDM, KindEDR, KindCloud, KindIDP, KindFile, KindHost},
 
-	"hardware": {KindAgent, KindMDM, KindEDR, KindCloud, KindWarranty, KindPurchasing},
+	"hardware": {KindAgent, KindMDM, KindEDR, KindCloud, KindHost, KindWarranty, KindPurchasing},
 	"os":       {KindAgent, KindMDM, KindEDR, KindCloud},
 	"patch":    {KindAgent, KindMDM, KindEDR},
 	"security": {KindAgent, KindMDM, KindEDR},

@@ -134,7 +134,7 @@ var Rooms = []Room{
 		Why: "a message is written and handed over whatever it tells, and reached as feeds reach their systems: with the same rules of who may be asked",
 	},
 	{
-		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/merge", "collector/history", "collector/redact", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/catalog", May: []string{"collector/expiry", "collector/identity", "collector/peripheral", "collector/merge", "collector/history", "collector/redact", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the catalog is the one write path: it files, has grouped, has merged and stores, and knows no caller",
 	},
 	{
@@ -152,6 +152,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/merge", May: []string{schema, asked}, Pure: true,
 		Why: "an asset is a function of its observations alone, so that rebuild gives the same bytes",
+	},
+	{
+		Dir: "collector/peripheral", May: []string{"collector/identity", schema}, Pure: true,
+		Why: "which things that a machine lists have a record of their own is a function of the list; what becomes of the records is the catalog's matter",
 	},
 	{
 		Dir: "collector/expiry", May: []string{"collector/merge", schema}, Pure: true,

@@ -288,6 +288,11 @@ type HeadRecord struct {
 	// The earliest and the latest observed_at of all that was accepted.
 	FirstObserved *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_observed,json=firstObserved,proto3" json:"first_observed,omitempty"`
 	LastObserved  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_observed,json=lastObserved,proto3" json:"last_observed,omitempty"`
+	// Of a machine: the peripherals that it lists or listed, by their records.
+	Parts []*HeldPart `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Of a peripheral's record: the machine that lists it. observed_at is then when
+	// that listed it first.
+	ListedBy      *ListedBy `protobuf:"bytes,8,opt,name=listed_by,json=listedBy,proto3" json:"listed_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -364,6 +369,154 @@ func (x *HeadRecord) GetLastObserved() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *HeadRecord) GetParts() []*HeldPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *HeadRecord) GetListedBy() *ListedBy {
+	if x != nil {
+		return x.ListedBy
+	}
+	return nil
+}
+
+// HeldPart is a peripheral that an observation of a machine lists, or listed.
+type HeldPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its source_id under the source "parts".
+	Id     string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Listed bool   `protobuf:"varint,2,opt,name=listed,proto3" json:"listed,omitempty"`
+	// Tells apart what was said of it.
+	Digest        []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldPart) Reset() {
+	*x = HeldPart{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldPart) ProtoMessage() {}
+
+func (x *HeldPart) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldPart.ProtoReflect.Descriptor instead.
+func (*HeldPart) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HeldPart) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *HeldPart) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
+func (x *HeldPart) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// ListedBy is the observation that lists a peripheral. Its name is bytes, since
+// it is no text that a person could be taken out of.
+type ListedBy struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Source   []byte                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId []byte                 `protobuf:"bytes,2,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	Listed   bool                   `protobuf:"varint,3,opt,name=listed,proto3" json:"listed,omitempty"`
+	// When it was listed last, of one that is not listed any more.
+	Last          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListedBy) Reset() {
+	*x = ListedBy{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListedBy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListedBy) ProtoMessage() {}
+
+func (x *ListedBy) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListedBy.ProtoReflect.Descriptor instead.
+func (*ListedBy) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListedBy) GetSource() []byte {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *ListedBy) GetSourceId() []byte {
+	if x != nil {
+		return x.SourceId
+	}
+	return nil
+}
+
+func (x *ListedBy) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
+func (x *ListedBy) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
 // TokenRecord is a token at rest: the secret only as a hash.
 type TokenRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -385,7 +538,7 @@ type TokenRecord struct {
 
 func (x *TokenRecord) Reset() {
 	*x = TokenRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +550,7 @@ func (x *TokenRecord) String() string {
 func (*TokenRecord) ProtoMessage() {}
 
 func (x *TokenRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[3]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +563,7 @@ func (x *TokenRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRecord.ProtoReflect.Descriptor instead.
 func (*TokenRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TokenRecord) GetId() string {
@@ -511,7 +664,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +676,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[4]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +689,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MemberRecord) GetAssetId() string {
@@ -573,7 +726,7 @@ type StatementRecord struct {
 
 func (x *StatementRecord) Reset() {
 	*x = StatementRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +738,7 @@ func (x *StatementRecord) String() string {
 func (*StatementRecord) ProtoMessage() {}
 
 func (x *StatementRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[5]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +751,7 @@ func (x *StatementRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementRecord.ProtoReflect.Descriptor instead.
 func (*StatementRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StatementRecord) GetId() string {
@@ -688,7 +841,7 @@ type EventRecord struct {
 
 func (x *EventRecord) Reset() {
 	*x = EventRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +853,7 @@ func (x *EventRecord) String() string {
 func (*EventRecord) ProtoMessage() {}
 
 func (x *EventRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[6]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +866,7 @@ func (x *EventRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRecord.ProtoReflect.Descriptor instead.
 func (*EventRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EventRecord) GetAt() *timestamppb.Timestamp {
@@ -785,7 +938,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +950,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[7]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +963,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FieldChange) GetField() string {
@@ -853,7 +1006,7 @@ type FindingRecord struct {
 
 func (x *FindingRecord) Reset() {
 	*x = FindingRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1018,7 @@ func (x *FindingRecord) String() string {
 func (*FindingRecord) ProtoMessage() {}
 
 func (x *FindingRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[8]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1031,7 @@ func (x *FindingRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindingRecord.ProtoReflect.Descriptor instead.
 func (*FindingRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FindingRecord) GetAssetId() string {
@@ -947,7 +1100,7 @@ type TrendRecord struct {
 
 func (x *TrendRecord) Reset() {
 	*x = TrendRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1112,7 @@ func (x *TrendRecord) String() string {
 func (*TrendRecord) ProtoMessage() {}
 
 func (x *TrendRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[9]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1125,7 @@ func (x *TrendRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrendRecord.ProtoReflect.Descriptor instead.
 func (*TrendRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TrendRecord) GetDays() []*admin.ComplianceDay {
@@ -995,7 +1148,7 @@ type VolumeRecord struct {
 
 func (x *VolumeRecord) Reset() {
 	*x = VolumeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1160,7 @@ func (x *VolumeRecord) String() string {
 func (*VolumeRecord) ProtoMessage() {}
 
 func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[10]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1173,7 @@ func (x *VolumeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeRecord.ProtoReflect.Descriptor instead.
 func (*VolumeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VolumeRecord) GetAssetId() string {
@@ -1057,7 +1210,7 @@ type RuleRecord struct {
 
 func (x *RuleRecord) Reset() {
 	*x = RuleRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1222,7 @@ func (x *RuleRecord) String() string {
 func (*RuleRecord) ProtoMessage() {}
 
 func (x *RuleRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[11]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1235,7 @@ func (x *RuleRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRecord.ProtoReflect.Descriptor instead.
 func (*RuleRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RuleRecord) GetId() string {
@@ -1120,7 +1273,7 @@ type RuleRevision struct {
 
 func (x *RuleRevision) Reset() {
 	*x = RuleRevision{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1285,7 @@ func (x *RuleRevision) String() string {
 func (*RuleRevision) ProtoMessage() {}
 
 func (x *RuleRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[12]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1298,7 @@ func (x *RuleRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleRevision.ProtoReflect.Descriptor instead.
 func (*RuleRevision) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RuleRevision) GetVersion() int32 {
@@ -1193,7 +1346,7 @@ type DecisionRecord struct {
 
 func (x *DecisionRecord) Reset() {
 	*x = DecisionRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1205,7 +1358,7 @@ func (x *DecisionRecord) String() string {
 func (*DecisionRecord) ProtoMessage() {}
 
 func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[13]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1218,7 +1371,7 @@ func (x *DecisionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecisionRecord.ProtoReflect.Descriptor instead.
 func (*DecisionRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DecisionRecord) GetAssetId() string {
@@ -1288,7 +1441,7 @@ type ChangeRecord struct {
 
 func (x *ChangeRecord) Reset() {
 	*x = ChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1453,7 @@ func (x *ChangeRecord) String() string {
 func (*ChangeRecord) ProtoMessage() {}
 
 func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[14]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1466,7 @@ func (x *ChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecord.ProtoReflect.Descriptor instead.
 func (*ChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -1371,7 +1524,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1536,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[15]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1549,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SourceRecord) GetId() string {
@@ -1443,7 +1596,7 @@ type AuthorityRecord struct {
 
 func (x *AuthorityRecord) Reset() {
 	*x = AuthorityRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1608,7 @@ func (x *AuthorityRecord) String() string {
 func (*AuthorityRecord) ProtoMessage() {}
 
 func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[16]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1621,7 @@ func (x *AuthorityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorityRecord.ProtoReflect.Descriptor instead.
 func (*AuthorityRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AuthorityRecord) GetId() string {
@@ -1536,7 +1689,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1701,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[17]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1714,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AuditRecord) GetSequence() int64 {
@@ -1688,7 +1841,7 @@ type FeedRecord struct {
 
 func (x *FeedRecord) Reset() {
 	*x = FeedRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1853,7 @@ func (x *FeedRecord) String() string {
 func (*FeedRecord) ProtoMessage() {}
 
 func (x *FeedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[18]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1866,7 @@ func (x *FeedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRecord.ProtoReflect.Descriptor instead.
 func (*FeedRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FeedRecord) GetId() string {
@@ -1841,7 +1994,7 @@ type ErasureRecord struct {
 
 func (x *ErasureRecord) Reset() {
 	*x = ErasureRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +2006,7 @@ func (x *ErasureRecord) String() string {
 func (*ErasureRecord) ProtoMessage() {}
 
 func (x *ErasureRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[19]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +2019,7 @@ func (x *ErasureRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureRecord.ProtoReflect.Descriptor instead.
 func (*ErasureRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ErasureRecord) GetId() string {
@@ -1965,7 +2118,7 @@ type ErasureSubject struct {
 
 func (x *ErasureSubject) Reset() {
 	*x = ErasureSubject{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2130,7 @@ func (x *ErasureSubject) String() string {
 func (*ErasureSubject) ProtoMessage() {}
 
 func (x *ErasureSubject) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[20]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2143,7 @@ func (x *ErasureSubject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureSubject.ProtoReflect.Descriptor instead.
 func (*ErasureSubject) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ErasureSubject) GetAddresses() []string {
@@ -2052,7 +2205,7 @@ type ErasedRecord struct {
 
 func (x *ErasedRecord) Reset() {
 	*x = ErasedRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2217,7 @@ func (x *ErasedRecord) String() string {
 func (*ErasedRecord) ProtoMessage() {}
 
 func (x *ErasedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[21]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2230,7 @@ func (x *ErasedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasedRecord.ProtoReflect.Descriptor instead.
 func (*ErasedRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ErasedRecord) GetSource() string {
@@ -2109,7 +2262,7 @@ type FindingChangeRecord struct {
 
 func (x *FindingChangeRecord) Reset() {
 	*x = FindingChangeRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +2274,7 @@ func (x *FindingChangeRecord) String() string {
 func (*FindingChangeRecord) ProtoMessage() {}
 
 func (x *FindingChangeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[22]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +2287,7 @@ func (x *FindingChangeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindingChangeRecord.ProtoReflect.Descriptor instead.
 func (*FindingChangeRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FindingChangeRecord) GetAt() *timestamppb.Timestamp {
@@ -2187,7 +2340,7 @@ type SubscriptionRecord struct {
 
 func (x *SubscriptionRecord) Reset() {
 	*x = SubscriptionRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2352,7 @@ func (x *SubscriptionRecord) String() string {
 func (*SubscriptionRecord) ProtoMessage() {}
 
 func (x *SubscriptionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[23]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2365,7 @@ func (x *SubscriptionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionRecord.ProtoReflect.Descriptor instead.
 func (*SubscriptionRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SubscriptionRecord) GetDefinition() *admin.Subscription {
@@ -2260,7 +2413,7 @@ type SubscriptionState struct {
 
 func (x *SubscriptionState) Reset() {
 	*x = SubscriptionState{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2425,7 @@ func (x *SubscriptionState) String() string {
 func (*SubscriptionState) ProtoMessage() {}
 
 func (x *SubscriptionState) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[24]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2438,7 @@ func (x *SubscriptionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionState.ProtoReflect.Descriptor instead.
 func (*SubscriptionState) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SubscriptionState) GetId() string {
@@ -2384,7 +2537,7 @@ type LetterRecord struct {
 
 func (x *LetterRecord) Reset() {
 	*x = LetterRecord{}
-	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2549,7 @@ func (x *LetterRecord) String() string {
 func (*LetterRecord) ProtoMessage() {}
 
 func (x *LetterRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_storage_proto_msgTypes[25]
+	mi := &file_rollcall_v1_storage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2562,7 @@ func (x *LetterRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LetterRecord.ProtoReflect.Descriptor instead.
 func (*LetterRecord) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LetterRecord) GetId() string {
@@ -2551,7 +2704,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\fDigestsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B\x16\n" +
-	"\x14_clock_ahead_seconds\"\xf0\x02\n" +
+	"\x14_clock_ahead_seconds\"\xd1\x03\n" +
 	"\n" +
 	"HeadRecord\x12;\n" +
 	"\vobserved_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -2560,7 +2713,18 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\bsections\x18\x03 \x03(\v2\x1a.rollcall.v1.SectionStatusR\bsections\x127\n" +
 	"\bbaseline\x18\x04 \x01(\v2\x1b.rollcall.v1.BaselineRecordR\bbaseline\x12A\n" +
 	"\x0efirst_observed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rfirstObserved\x12?\n" +
-	"\rlast_observed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastObserved\"\xe9\x03\n" +
+	"\rlast_observed\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastObserved\x12+\n" +
+	"\x05parts\x18\a \x03(\v2\x15.rollcall.v1.HeldPartR\x05parts\x122\n" +
+	"\tlisted_by\x18\b \x01(\v2\x15.rollcall.v1.ListedByR\blistedBy\"J\n" +
+	"\bHeldPart\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06listed\x18\x02 \x01(\bR\x06listed\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\"\x87\x01\n" +
+	"\bListedBy\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\fR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x02 \x01(\fR\bsourceId\x12\x16\n" +
+	"\x06listed\x18\x03 \x01(\bR\x06listed\x12.\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\xe9\x03\n" +
 	"\vTokenRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2794,102 +2958,107 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
 	(*HeadRecord)(nil),            // 2: rollcall.v1.HeadRecord
-	(*TokenRecord)(nil),           // 3: rollcall.v1.TokenRecord
-	(*MemberRecord)(nil),          // 4: rollcall.v1.MemberRecord
-	(*StatementRecord)(nil),       // 5: rollcall.v1.StatementRecord
-	(*EventRecord)(nil),           // 6: rollcall.v1.EventRecord
-	(*FieldChange)(nil),           // 7: rollcall.v1.FieldChange
-	(*FindingRecord)(nil),         // 8: rollcall.v1.FindingRecord
-	(*TrendRecord)(nil),           // 9: rollcall.v1.TrendRecord
-	(*VolumeRecord)(nil),          // 10: rollcall.v1.VolumeRecord
-	(*RuleRecord)(nil),            // 11: rollcall.v1.RuleRecord
-	(*RuleRevision)(nil),          // 12: rollcall.v1.RuleRevision
-	(*DecisionRecord)(nil),        // 13: rollcall.v1.DecisionRecord
-	(*ChangeRecord)(nil),          // 14: rollcall.v1.ChangeRecord
-	(*SourceRecord)(nil),          // 15: rollcall.v1.SourceRecord
-	(*AuthorityRecord)(nil),       // 16: rollcall.v1.AuthorityRecord
-	(*AuditRecord)(nil),           // 17: rollcall.v1.AuditRecord
-	(*FeedRecord)(nil),            // 18: rollcall.v1.FeedRecord
-	(*ErasureRecord)(nil),         // 19: rollcall.v1.ErasureRecord
-	(*ErasureSubject)(nil),        // 20: rollcall.v1.ErasureSubject
-	(*ErasedRecord)(nil),          // 21: rollcall.v1.ErasedRecord
-	(*FindingChangeRecord)(nil),   // 22: rollcall.v1.FindingChangeRecord
-	(*SubscriptionRecord)(nil),    // 23: rollcall.v1.SubscriptionRecord
-	(*SubscriptionState)(nil),     // 24: rollcall.v1.SubscriptionState
-	(*LetterRecord)(nil),          // 25: rollcall.v1.LetterRecord
-	nil,                           // 26: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 27: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 28: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 29: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 30: rollcall.v1.FeedRecord.SealedEntry
-	nil,                           // 31: rollcall.v1.ErasureRecord.CountsEntry
-	nil,                           // 32: rollcall.v1.SubscriptionRecord.SealedEntry
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
-	(*v1.Problem)(nil),            // 34: rollcall.v1.Problem
-	(*v1.SectionStatus)(nil),      // 35: rollcall.v1.SectionStatus
-	(*admin.ComplianceDay)(nil),   // 36: rollcall.v1.ComplianceDay
-	(*admin.Subscription)(nil),    // 37: rollcall.v1.Subscription
+	(*HeldPart)(nil),              // 3: rollcall.v1.HeldPart
+	(*ListedBy)(nil),              // 4: rollcall.v1.ListedBy
+	(*TokenRecord)(nil),           // 5: rollcall.v1.TokenRecord
+	(*MemberRecord)(nil),          // 6: rollcall.v1.MemberRecord
+	(*StatementRecord)(nil),       // 7: rollcall.v1.StatementRecord
+	(*EventRecord)(nil),           // 8: rollcall.v1.EventRecord
+	(*FieldChange)(nil),           // 9: rollcall.v1.FieldChange
+	(*FindingRecord)(nil),         // 10: rollcall.v1.FindingRecord
+	(*TrendRecord)(nil),           // 11: rollcall.v1.TrendRecord
+	(*VolumeRecord)(nil),          // 12: rollcall.v1.VolumeRecord
+	(*RuleRecord)(nil),            // 13: rollcall.v1.RuleRecord
+	(*RuleRevision)(nil),          // 14: rollcall.v1.RuleRevision
+	(*DecisionRecord)(nil),        // 15: rollcall.v1.DecisionRecord
+	(*ChangeRecord)(nil),          // 16: rollcall.v1.ChangeRecord
+	(*SourceRecord)(nil),          // 17: rollcall.v1.SourceRecord
+	(*AuthorityRecord)(nil),       // 18: rollcall.v1.AuthorityRecord
+	(*AuditRecord)(nil),           // 19: rollcall.v1.AuditRecord
+	(*FeedRecord)(nil),            // 20: rollcall.v1.FeedRecord
+	(*ErasureRecord)(nil),         // 21: rollcall.v1.ErasureRecord
+	(*ErasureSubject)(nil),        // 22: rollcall.v1.ErasureSubject
+	(*ErasedRecord)(nil),          // 23: rollcall.v1.ErasedRecord
+	(*FindingChangeRecord)(nil),   // 24: rollcall.v1.FindingChangeRecord
+	(*SubscriptionRecord)(nil),    // 25: rollcall.v1.SubscriptionRecord
+	(*SubscriptionState)(nil),     // 26: rollcall.v1.SubscriptionState
+	(*LetterRecord)(nil),          // 27: rollcall.v1.LetterRecord
+	nil,                           // 28: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 29: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 30: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 31: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 32: rollcall.v1.FeedRecord.SealedEntry
+	nil,                           // 33: rollcall.v1.ErasureRecord.CountsEntry
+	nil,                           // 34: rollcall.v1.SubscriptionRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*v1.Problem)(nil),            // 36: rollcall.v1.Problem
+	(*v1.SectionStatus)(nil),      // 37: rollcall.v1.SectionStatus
+	(*admin.ComplianceDay)(nil),   // 38: rollcall.v1.ComplianceDay
+	(*admin.Subscription)(nil),    // 39: rollcall.v1.Subscription
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	33, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	33, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	33, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	26, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	27, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	33, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	34, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	35, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	35, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	35, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	35, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	28, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	29, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	35, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	36, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	37, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	33, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	33, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
-	33, // 11: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	33, // 12: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	28, // 13: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	33, // 14: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	33, // 15: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	33, // 16: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
-	7,  // 17: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	33, // 18: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	33, // 19: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
-	13, // 20: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	36, // 21: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
-	12, // 22: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
-	12, // 23: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	33, // 24: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	33, // 25: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	33, // 26: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	33, // 27: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	33, // 28: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	33, // 29: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	29, // 30: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	30, // 31: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	33, // 32: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
-	33, // 33: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
-	33, // 34: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
-	31, // 35: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
-	33, // 36: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
-	20, // 37: rollcall.v1.ErasureRecord.subject:type_name -> rollcall.v1.ErasureSubject
-	21, // 38: rollcall.v1.ErasureSubject.records:type_name -> rollcall.v1.ErasedRecord
-	33, // 39: rollcall.v1.FindingChangeRecord.at:type_name -> google.protobuf.Timestamp
-	37, // 40: rollcall.v1.SubscriptionRecord.definition:type_name -> rollcall.v1.Subscription
-	32, // 41: rollcall.v1.SubscriptionRecord.sealed:type_name -> rollcall.v1.SubscriptionRecord.SealedEntry
-	33, // 42: rollcall.v1.SubscriptionRecord.old_until:type_name -> google.protobuf.Timestamp
-	25, // 43: rollcall.v1.SubscriptionState.pending:type_name -> rollcall.v1.LetterRecord
-	33, // 44: rollcall.v1.SubscriptionState.sent_at:type_name -> google.protobuf.Timestamp
-	33, // 45: rollcall.v1.SubscriptionState.last_success:type_name -> google.protobuf.Timestamp
-	33, // 46: rollcall.v1.LetterRecord.at:type_name -> google.protobuf.Timestamp
-	33, // 47: rollcall.v1.LetterRecord.next_attempt:type_name -> google.protobuf.Timestamp
-	33, // 48: rollcall.v1.LetterRecord.given_up_at:type_name -> google.protobuf.Timestamp
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	35, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	35, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	3,  // 11: rollcall.v1.HeadRecord.parts:type_name -> rollcall.v1.HeldPart
+	4,  // 12: rollcall.v1.HeadRecord.listed_by:type_name -> rollcall.v1.ListedBy
+	35, // 13: rollcall.v1.ListedBy.last:type_name -> google.protobuf.Timestamp
+	35, // 14: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	35, // 15: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	30, // 16: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	35, // 17: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	35, // 18: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	35, // 19: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	9,  // 20: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
+	35, // 21: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	35, // 22: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	15, // 23: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
+	38, // 24: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
+	14, // 25: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
+	14, // 26: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
+	35, // 27: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	35, // 28: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	35, // 29: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	35, // 30: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	35, // 31: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	35, // 32: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	31, // 33: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	32, // 34: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	35, // 35: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	35, // 36: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
+	35, // 37: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
+	33, // 38: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
+	35, // 39: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
+	22, // 40: rollcall.v1.ErasureRecord.subject:type_name -> rollcall.v1.ErasureSubject
+	23, // 41: rollcall.v1.ErasureSubject.records:type_name -> rollcall.v1.ErasedRecord
+	35, // 42: rollcall.v1.FindingChangeRecord.at:type_name -> google.protobuf.Timestamp
+	39, // 43: rollcall.v1.SubscriptionRecord.definition:type_name -> rollcall.v1.Subscription
+	34, // 44: rollcall.v1.SubscriptionRecord.sealed:type_name -> rollcall.v1.SubscriptionRecord.SealedEntry
+	35, // 45: rollcall.v1.SubscriptionRecord.old_until:type_name -> google.protobuf.Timestamp
+	27, // 46: rollcall.v1.SubscriptionState.pending:type_name -> rollcall.v1.LetterRecord
+	35, // 47: rollcall.v1.SubscriptionState.sent_at:type_name -> google.protobuf.Timestamp
+	35, // 48: rollcall.v1.SubscriptionState.last_success:type_name -> google.protobuf.Timestamp
+	35, // 49: rollcall.v1.LetterRecord.at:type_name -> google.protobuf.Timestamp
+	35, // 50: rollcall.v1.LetterRecord.next_attempt:type_name -> google.protobuf.Timestamp
+	35, // 51: rollcall.v1.LetterRecord.given_up_at:type_name -> google.protobuf.Timestamp
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -2904,7 +3073,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

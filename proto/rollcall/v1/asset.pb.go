@@ -71,8 +71,14 @@ type Asset struct {
 	Findings      *FindingCounts `protobuf:"bytes,41,opt,name=findings,proto3" json:"findings,omitempty"`
 	// Since when nothing has been heard of it for longer than is usual for what it
 	// is; absent while it is heard of. Its stage comes back once it is.
-	ExpiredAt     *timestamppb.Timestamp `protobuf:"bytes,61,opt,name=expired_at,json=expiredAt,proto3" json:"expired_at,omitempty"`
-	Hold          *Hold                  `protobuf:"bytes,62,opt,name=hold,proto3" json:"hold,omitempty"`
+	ExpiredAt *timestamppb.Timestamp `protobuf:"bytes,61,opt,name=expired_at,json=expiredAt,proto3" json:"expired_at,omitempty"`
+	Hold      *Hold                  `protobuf:"bytes,62,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Of a display, a dock or another peripheral: the machine that has it, or had
+	// it last. Its owner and location are its own and never follow the machine.
+	AttachedTo *AttachedTo `protobuf:"bytes,63,opt,name=attached_to,json=attachedTo,proto3" json:"attached_to,omitempty"`
+	// Of a machine, where one asset is asked for: the peripherals that have it as
+	// their attached_to.
+	Attached      []*Attachment `protobuf:"bytes,64,rep,name=attached,proto3" json:"attached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -324,6 +330,168 @@ func (x *Asset) GetHold() *Hold {
 	return nil
 }
 
+func (x *Asset) GetAttachedTo() *AttachedTo {
+	if x != nil {
+		return x.AttachedTo
+	}
+	return nil
+}
+
+func (x *Asset) GetAttached() []*Attachment {
+	if x != nil {
+		return x.Attached
+	}
+	return nil
+}
+
+// AttachedTo is the machine that a peripheral is or was last attached to.
+type AttachedTo struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	AssetId string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	// Whether the machine still lists it; one that has merely not reported does.
+	Listed bool `protobuf:"varint,2,opt,name=listed,proto3" json:"listed,omitempty"`
+	// When the machine last listed it.
+	LastListedAt  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_listed_at,json=lastListedAt,proto3" json:"last_listed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachedTo) Reset() {
+	*x = AttachedTo{}
+	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachedTo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachedTo) ProtoMessage() {}
+
+func (x *AttachedTo) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachedTo.ProtoReflect.Descriptor instead.
+func (*AttachedTo) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AttachedTo) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *AttachedTo) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
+func (x *AttachedTo) GetLastListedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastListedAt
+	}
+	return nil
+}
+
+// Attachment is a peripheral of a machine.
+type Attachment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AssetId       string                 `protobuf:"bytes,1,opt,name=asset_id,json=assetId,proto3" json:"asset_id,omitempty"`
+	Class         string                 `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Serial        string                 `protobuf:"bytes,4,opt,name=serial,proto3" json:"serial,omitempty"`
+	Listed        bool                   `protobuf:"varint,5,opt,name=listed,proto3" json:"listed,omitempty"`
+	LastListedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_listed_at,json=lastListedAt,proto3" json:"last_listed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attachment) Reset() {
+	*x = Attachment{}
+	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attachment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attachment) ProtoMessage() {}
+
+func (x *Attachment) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
+func (*Attachment) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Attachment) GetAssetId() string {
+	if x != nil {
+		return x.AssetId
+	}
+	return ""
+}
+
+func (x *Attachment) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *Attachment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Attachment) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Attachment) GetListed() bool {
+	if x != nil {
+		return x.Listed
+	}
+	return false
+}
+
+func (x *Attachment) GetLastListedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastListedAt
+	}
+	return nil
+}
+
 // Hold keeps an asset from expiring until the operator's word is taken back.
 type Hold struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -334,7 +502,7 @@ type Hold struct {
 
 func (x *Hold) Reset() {
 	*x = Hold{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +514,7 @@ func (x *Hold) String() string {
 func (*Hold) ProtoMessage() {}
 
 func (x *Hold) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[1]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +527,7 @@ func (x *Hold) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hold.ProtoReflect.Descriptor instead.
 func (*Hold) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{1}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Hold) GetReason() string {
@@ -384,7 +552,7 @@ type AssetSource struct {
 
 func (x *AssetSource) Reset() {
 	*x = AssetSource{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +564,7 @@ func (x *AssetSource) String() string {
 func (*AssetSource) ProtoMessage() {}
 
 func (x *AssetSource) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[2]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +577,7 @@ func (x *AssetSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssetSource.ProtoReflect.Descriptor instead.
 func (*AssetSource) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AssetSource) GetSource() string {
@@ -459,7 +627,7 @@ type Provenance struct {
 
 func (x *Provenance) Reset() {
 	*x = Provenance{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +639,7 @@ func (x *Provenance) String() string {
 func (*Provenance) ProtoMessage() {}
 
 func (x *Provenance) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[3]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +652,7 @@ func (x *Provenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
 func (*Provenance) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Provenance) GetSource() string {
@@ -520,7 +688,7 @@ type Conflict struct {
 
 func (x *Conflict) Reset() {
 	*x = Conflict{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +700,7 @@ func (x *Conflict) String() string {
 func (*Conflict) ProtoMessage() {}
 
 func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[4]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +713,7 @@ func (x *Conflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
 func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Conflict) GetField() string {
@@ -574,7 +742,7 @@ type ConflictValue struct {
 
 func (x *ConflictValue) Reset() {
 	*x = ConflictValue{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +754,7 @@ func (x *ConflictValue) String() string {
 func (*ConflictValue) ProtoMessage() {}
 
 func (x *ConflictValue) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[5]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +767,7 @@ func (x *ConflictValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConflictValue.ProtoReflect.Descriptor instead.
 func (*ConflictValue) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConflictValue) GetValue() *structpb.Value {
@@ -643,7 +811,7 @@ type FindingCounts struct {
 
 func (x *FindingCounts) Reset() {
 	*x = FindingCounts{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +823,7 @@ func (x *FindingCounts) String() string {
 func (*FindingCounts) ProtoMessage() {}
 
 func (x *FindingCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[6]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +836,7 @@ func (x *FindingCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindingCounts.ProtoReflect.Descriptor instead.
 func (*FindingCounts) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FindingCounts) GetOpen() int32 {
@@ -727,7 +895,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +907,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[7]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +920,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{7}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Device) GetName() string {
@@ -924,7 +1092,7 @@ type Identifier struct {
 
 func (x *Identifier) Reset() {
 	*x = Identifier{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1104,7 @@ func (x *Identifier) String() string {
 func (*Identifier) ProtoMessage() {}
 
 func (x *Identifier) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[8]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1117,7 @@ func (x *Identifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identifier.ProtoReflect.Descriptor instead.
 func (*Identifier) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Identifier) GetKind() string {
@@ -1008,7 +1176,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1188,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[9]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1201,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{9}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Hardware) GetManufacturer() string {
@@ -1211,7 +1379,7 @@ type Cloud struct {
 
 func (x *Cloud) Reset() {
 	*x = Cloud{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1391,7 @@ func (x *Cloud) String() string {
 func (*Cloud) ProtoMessage() {}
 
 func (x *Cloud) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[10]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1404,7 @@ func (x *Cloud) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cloud.ProtoReflect.Descriptor instead.
 func (*Cloud) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{10}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Cloud) GetProvider() string {
@@ -1286,7 +1454,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1466,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[11]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1479,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1350,7 +1518,7 @@ type Cpu struct {
 
 func (x *Cpu) Reset() {
 	*x = Cpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1530,7 @@ func (x *Cpu) String() string {
 func (*Cpu) ProtoMessage() {}
 
 func (x *Cpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[12]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1543,7 @@ func (x *Cpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cpu.ProtoReflect.Descriptor instead.
 func (*Cpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cpu) GetModel() string {
@@ -1436,7 +1604,7 @@ type MemoryModule struct {
 
 func (x *MemoryModule) Reset() {
 	*x = MemoryModule{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1616,7 @@ func (x *MemoryModule) String() string {
 func (*MemoryModule) ProtoMessage() {}
 
 func (x *MemoryModule) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[13]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1629,7 @@ func (x *MemoryModule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryModule.ProtoReflect.Descriptor instead.
 func (*MemoryModule) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MemoryModule) GetSizeBytes() int64 {
@@ -1532,7 +1700,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1712,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[14]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1725,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Disk) GetName() string {
@@ -1628,7 +1796,7 @@ type Gpu struct {
 
 func (x *Gpu) Reset() {
 	*x = Gpu{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1808,7 @@ func (x *Gpu) String() string {
 func (*Gpu) ProtoMessage() {}
 
 func (x *Gpu) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[15]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1821,7 @@ func (x *Gpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gpu.ProtoReflect.Descriptor instead.
 func (*Gpu) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Gpu) GetName() string {
@@ -1685,18 +1853,27 @@ func (x *Gpu) GetDriver() string {
 }
 
 type Display struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Manufacturer  string                 `protobuf:"bytes,1,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
-	Model         string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	Serial        string                 `protobuf:"bytes,3,opt,name=serial,proto3" json:"serial,omitempty"`
-	Year          *int32                 `protobuf:"varint,4,opt,name=year,proto3,oneof" json:"year,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Manufacturer string                 `protobuf:"bytes,1,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
+	Model        string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Serial       string                 `protobuf:"bytes,3,opt,name=serial,proto3" json:"serial,omitempty"`
+	Year         *int32                 `protobuf:"varint,4,opt,name=year,proto3,oneof" json:"year,omitempty"`
+	// How it is connected, as the kernel calls it: HDMI-A-1, DP-3, eDP-1.
+	Connector string `protobuf:"bytes,5,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Set for the panel that is built into a laptop, which is no thing of its own.
+	BuiltIn bool `protobuf:"varint,6,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
+	// The maker's number of the model, four hexadecimal digits in lower case.
+	Product string `protobuf:"bytes,7,opt,name=product,proto3" json:"product,omitempty"`
+	// Set where the display states no printed serial, and serial is the number
+	// that its maker counts anew for each model.
+	Numbered      bool `protobuf:"varint,8,opt,name=numbered,proto3" json:"numbered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Display) Reset() {
 	*x = Display{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1885,7 @@ func (x *Display) String() string {
 func (*Display) ProtoMessage() {}
 
 func (x *Display) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[16]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1898,7 @@ func (x *Display) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Display.ProtoReflect.Descriptor instead.
 func (*Display) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Display) GetManufacturer() string {
@@ -1752,6 +1929,34 @@ func (x *Display) GetYear() int32 {
 	return 0
 }
 
+func (x *Display) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Display) GetBuiltIn() bool {
+	if x != nil {
+		return x.BuiltIn
+	}
+	return false
+}
+
+func (x *Display) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *Display) GetNumbered() bool {
+	if x != nil {
+		return x.Numbered
+	}
+	return false
+}
+
 type Battery struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	DesignMwh *int32                 `protobuf:"varint,1,opt,name=design_mwh,json=designMwh,proto3,oneof" json:"design_mwh,omitempty"`
@@ -1765,7 +1970,7 @@ type Battery struct {
 
 func (x *Battery) Reset() {
 	*x = Battery{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1982,7 @@ func (x *Battery) String() string {
 func (*Battery) ProtoMessage() {}
 
 func (x *Battery) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[17]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1995,7 @@ func (x *Battery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Battery.ProtoReflect.Descriptor instead.
 func (*Battery) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Battery) GetDesignMwh() int32 {
@@ -1831,7 +2036,7 @@ type Tpm struct {
 
 func (x *Tpm) Reset() {
 	*x = Tpm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +2048,7 @@ func (x *Tpm) String() string {
 func (*Tpm) ProtoMessage() {}
 
 func (x *Tpm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[18]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +2061,7 @@ func (x *Tpm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tpm.ProtoReflect.Descriptor instead.
 func (*Tpm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{18}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Tpm) GetPresent() bool {
@@ -1879,14 +2084,17 @@ type UsbDevice struct {
 	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
 	Serial  string                 `protobuf:"bytes,3,opt,name=serial,proto3" json:"serial,omitempty"`
 	// vvvv:pppp in lower-case hexadecimal
-	Id            string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	// Set where the port is inside of the case, as that of a webcam or a
+	// fingerprint reader.
+	BuiltIn       bool `protobuf:"varint,5,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UsbDevice) Reset() {
 	*x = UsbDevice{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2106,7 @@ func (x *UsbDevice) String() string {
 func (*UsbDevice) ProtoMessage() {}
 
 func (x *UsbDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[19]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2119,7 @@ func (x *UsbDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsbDevice.ProtoReflect.Descriptor instead.
 func (*UsbDevice) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{19}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UsbDevice) GetVendor() string {
@@ -1942,6 +2150,13 @@ func (x *UsbDevice) GetId() string {
 	return ""
 }
 
+func (x *UsbDevice) GetBuiltIn() bool {
+	if x != nil {
+		return x.BuiltIn
+	}
+	return false
+}
+
 type Printer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1953,7 +2168,7 @@ type Printer struct {
 
 func (x *Printer) Reset() {
 	*x = Printer{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2180,7 @@ func (x *Printer) String() string {
 func (*Printer) ProtoMessage() {}
 
 func (x *Printer) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[20]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2193,7 @@ func (x *Printer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Printer.ProtoReflect.Descriptor instead.
 func (*Printer) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{20}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Printer) GetName() string {
@@ -2031,7 +2246,7 @@ type Os struct {
 
 func (x *Os) Reset() {
 	*x = Os{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2258,7 @@ func (x *Os) String() string {
 func (*Os) ProtoMessage() {}
 
 func (x *Os) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[21]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2271,7 @@ func (x *Os) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Os.ProtoReflect.Descriptor instead.
 func (*Os) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{21}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Os) GetFamily() string {
@@ -2191,7 +2406,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2418,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[22]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2431,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{22}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Patch) GetCheckedAt() *timestamppb.Timestamp {
@@ -2292,7 +2507,7 @@ type PendingUpdate struct {
 
 func (x *PendingUpdate) Reset() {
 	*x = PendingUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2304,7 +2519,7 @@ func (x *PendingUpdate) String() string {
 func (*PendingUpdate) ProtoMessage() {}
 
 func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[23]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2317,7 +2532,7 @@ func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingUpdate.ProtoReflect.Descriptor instead.
 func (*PendingUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{23}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PendingUpdate) GetId() string {
@@ -2372,7 +2587,7 @@ type InstalledUpdate struct {
 
 func (x *InstalledUpdate) Reset() {
 	*x = InstalledUpdate{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2384,7 +2599,7 @@ func (x *InstalledUpdate) String() string {
 func (*InstalledUpdate) ProtoMessage() {}
 
 func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[24]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2397,7 +2612,7 @@ func (x *InstalledUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstalledUpdate.ProtoReflect.Descriptor instead.
 func (*InstalledUpdate) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{24}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *InstalledUpdate) GetId() string {
@@ -2430,7 +2645,7 @@ type Security struct {
 
 func (x *Security) Reset() {
 	*x = Security{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2442,7 +2657,7 @@ func (x *Security) String() string {
 func (*Security) ProtoMessage() {}
 
 func (x *Security) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[25]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2455,7 +2670,7 @@ func (x *Security) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Security.ProtoReflect.Descriptor instead.
 func (*Security) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{25}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Security) GetDiskEncryption() *DiskEncryption {
@@ -2526,7 +2741,7 @@ type DiskEncryption struct {
 
 func (x *DiskEncryption) Reset() {
 	*x = DiskEncryption{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2753,7 @@ func (x *DiskEncryption) String() string {
 func (*DiskEncryption) ProtoMessage() {}
 
 func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[26]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2766,7 @@ func (x *DiskEncryption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskEncryption.ProtoReflect.Descriptor instead.
 func (*DiskEncryption) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{26}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DiskEncryption) GetState() string {
@@ -2580,7 +2795,7 @@ type Firewall struct {
 
 func (x *Firewall) Reset() {
 	*x = Firewall{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2807,7 @@ func (x *Firewall) String() string {
 func (*Firewall) ProtoMessage() {}
 
 func (x *Firewall) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[27]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2820,7 @@ func (x *Firewall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firewall.ProtoReflect.Descriptor instead.
 func (*Firewall) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{27}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Firewall) GetState() string {
@@ -2633,7 +2848,7 @@ type ScreenLock struct {
 
 func (x *ScreenLock) Reset() {
 	*x = ScreenLock{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2860,7 @@ func (x *ScreenLock) String() string {
 func (*ScreenLock) ProtoMessage() {}
 
 func (x *ScreenLock) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[28]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2873,7 @@ func (x *ScreenLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScreenLock.ProtoReflect.Descriptor instead.
 func (*ScreenLock) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{28}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ScreenLock) GetState() string {
@@ -2686,7 +2901,7 @@ type Antivirus struct {
 
 func (x *Antivirus) Reset() {
 	*x = Antivirus{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2913,7 @@ func (x *Antivirus) String() string {
 func (*Antivirus) ProtoMessage() {}
 
 func (x *Antivirus) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[29]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2926,7 @@ func (x *Antivirus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Antivirus.ProtoReflect.Descriptor instead.
 func (*Antivirus) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{29}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Antivirus) GetName() string {
@@ -2747,7 +2962,7 @@ type IntegrityProtection struct {
 
 func (x *IntegrityProtection) Reset() {
 	*x = IntegrityProtection{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2759,7 +2974,7 @@ func (x *IntegrityProtection) String() string {
 func (*IntegrityProtection) ProtoMessage() {}
 
 func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[30]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2772,7 +2987,7 @@ func (x *IntegrityProtection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityProtection.ProtoReflect.Descriptor instead.
 func (*IntegrityProtection) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{30}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *IntegrityProtection) GetName() string {
@@ -2807,7 +3022,7 @@ type Mdm struct {
 
 func (x *Mdm) Reset() {
 	*x = Mdm{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +3034,7 @@ func (x *Mdm) String() string {
 func (*Mdm) ProtoMessage() {}
 
 func (x *Mdm) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[31]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +3047,7 @@ func (x *Mdm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mdm.ProtoReflect.Descriptor instead.
 func (*Mdm) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{31}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Mdm) GetEnrolled() bool {
@@ -2920,7 +3135,7 @@ type Edr struct {
 
 func (x *Edr) Reset() {
 	*x = Edr{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2932,7 +3147,7 @@ func (x *Edr) String() string {
 func (*Edr) ProtoMessage() {}
 
 func (x *Edr) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[32]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2945,7 +3160,7 @@ func (x *Edr) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edr.ProtoReflect.Descriptor instead.
 func (*Edr) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{32}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Edr) GetPresent() bool {
@@ -3011,7 +3226,7 @@ type Network struct {
 
 func (x *Network) Reset() {
 	*x = Network{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3238,7 @@ func (x *Network) String() string {
 func (*Network) ProtoMessage() {}
 
 func (x *Network) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[33]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3251,7 @@ func (x *Network) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Network.ProtoReflect.Descriptor instead.
 func (*Network) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{33}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Network) GetHostname() string {
@@ -3097,7 +3312,7 @@ type Interface struct {
 
 func (x *Interface) Reset() {
 	*x = Interface{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3324,7 @@ func (x *Interface) String() string {
 func (*Interface) ProtoMessage() {}
 
 func (x *Interface) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[34]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3337,7 @@ func (x *Interface) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interface.ProtoReflect.Descriptor instead.
 func (*Interface) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{34}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Interface) GetName() string {
@@ -3173,7 +3388,7 @@ type Storage struct {
 
 func (x *Storage) Reset() {
 	*x = Storage{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3400,7 @@ func (x *Storage) String() string {
 func (*Storage) ProtoMessage() {}
 
 func (x *Storage) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[35]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3413,7 @@ func (x *Storage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Storage.ProtoReflect.Descriptor instead.
 func (*Storage) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{35}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Storage) GetVolumes() []*Volume {
@@ -3243,7 +3458,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3470,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[36]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3483,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{36}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Volume) GetMount() string {
@@ -3329,7 +3544,7 @@ type Owner struct {
 
 func (x *Owner) Reset() {
 	*x = Owner{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3556,7 @@ func (x *Owner) String() string {
 func (*Owner) ProtoMessage() {}
 
 func (x *Owner) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[37]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3569,7 @@ func (x *Owner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Owner.ProtoReflect.Descriptor instead.
 func (*Owner) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{37}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Owner) GetEmail() string {
@@ -3425,7 +3640,7 @@ type PrimaryUser struct {
 
 func (x *PrimaryUser) Reset() {
 	*x = PrimaryUser{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3652,7 @@ func (x *PrimaryUser) String() string {
 func (*PrimaryUser) ProtoMessage() {}
 
 func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[38]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3665,7 @@ func (x *PrimaryUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrimaryUser.ProtoReflect.Descriptor instead.
 func (*PrimaryUser) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{38}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PrimaryUser) GetName() string {
@@ -3489,7 +3704,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3501,7 +3716,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[39]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3514,7 +3729,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{39}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Location) GetSite() string {
@@ -3579,7 +3794,7 @@ type Money struct {
 
 func (x *Money) Reset() {
 	*x = Money{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +3806,7 @@ func (x *Money) String() string {
 func (*Money) ProtoMessage() {}
 
 func (x *Money) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[40]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +3819,7 @@ func (x *Money) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Money.ProtoReflect.Descriptor instead.
 func (*Money) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{40}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Money) GetAmount() string {
@@ -3642,7 +3857,7 @@ type Purchase struct {
 
 func (x *Purchase) Reset() {
 	*x = Purchase{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3654,7 +3869,7 @@ func (x *Purchase) String() string {
 func (*Purchase) ProtoMessage() {}
 
 func (x *Purchase) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[41]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3667,7 +3882,7 @@ func (x *Purchase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purchase.ProtoReflect.Descriptor instead.
 func (*Purchase) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{41}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Purchase) GetVendor() string {
@@ -3769,7 +3984,7 @@ type Warranty struct {
 
 func (x *Warranty) Reset() {
 	*x = Warranty{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3781,7 +3996,7 @@ func (x *Warranty) String() string {
 func (*Warranty) ProtoMessage() {}
 
 func (x *Warranty) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[42]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3794,7 +4009,7 @@ func (x *Warranty) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warranty.ProtoReflect.Descriptor instead.
 func (*Warranty) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{42}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Warranty) GetProvider() string {
@@ -3846,7 +4061,7 @@ type Financial struct {
 
 func (x *Financial) Reset() {
 	*x = Financial{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3858,7 +4073,7 @@ func (x *Financial) String() string {
 func (*Financial) ProtoMessage() {}
 
 func (x *Financial) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[43]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3871,7 +4086,7 @@ func (x *Financial) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Financial.ProtoReflect.Descriptor instead.
 func (*Financial) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{43}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Financial) GetMethod() string {
@@ -3930,7 +4145,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3942,7 +4157,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_asset_proto_msgTypes[44]
+	mi := &file_rollcall_v1_asset_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3955,7 +4170,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{44}
+	return file_rollcall_v1_asset_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Software) GetKind() string {
@@ -4032,7 +4247,7 @@ var File_rollcall_v1_asset_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/asset.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\f\n" +
+	"\x17rollcall/v1/asset.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\r\n" +
 	"\x05Asset\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -4072,14 +4287,30 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\bfindings\x18) \x01(\v2\x1a.rollcall.v1.FindingCountsR\bfindings\x129\n" +
 	"\n" +
 	"expired_at\x18= \x01(\v2\x1a.google.protobuf.TimestampR\texpiredAt\x12%\n" +
-	"\x04hold\x18> \x01(\v2\x11.rollcall.v1.HoldR\x04hold\x1a9\n" +
+	"\x04hold\x18> \x01(\v2\x11.rollcall.v1.HoldR\x04hold\x128\n" +
+	"\vattached_to\x18? \x01(\v2\x17.rollcall.v1.AttachedToR\n" +
+	"attachedTo\x123\n" +
+	"\battached\x18@ \x03(\v2\x17.rollcall.v1.AttachmentR\battached\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aV\n" +
 	"\x0fProvenanceEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.rollcall.v1.ProvenanceR\x05value:\x028\x01B\x11\n" +
-	"\x0f_software_count\"\x1e\n" +
+	"\x0f_software_count\"\x81\x01\n" +
+	"\n" +
+	"AttachedTo\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x16\n" +
+	"\x06listed\x18\x02 \x01(\bR\x06listed\x12@\n" +
+	"\x0elast_listed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\flastListedAt\"\xc3\x01\n" +
+	"\n" +
+	"Attachment\x12\x19\n" +
+	"\basset_id\x18\x01 \x01(\tR\aassetId\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\tR\x05class\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
+	"\x06serial\x18\x04 \x01(\tR\x06serial\x12\x16\n" +
+	"\x06listed\x18\x05 \x01(\bR\x06listed\x12@\n" +
+	"\x0elast_listed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastListedAt\"\x1e\n" +
 	"\x04Hold\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xca\x01\n" +
 	"\vAssetSource\x12\x16\n" +
@@ -4229,12 +4460,16 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\x06vendor\x18\x02 \x01(\tR\x06vendor\x12&\n" +
 	"\fmemory_bytes\x18\x03 \x01(\x03H\x00R\vmemoryBytes\x88\x01\x01\x12\x16\n" +
 	"\x06driver\x18\x04 \x01(\tR\x06driverB\x0f\n" +
-	"\r_memory_bytes\"}\n" +
+	"\r_memory_bytes\"\xec\x01\n" +
 	"\aDisplay\x12\"\n" +
 	"\fmanufacturer\x18\x01 \x01(\tR\fmanufacturer\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x16\n" +
 	"\x06serial\x18\x03 \x01(\tR\x06serial\x12\x17\n" +
-	"\x04year\x18\x04 \x01(\x05H\x00R\x04year\x88\x01\x01B\a\n" +
+	"\x04year\x18\x04 \x01(\x05H\x00R\x04year\x88\x01\x01\x12\x1c\n" +
+	"\tconnector\x18\x05 \x01(\tR\tconnector\x12\x19\n" +
+	"\bbuilt_in\x18\x06 \x01(\bR\abuiltIn\x12\x18\n" +
+	"\aproduct\x18\a \x01(\tR\aproduct\x12\x1a\n" +
+	"\bnumbered\x18\b \x01(\bR\bnumberedB\a\n" +
 	"\x05_year\"\xd2\x01\n" +
 	"\aBattery\x12\"\n" +
 	"\n" +
@@ -4252,12 +4487,13 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\apresent\x18\x01 \x01(\bH\x00R\apresent\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversionB\n" +
 	"\n" +
-	"\b_present\"e\n" +
+	"\b_present\"\x80\x01\n" +
 	"\tUsbDevice\x12\x16\n" +
 	"\x06vendor\x18\x01 \x01(\tR\x06vendor\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
 	"\x06serial\x18\x03 \x01(\tR\x06serial\x12\x0e\n" +
-	"\x02id\x18\x04 \x01(\tR\x02id\"I\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\x12\x19\n" +
+	"\bbuilt_in\x18\x05 \x01(\bR\abuiltIn\"I\n" +
 	"\aPrinter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12\x12\n" +
@@ -4507,155 +4743,161 @@ func file_rollcall_v1_asset_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_asset_proto_rawDescData
 }
 
-var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_rollcall_v1_asset_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_rollcall_v1_asset_proto_goTypes = []any{
 	(*Asset)(nil),                 // 0: rollcall.v1.Asset
-	(*Hold)(nil),                  // 1: rollcall.v1.Hold
-	(*AssetSource)(nil),           // 2: rollcall.v1.AssetSource
-	(*Provenance)(nil),            // 3: rollcall.v1.Provenance
-	(*Conflict)(nil),              // 4: rollcall.v1.Conflict
-	(*ConflictValue)(nil),         // 5: rollcall.v1.ConflictValue
-	(*FindingCounts)(nil),         // 6: rollcall.v1.FindingCounts
-	(*Device)(nil),                // 7: rollcall.v1.Device
-	(*Identifier)(nil),            // 8: rollcall.v1.Identifier
-	(*Hardware)(nil),              // 9: rollcall.v1.Hardware
-	(*Cloud)(nil),                 // 10: rollcall.v1.Cloud
-	(*Firmware)(nil),              // 11: rollcall.v1.Firmware
-	(*Cpu)(nil),                   // 12: rollcall.v1.Cpu
-	(*MemoryModule)(nil),          // 13: rollcall.v1.MemoryModule
-	(*Disk)(nil),                  // 14: rollcall.v1.Disk
-	(*Gpu)(nil),                   // 15: rollcall.v1.Gpu
-	(*Display)(nil),               // 16: rollcall.v1.Display
-	(*Battery)(nil),               // 17: rollcall.v1.Battery
-	(*Tpm)(nil),                   // 18: rollcall.v1.Tpm
-	(*UsbDevice)(nil),             // 19: rollcall.v1.UsbDevice
-	(*Printer)(nil),               // 20: rollcall.v1.Printer
-	(*Os)(nil),                    // 21: rollcall.v1.Os
-	(*Patch)(nil),                 // 22: rollcall.v1.Patch
-	(*PendingUpdate)(nil),         // 23: rollcall.v1.PendingUpdate
-	(*InstalledUpdate)(nil),       // 24: rollcall.v1.InstalledUpdate
-	(*Security)(nil),              // 25: rollcall.v1.Security
-	(*DiskEncryption)(nil),        // 26: rollcall.v1.DiskEncryption
-	(*Firewall)(nil),              // 27: rollcall.v1.Firewall
-	(*ScreenLock)(nil),            // 28: rollcall.v1.ScreenLock
-	(*Antivirus)(nil),             // 29: rollcall.v1.Antivirus
-	(*IntegrityProtection)(nil),   // 30: rollcall.v1.IntegrityProtection
-	(*Mdm)(nil),                   // 31: rollcall.v1.Mdm
-	(*Edr)(nil),                   // 32: rollcall.v1.Edr
-	(*Network)(nil),               // 33: rollcall.v1.Network
-	(*Interface)(nil),             // 34: rollcall.v1.Interface
-	(*Storage)(nil),               // 35: rollcall.v1.Storage
-	(*Volume)(nil),                // 36: rollcall.v1.Volume
-	(*Owner)(nil),                 // 37: rollcall.v1.Owner
-	(*PrimaryUser)(nil),           // 38: rollcall.v1.PrimaryUser
-	(*Location)(nil),              // 39: rollcall.v1.Location
-	(*Money)(nil),                 // 40: rollcall.v1.Money
-	(*Purchase)(nil),              // 41: rollcall.v1.Purchase
-	(*Warranty)(nil),              // 42: rollcall.v1.Warranty
-	(*Financial)(nil),             // 43: rollcall.v1.Financial
-	(*Software)(nil),              // 44: rollcall.v1.Software
-	nil,                           // 45: rollcall.v1.Asset.LabelsEntry
-	nil,                           // 46: rollcall.v1.Asset.ProvenanceEntry
-	nil,                           // 47: rollcall.v1.FindingCounts.BySeverityEntry
-	nil,                           // 48: rollcall.v1.Device.LabelsEntry
-	nil,                           // 49: rollcall.v1.Patch.PendingCountEntry
-	(*timestamppb.Timestamp)(nil), // 50: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 51: google.protobuf.Value
+	(*AttachedTo)(nil),            // 1: rollcall.v1.AttachedTo
+	(*Attachment)(nil),            // 2: rollcall.v1.Attachment
+	(*Hold)(nil),                  // 3: rollcall.v1.Hold
+	(*AssetSource)(nil),           // 4: rollcall.v1.AssetSource
+	(*Provenance)(nil),            // 5: rollcall.v1.Provenance
+	(*Conflict)(nil),              // 6: rollcall.v1.Conflict
+	(*ConflictValue)(nil),         // 7: rollcall.v1.ConflictValue
+	(*FindingCounts)(nil),         // 8: rollcall.v1.FindingCounts
+	(*Device)(nil),                // 9: rollcall.v1.Device
+	(*Identifier)(nil),            // 10: rollcall.v1.Identifier
+	(*Hardware)(nil),              // 11: rollcall.v1.Hardware
+	(*Cloud)(nil),                 // 12: rollcall.v1.Cloud
+	(*Firmware)(nil),              // 13: rollcall.v1.Firmware
+	(*Cpu)(nil),                   // 14: rollcall.v1.Cpu
+	(*MemoryModule)(nil),          // 15: rollcall.v1.MemoryModule
+	(*Disk)(nil),                  // 16: rollcall.v1.Disk
+	(*Gpu)(nil),                   // 17: rollcall.v1.Gpu
+	(*Display)(nil),               // 18: rollcall.v1.Display
+	(*Battery)(nil),               // 19: rollcall.v1.Battery
+	(*Tpm)(nil),                   // 20: rollcall.v1.Tpm
+	(*UsbDevice)(nil),             // 21: rollcall.v1.UsbDevice
+	(*Printer)(nil),               // 22: rollcall.v1.Printer
+	(*Os)(nil),                    // 23: rollcall.v1.Os
+	(*Patch)(nil),                 // 24: rollcall.v1.Patch
+	(*PendingUpdate)(nil),         // 25: rollcall.v1.PendingUpdate
+	(*InstalledUpdate)(nil),       // 26: rollcall.v1.InstalledUpdate
+	(*Security)(nil),              // 27: rollcall.v1.Security
+	(*DiskEncryption)(nil),        // 28: rollcall.v1.DiskEncryption
+	(*Firewall)(nil),              // 29: rollcall.v1.Firewall
+	(*ScreenLock)(nil),            // 30: rollcall.v1.ScreenLock
+	(*Antivirus)(nil),             // 31: rollcall.v1.Antivirus
+	(*IntegrityProtection)(nil),   // 32: rollcall.v1.IntegrityProtection
+	(*Mdm)(nil),                   // 33: rollcall.v1.Mdm
+	(*Edr)(nil),                   // 34: rollcall.v1.Edr
+	(*Network)(nil),               // 35: rollcall.v1.Network
+	(*Interface)(nil),             // 36: rollcall.v1.Interface
+	(*Storage)(nil),               // 37: rollcall.v1.Storage
+	(*Volume)(nil),                // 38: rollcall.v1.Volume
+	(*Owner)(nil),                 // 39: rollcall.v1.Owner
+	(*PrimaryUser)(nil),           // 40: rollcall.v1.PrimaryUser
+	(*Location)(nil),              // 41: rollcall.v1.Location
+	(*Money)(nil),                 // 42: rollcall.v1.Money
+	(*Purchase)(nil),              // 43: rollcall.v1.Purchase
+	(*Warranty)(nil),              // 44: rollcall.v1.Warranty
+	(*Financial)(nil),             // 45: rollcall.v1.Financial
+	(*Software)(nil),              // 46: rollcall.v1.Software
+	nil,                           // 47: rollcall.v1.Asset.LabelsEntry
+	nil,                           // 48: rollcall.v1.Asset.ProvenanceEntry
+	nil,                           // 49: rollcall.v1.FindingCounts.BySeverityEntry
+	nil,                           // 50: rollcall.v1.Device.LabelsEntry
+	nil,                           // 51: rollcall.v1.Patch.PendingCountEntry
+	(*timestamppb.Timestamp)(nil), // 52: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 53: google.protobuf.Value
 }
 var file_rollcall_v1_asset_proto_depIdxs = []int32{
-	50, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
-	50, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
-	50, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
-	45, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
-	2,  // 4: rollcall.v1.Asset.sources:type_name -> rollcall.v1.AssetSource
-	46, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
-	4,  // 6: rollcall.v1.Asset.conflicts:type_name -> rollcall.v1.Conflict
-	9,  // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
-	21, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
-	22, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
-	25, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
-	31, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
-	32, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
-	33, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
-	35, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
-	37, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
-	38, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
-	39, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
-	41, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
-	42, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
-	42, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
-	43, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
-	6,  // 22: rollcall.v1.Asset.findings:type_name -> rollcall.v1.FindingCounts
-	50, // 23: rollcall.v1.Asset.expired_at:type_name -> google.protobuf.Timestamp
-	1,  // 24: rollcall.v1.Asset.hold:type_name -> rollcall.v1.Hold
-	50, // 25: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
-	50, // 26: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
-	50, // 27: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
-	5,  // 28: rollcall.v1.Conflict.values:type_name -> rollcall.v1.ConflictValue
-	51, // 29: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
-	50, // 30: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
-	47, // 31: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
-	48, // 32: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
-	9,  // 33: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
-	21, // 34: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
-	22, // 35: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
-	25, // 36: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
-	31, // 37: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
-	32, // 38: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
-	33, // 39: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
-	35, // 40: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
-	37, // 41: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
-	38, // 42: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
-	39, // 43: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
-	41, // 44: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
-	42, // 45: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
-	43, // 46: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
-	44, // 47: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
-	42, // 48: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
-	8,  // 49: rollcall.v1.Device.identifiers:type_name -> rollcall.v1.Identifier
-	1,  // 50: rollcall.v1.Device.hold:type_name -> rollcall.v1.Hold
-	10, // 51: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
-	11, // 52: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
-	12, // 53: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
-	13, // 54: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
-	14, // 55: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
-	15, // 56: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
-	16, // 57: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
-	17, // 58: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
-	18, // 59: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
-	19, // 60: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
-	20, // 61: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
-	50, // 62: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
-	50, // 63: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
-	50, // 64: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
-	50, // 65: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
-	23, // 66: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
-	49, // 67: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
-	24, // 68: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
-	50, // 69: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
-	50, // 70: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
-	26, // 71: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
-	27, // 72: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
-	28, // 73: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
-	29, // 74: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
-	30, // 75: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
-	50, // 76: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
-	50, // 77: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
-	50, // 78: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
-	34, // 79: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
-	36, // 80: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
-	50, // 81: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
-	40, // 82: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
-	40, // 83: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
-	40, // 84: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
-	50, // 85: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
-	50, // 86: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
-	3,  // 87: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	88, // [88:88] is the sub-list for method output_type
-	88, // [88:88] is the sub-list for method input_type
-	88, // [88:88] is the sub-list for extension type_name
-	88, // [88:88] is the sub-list for extension extendee
-	0,  // [0:88] is the sub-list for field type_name
+	52, // 0: rollcall.v1.Asset.stage_since:type_name -> google.protobuf.Timestamp
+	52, // 1: rollcall.v1.Asset.first_seen:type_name -> google.protobuf.Timestamp
+	52, // 2: rollcall.v1.Asset.last_seen:type_name -> google.protobuf.Timestamp
+	47, // 3: rollcall.v1.Asset.labels:type_name -> rollcall.v1.Asset.LabelsEntry
+	4,  // 4: rollcall.v1.Asset.sources:type_name -> rollcall.v1.AssetSource
+	48, // 5: rollcall.v1.Asset.provenance:type_name -> rollcall.v1.Asset.ProvenanceEntry
+	6,  // 6: rollcall.v1.Asset.conflicts:type_name -> rollcall.v1.Conflict
+	11, // 7: rollcall.v1.Asset.hardware:type_name -> rollcall.v1.Hardware
+	23, // 8: rollcall.v1.Asset.os:type_name -> rollcall.v1.Os
+	24, // 9: rollcall.v1.Asset.patch:type_name -> rollcall.v1.Patch
+	27, // 10: rollcall.v1.Asset.security:type_name -> rollcall.v1.Security
+	33, // 11: rollcall.v1.Asset.mdm:type_name -> rollcall.v1.Mdm
+	34, // 12: rollcall.v1.Asset.edr:type_name -> rollcall.v1.Edr
+	35, // 13: rollcall.v1.Asset.network:type_name -> rollcall.v1.Network
+	37, // 14: rollcall.v1.Asset.storage:type_name -> rollcall.v1.Storage
+	39, // 15: rollcall.v1.Asset.owner:type_name -> rollcall.v1.Owner
+	40, // 16: rollcall.v1.Asset.primary_user:type_name -> rollcall.v1.PrimaryUser
+	41, // 17: rollcall.v1.Asset.location:type_name -> rollcall.v1.Location
+	43, // 18: rollcall.v1.Asset.purchase:type_name -> rollcall.v1.Purchase
+	44, // 19: rollcall.v1.Asset.warranty:type_name -> rollcall.v1.Warranty
+	44, // 20: rollcall.v1.Asset.warranties:type_name -> rollcall.v1.Warranty
+	45, // 21: rollcall.v1.Asset.financial:type_name -> rollcall.v1.Financial
+	8,  // 22: rollcall.v1.Asset.findings:type_name -> rollcall.v1.FindingCounts
+	52, // 23: rollcall.v1.Asset.expired_at:type_name -> google.protobuf.Timestamp
+	3,  // 24: rollcall.v1.Asset.hold:type_name -> rollcall.v1.Hold
+	1,  // 25: rollcall.v1.Asset.attached_to:type_name -> rollcall.v1.AttachedTo
+	2,  // 26: rollcall.v1.Asset.attached:type_name -> rollcall.v1.Attachment
+	52, // 27: rollcall.v1.AttachedTo.last_listed_at:type_name -> google.protobuf.Timestamp
+	52, // 28: rollcall.v1.Attachment.last_listed_at:type_name -> google.protobuf.Timestamp
+	52, // 29: rollcall.v1.AssetSource.first_seen:type_name -> google.protobuf.Timestamp
+	52, // 30: rollcall.v1.AssetSource.last_seen:type_name -> google.protobuf.Timestamp
+	52, // 31: rollcall.v1.Provenance.observed_at:type_name -> google.protobuf.Timestamp
+	7,  // 32: rollcall.v1.Conflict.values:type_name -> rollcall.v1.ConflictValue
+	53, // 33: rollcall.v1.ConflictValue.value:type_name -> google.protobuf.Value
+	52, // 34: rollcall.v1.ConflictValue.observed_at:type_name -> google.protobuf.Timestamp
+	49, // 35: rollcall.v1.FindingCounts.by_severity:type_name -> rollcall.v1.FindingCounts.BySeverityEntry
+	50, // 36: rollcall.v1.Device.labels:type_name -> rollcall.v1.Device.LabelsEntry
+	11, // 37: rollcall.v1.Device.hardware:type_name -> rollcall.v1.Hardware
+	23, // 38: rollcall.v1.Device.os:type_name -> rollcall.v1.Os
+	24, // 39: rollcall.v1.Device.patch:type_name -> rollcall.v1.Patch
+	27, // 40: rollcall.v1.Device.security:type_name -> rollcall.v1.Security
+	33, // 41: rollcall.v1.Device.mdm:type_name -> rollcall.v1.Mdm
+	34, // 42: rollcall.v1.Device.edr:type_name -> rollcall.v1.Edr
+	35, // 43: rollcall.v1.Device.network:type_name -> rollcall.v1.Network
+	37, // 44: rollcall.v1.Device.storage:type_name -> rollcall.v1.Storage
+	39, // 45: rollcall.v1.Device.owner:type_name -> rollcall.v1.Owner
+	40, // 46: rollcall.v1.Device.primary_user:type_name -> rollcall.v1.PrimaryUser
+	41, // 47: rollcall.v1.Device.location:type_name -> rollcall.v1.Location
+	43, // 48: rollcall.v1.Device.purchase:type_name -> rollcall.v1.Purchase
+	44, // 49: rollcall.v1.Device.warranties:type_name -> rollcall.v1.Warranty
+	45, // 50: rollcall.v1.Device.financial:type_name -> rollcall.v1.Financial
+	46, // 51: rollcall.v1.Device.software:type_name -> rollcall.v1.Software
+	44, // 52: rollcall.v1.Device.warranty:type_name -> rollcall.v1.Warranty
+	10, // 53: rollcall.v1.Device.identifiers:type_name -> rollcall.v1.Identifier
+	3,  // 54: rollcall.v1.Device.hold:type_name -> rollcall.v1.Hold
+	12, // 55: rollcall.v1.Hardware.cloud:type_name -> rollcall.v1.Cloud
+	13, // 56: rollcall.v1.Hardware.firmware:type_name -> rollcall.v1.Firmware
+	14, // 57: rollcall.v1.Hardware.cpu:type_name -> rollcall.v1.Cpu
+	15, // 58: rollcall.v1.Hardware.memory_modules:type_name -> rollcall.v1.MemoryModule
+	16, // 59: rollcall.v1.Hardware.disks:type_name -> rollcall.v1.Disk
+	17, // 60: rollcall.v1.Hardware.gpus:type_name -> rollcall.v1.Gpu
+	18, // 61: rollcall.v1.Hardware.displays:type_name -> rollcall.v1.Display
+	19, // 62: rollcall.v1.Hardware.battery:type_name -> rollcall.v1.Battery
+	20, // 63: rollcall.v1.Hardware.tpm:type_name -> rollcall.v1.Tpm
+	21, // 64: rollcall.v1.Hardware.usb:type_name -> rollcall.v1.UsbDevice
+	22, // 65: rollcall.v1.Hardware.printers:type_name -> rollcall.v1.Printer
+	52, // 66: rollcall.v1.Os.installed_at:type_name -> google.protobuf.Timestamp
+	52, // 67: rollcall.v1.Os.booted_at:type_name -> google.protobuf.Timestamp
+	52, // 68: rollcall.v1.Patch.checked_at:type_name -> google.protobuf.Timestamp
+	52, // 69: rollcall.v1.Patch.last_updated:type_name -> google.protobuf.Timestamp
+	25, // 70: rollcall.v1.Patch.pending:type_name -> rollcall.v1.PendingUpdate
+	51, // 71: rollcall.v1.Patch.pending_count:type_name -> rollcall.v1.Patch.PendingCountEntry
+	26, // 72: rollcall.v1.Patch.installed:type_name -> rollcall.v1.InstalledUpdate
+	52, // 73: rollcall.v1.PendingUpdate.published_at:type_name -> google.protobuf.Timestamp
+	52, // 74: rollcall.v1.InstalledUpdate.installed_at:type_name -> google.protobuf.Timestamp
+	28, // 75: rollcall.v1.Security.disk_encryption:type_name -> rollcall.v1.DiskEncryption
+	29, // 76: rollcall.v1.Security.firewall:type_name -> rollcall.v1.Firewall
+	30, // 77: rollcall.v1.Security.screen_lock:type_name -> rollcall.v1.ScreenLock
+	31, // 78: rollcall.v1.Security.antivirus:type_name -> rollcall.v1.Antivirus
+	32, // 79: rollcall.v1.Security.integrity_protection:type_name -> rollcall.v1.IntegrityProtection
+	52, // 80: rollcall.v1.Mdm.last_check_in:type_name -> google.protobuf.Timestamp
+	52, // 81: rollcall.v1.Mdm.enrolled_at:type_name -> google.protobuf.Timestamp
+	52, // 82: rollcall.v1.Edr.last_seen:type_name -> google.protobuf.Timestamp
+	36, // 83: rollcall.v1.Network.interfaces:type_name -> rollcall.v1.Interface
+	38, // 84: rollcall.v1.Storage.volumes:type_name -> rollcall.v1.Volume
+	52, // 85: rollcall.v1.Owner.assigned_at:type_name -> google.protobuf.Timestamp
+	42, // 86: rollcall.v1.Purchase.price:type_name -> rollcall.v1.Money
+	42, // 87: rollcall.v1.Financial.salvage:type_name -> rollcall.v1.Money
+	42, // 88: rollcall.v1.Financial.book_value:type_name -> rollcall.v1.Money
+	52, // 89: rollcall.v1.Software.installed_at:type_name -> google.protobuf.Timestamp
+	52, // 90: rollcall.v1.Software.last_used_at:type_name -> google.protobuf.Timestamp
+	5,  // 91: rollcall.v1.Asset.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	92, // [92:92] is the sub-list for method output_type
+	92, // [92:92] is the sub-list for method input_type
+	92, // [92:92] is the sub-list for extension type_name
+	92, // [92:92] is the sub-list for extension extendee
+	0,  // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_asset_proto_init() }
@@ -4664,36 +4906,36 @@ func file_rollcall_v1_asset_proto_init() {
 		return
 	}
 	file_rollcall_v1_asset_proto_msgTypes[0].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[6].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[9].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[12].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[13].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[8].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[11].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[14].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[15].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[16].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[17].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[18].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[21].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[22].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[25].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[28].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[29].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[19].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[20].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[23].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[24].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[27].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[30].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[31].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[32].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[33].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[34].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[35].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[36].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[37].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[41].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[38].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[39].OneofWrappers = []any{}
 	file_rollcall_v1_asset_proto_msgTypes[43].OneofWrappers = []any{}
-	file_rollcall_v1_asset_proto_msgTypes[44].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[45].OneofWrappers = []any{}
+	file_rollcall_v1_asset_proto_msgTypes[46].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_asset_proto_rawDesc), len(file_rollcall_v1_asset_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
