@@ -192,12 +192,13 @@ func dockings() *rapid.Generator[[]*pb.Observation] {
 		var all []*pb.Observation
 		taken := make(map[string]bool)
 		for range rapid.IntRange(1, 8).Draw(t, "statements") {
-			id, hours := rapid.SampledFrom([]string{"A1", "B2", "C3"}).Draw(t, "machine"), rapid.IntRange(0, 72).Draw(t, "hours")
-			if key := fmt.Sprint(id, hours); taken[key] {
+			id := rapid.SampledFrom([]string{"A1", "B2", "C3"}).Draw(t, "machine")
+			hours := rapid.IntRange(0, 72).Draw(t, "hours")
+			key := fmt.Sprint(id, hours)
+			if taken[key] {
 				continue
-			} else {
-				taken[key] = true
 			}
+			taken[key] = true
 			var screens []string
 			for _, s := range []string{screenSerial, "CN0Y5H4K10PS"} {
 				if rapid.Bool().Draw(t, "plugged") {
