@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +64,9 @@ func learnSMBIOS(_ context.Context, h *host.Host, d *pb.Device) error {
 func (t *smbiosTable) fill(hw *pb.Hardware) {
 	hw.Manufacturer, hw.Serial, hw.Uuid, hw.AssetTag, hw.Chassis = t.manufacturer, t.serial, t.uuid, t.asset, t.chassis
 	hw.Model, hw.ModelId = modelName(t.manufacturer, t.product, t.version, t.sku)
+	if hw.Serial == "" && ownChassis[t.chassis] {
+		hw.Serial = t.chassisSerial
+	}
 	if t.boardSerial != t.serial {
 		hw.BoardSerial = t.boardSerial
 	}
@@ -86,7 +91,7 @@ func (t *smbiosTable) fill(hw *pb.Hardware) {
 	for _, m := range t.modules {
 		out := &pb.MemoryModule{
 			SizeBytes: proto.Int64(m.size), Type: m.kind, Serial: m.serial, Slot: m.slot,
-			Manufacturer: m.manufacturer, PartNumber: m.partNumber,
+			Manufacturer: moduleMaker(m.manufacturer), PartNumber: modulePart(m.partNumber),
 		}
 		if m.bank != "" && m.bank != m.slot {
 			out.Slot = strings.TrimSpace(m.bank + " " + m.slot)
@@ -96,6 +101,15 @@ func (t *smbiosTable) fill(hw *pb.Hardware) {
 		}
 		hw.MemoryModules = append(hw.MemoryModules, out)
 	}
+}
+
+// ownChassis are the kinds of chassis that hold one machine, so that the serial
+// of the chassis is the machine's where the machine has none; those of servers
+// can hold several.
+var ownChassis = map[string]bool{
+	"desktop": true, "low profile desktop": true, "pizza box": true, "mini tower": true, "tower": true, "portable": true, "laptop": true,
+	"notebook": true, "hand held": true, "all in one": true, "sub notebook": true, "space-saving": true, "tablet": true,
+	"convertible": true, "detachable": true, "mini pc": true, "stick pc": true,
 }
 
 // modelName returns the name by which people know a model and the maker's
@@ -123,6 +137,9 @@ func learnDMI(h *host.Host, d *pb.Device) error {
 	if n, err := strconv.Atoi(value("chassis_type")); err == nil {
 		hw.Chassis = chassisName(n)
 	}
+	if hw.Serial == "" && ownChassis[hw.Chassis] {
+		hw.Serial = value("chassis_serial")
+	}
 	if board := value("board_serial"); board != hw.Serial {
 		hw.BoardSerial = board
 	}
@@ -145,7 +162,7 @@ func learnDeviceTree(h *host.Host, d *pb.Device) error {
 	a := &attributes{h: h}
 	model := plainText(a.raw(deviceTree, "model"))
 	if model == "" {
-		return errors.Join(a.bad.err(), fmt.Errorf("neither SMBIOS nor device tree: %w", errors.ErrUnsupported))
+		return errors.Join(a.bad.err(), learnBoard(h, d))
 	}
 	hw := hardware(d)
 	hw.Model, hw.Serial = model, plainText(a.raw(deviceTree, "serial-number"))
@@ -154,4 +171,41 @@ func learnDeviceTree(h *host.Host, d *pb.Device) error {
 		hw.Manufacturer, hw.ModelId = plainText([]byte(maker)), plainText([]byte(id))
 	}
 	return a.bad.err()
+}
+
+// learnBoard reads the model and serial that kernels for ARM without a device
+// tree state behind the processors. A serial of zeros is one of a board that
+// has none.
+func learnBoard(h *host.Host, d *pb.Device) error {
+	data, err := h.ReadFile("proc/cpuinfo", maxCPUInfo)
+	if err != nil && !missing(err) {
+		return err
+	}
+	model, serial := decodeBoard(data)
+	if model == "" {
+		return fmt.Errorf("neither SMBIOS nor device tree: %w", errors.ErrUnsupported)
+	}
+	hw := hardware(d)
+	hw.Model, hw.Serial = model, serial
+	return nil
+}
+
+// decodeBoard returns what /proc/cpuinfo says of the board. The line Model,
+// which the Raspberry Pi has, is better than the name of its chip.
+func decodeBoard(cpuinfo []byte) (model, serial string) {
+	var chip string
+	for line := range bytes.Lines(cpuinfo) {
+		k, v, _ := bytes.Cut(line, []byte(":"))
+		switch string(bytes.TrimSpace(k)) {
+		case "Model":
+			model = plainText(v)
+		case "Hardware":
+			chip = plainText(v)
+		case "Serial":
+			if serial = plainText(v); strings.Trim(serial, "0") == "" {
+				serial = ""
+			}
+		}
+	}
+	return cmp.Or(model, chip), serial
 }

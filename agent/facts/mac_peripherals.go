@@ -64,8 +64,10 @@ func macVendor(text string) string {
 func learnMacDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
 	p, err := macProfile(ctx, h, macCommandDisplays)
 	if displays := macDisplays(p); len(displays) > 0 {
+		known, ferr := macFramebuffers(ctx, h)
+		completeDisplays(displays, known)
 		hardware(d).Displays = displays
-		return err
+		return errors.Join(err, ferr)
 	}
 	return cmp.Or(err, fmt.Errorf("no displays: %w", errors.ErrUnsupported))
 }

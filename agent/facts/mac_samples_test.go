@@ -44,6 +44,12 @@ func (s *macSamples) read(elements ...string) []byte {
 	return b
 }
 
+// has tells whether a sample is there.
+func (s *macSamples) has(elements ...string) bool {
+	_, err := os.Stat(filepath.Join(append([]string{s.dir}, elements...)...))
+	return err == nil
+}
+
 // expected reads the tests of one of GLPI's files of them.
 func (s *macSamples) expected(name, tests string, into any) {
 	s.t.Helper()

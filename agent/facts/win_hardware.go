@@ -72,7 +72,7 @@ func learnComputerSystem(ctx context.Context, h *host.Host, d *pb.Device) error 
 // that the firmware has; MemoryType, on old systems, another one.
 func memoryModule(row queryRow) *pb.MemoryModule {
 	m := &pb.MemoryModule{
-		Serial: row.text("SerialNumber"), Manufacturer: row.text("Manufacturer"), PartNumber: row.text("PartNumber"),
+		Serial: row.text("SerialNumber"), Manufacturer: moduleMaker(row.text("Manufacturer")), PartNumber: modulePart(row.text("PartNumber")),
 		Slot: row.text("DeviceLocator"),
 	}
 	if bank := row.text("BankLabel"); bank != "" && bank != m.Slot {

@@ -21,6 +21,8 @@ var macCommands = []Command{
 	{Name: "mac_ioreg_product", OS: "darwin", Argv: []string{ioreg, "-a", "-r", "-d1", "-n", "product"}},
 	{Name: "mac_ioreg_battery", OS: "darwin", Argv: []string{ioreg, "-a", "-r", "-d1", "-c", "AppleSmartBattery"}},
 	{Name: "mac_ioreg_usb", OS: "darwin", Argv: []string{ioreg, "-a", "-l", "-p", "IOUSB"}, MaxBytes: 8 << 20},
+	{Name: "mac_ioreg_framebuffer", OS: "darwin", Argv: []string{ioreg, "-a", "-r", "-d1", "-c", "AppleCLCD2"}, MaxBytes: 4 << 20},
+	{Name: "mac_ioreg_framebuffer_shim", OS: "darwin", Argv: []string{ioreg, "-a", "-r", "-d1", "-c", "IOMobileFramebufferShim"}, MaxBytes: 4 << 20},
 	{Name: "mac_profile_hardware", OS: "darwin", Argv: []string{profiler, "-xml", "SPHardwareDataType"}, Timeout: 15 * time.Second},
 	{Name: "mac_profile_memory", OS: "darwin", Argv: []string{profiler, "-xml", "SPMemoryDataType"}, Timeout: 15 * time.Second},
 	{Name: "mac_profile_displays", OS: "darwin", Argv: []string{profiler, "-xml", "SPDisplaysDataType"}, Timeout: 15 * time.Second},
