@@ -44,6 +44,7 @@ func linuxFacts() []Fact {
 		{Name: "slackware", Section: section.Software, OS: linux, Learn: learnSlackware},
 		{Name: "snap", Section: section.Software, OS: linux, Learn: learnSnap},
 		{Name: "flatpak", Section: section.Software, OS: linux, Learn: learnFlatpak},
+		{Name: "nix", Section: section.Software, OS: linux, Learn: learnNix},
 		{Name: "homebrew", Section: section.Software, OS: linux, Learn: learnHomebrew},
 		{Name: "apt_updates", Section: section.Patch, OS: linux, Learn: (&aptUpdates{debs: debs}).learn},
 		{Name: "dnf_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: rpmWatch(), Learn: learnDNFPending},

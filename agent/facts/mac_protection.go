@@ -60,6 +60,7 @@ var macProtectors = []macProtector{
 	{"", "ESET Endpoint Antivirus", "com.eset.", "Applications/ESET Endpoint Security.app"},
 	{"", "Bitdefender", "com.bitdefender.", "Library/Bitdefender/AVP"},
 	{"", "Malwarebytes", "com.malwarebytes.", "Applications/Malwarebytes.app"},
+	{"", "WithSecure Client Security", "", "usr/local/bin/wsav"},
 	{"", "Kaspersky Endpoint Security", "com.kaspersky.", "Applications/Kaspersky Anti-Virus For Mac.app"},
 	{"", "Symantec Endpoint Protection", "com.symantec.", "Applications/Symantec Solutions/Symantec Endpoint Protection.app"},
 	{"", "Trellix Endpoint Security", "com.trellix.", "Applications/Trellix Endpoint Security for Mac.app"},

@@ -58,6 +58,7 @@ var protectors = []protector{
 	{"", "ESET Endpoint Antivirus", "opt/eset/eea", []string{"oaeventd", "startd"}, "eea"},
 	{"", "Bitdefender", "opt/bitdefender-security-tools", []string{"bdsecd", "epsecurityserv"}, "bitdefender-security-tools"},
 	{"", "Kaspersky Endpoint Security", "opt/kaspersky/kesl", []string{"kesl"}, "kesl"},
+	{"", "Dr.Web", "opt/drweb.com/bin/drweb-configd", []string{"drweb-configd"}, ""},
 	{"", "Trellix Endpoint Security", "opt/McAfee/ens", []string{"mfetpd"}, "mcafeetp"},
 	{"", "ClamAV", "usr/sbin/clamd", []string{"clamd"}, "clamav-daemon"},
 }

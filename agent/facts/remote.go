@@ -62,6 +62,10 @@ var remoteTools = []remoteTool{
 	{"parsec", map[string][]string{
 		"linux": {"usr/bin/parsecd"}, "darwin": {"Applications/Parsec.app"}, "windows": {programs + "Parsec"},
 	}, []string{"parsecd"}},
+	{"remote_utilities", map[string][]string{
+		"windows": {programs32 + "Remote Utilities - Host", programs + "Remote Utilities - Host", programs32 + "Remote Manipulator System*"},
+	}, nil},
+	{"rudesktop", map[string][]string{"linux": {"usr/bin/rudesktop"}, "windows": {programs + "RuDesktop"}}, []string{"rudesktop"}},
 	{"rustdesk", map[string][]string{
 		"linux": {"usr/bin/rustdesk"}, "darwin": {"Applications/RustDesk.app"}, "windows": {programs + "RustDesk"},
 	}, []string{"rustdesk"}},
@@ -70,11 +74,18 @@ var remoteTools = []remoteTool{
 		"darwin":  {"opt/connectwisecontrol-*", "opt/screenconnect-*", "Applications/connectwisecontrol-*", "Applications/screenconnect-*"},
 		"windows": {programs32 + "ScreenConnect Client*", programs + "ScreenConnect Client*"},
 	}, nil},
+	{"simplehelp", map[string][]string{
+		"linux": {"opt/JWrapper-Remote Access"}, "darwin": {"Library/Application Support/JWrapper-Remote Access"},
+		"windows": {"ProgramData/JWrapper-Remote Access"},
+	}, nil},
 	{"splashtop", map[string][]string{
 		"linux": {"opt/splashtop-streamer"}, "darwin": {"Applications/Splashtop Streamer.app"},
 		"windows": {programs32 + "Splashtop/Splashtop Remote/Server", programs + "Splashtop/Splashtop Remote/Server"},
 	}, []string{"SRAgent", "splashtop-strea"}},
 	{"supremo", map[string][]string{"windows": {programs32 + "Supremo", programs + "Supremo"}}, nil},
+	{"tactical_rmm", map[string][]string{
+		"linux": {"etc/tacticalagent"}, "darwin": {"opt/tacticalagent"}, "windows": {programs + "TacticalAgent"},
+	}, []string{"tacticalagent"}},
 	{"teamviewer", map[string][]string{
 		"linux": {"opt/teamviewer"}, "darwin": {"Applications/TeamViewer*.app"}, "windows": {programs32 + "TeamViewer", programs + "TeamViewer"},
 	}, []string{"teamviewerd", "TeamViewer"}},
@@ -101,9 +112,7 @@ func learnRemoteAccess(_ context.Context, h *host.Host, d *pb.Device) error {
 	}
 	switch h.OS {
 	case "darwin":
-		if a.macShares() {
-			found = append(found, "screen_sharing")
-		}
+		found = append(found, a.macServices()...)
 	case "windows":
 		on, err := remoteDesktop(h)
 		a.bad.add(err)
@@ -133,19 +142,27 @@ func (a *attributes) matches(pattern string) bool {
 	})
 }
 
-// macShares tells whether the screen is shared: launchd keeps which services
-// are switched off, and this one is unless it stands there as not so.
-func (a *attributes) macShares() bool {
+// macServices returns the ways in that macOS itself has and that are open:
+// launchd keeps which services are switched off, and these are unless they stand
+// there as not so.
+func (a *attributes) macServices() []string {
 	data := a.raw("private/var/db/com.apple.xpc.launchd/disabled.plist")
 	if data == nil {
-		return false
+		return nil
 	}
 	list, err := proplist.DecodeDict(data)
 	if err != nil {
 		a.bad.add(fmt.Errorf("services that are switched off: %w", err))
 	}
-	off, stated := list.Bool("com.apple.screensharing")
-	return stated && !off
+	var open []string
+	for _, s := range []struct{ service, name string }{
+		{"com.apple.screensharing", "screen_sharing"}, {"com.openssh.sshd", "remote_login"}, {"com.apple.AEServer", "remote_apple_events"},
+	} {
+		if off, stated := list.Bool(s.service); stated && !off {
+			open = append(open, s.name)
+		}
+	}
+	return open
 }
 
 // remoteDesktop tells whether Windows lets people in by remote desktop.

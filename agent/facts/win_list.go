@@ -8,6 +8,8 @@ func windowsFacts() []Fact {
 	return []Fact{
 		{Name: "programs", Section: section.Software, OS: windows, Watch: uninstallWatch, WatchQuietly: uninstallOfPeople, Learn: learnUninstall},
 		{Name: "appx", Section: section.Software, OS: windows, Learn: learnAppX},
+		{Name: "chocolatey", Section: section.Software, OS: windows, Learn: learnChocolatey},
+		{Name: "browser_helpers", Section: section.Software, OS: windows, Learn: learnBrowserHelpers},
 		{Name: "installed_updates", Section: section.Patch, OS: windows, Learn: learnWinInstalled},
 		{Name: "pending_updates", Section: section.Patch, OS: windows, Every: hourly, Learn: learnWinPending},
 		{Name: "reboot", Section: section.Patch, OS: windows, Learn: learnWinReboot},
