@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math/bits"
 	"strings"
@@ -48,7 +49,7 @@ func moduleMaker(text string) string {
 func modulePart(text string) string {
 	digits, isHex := strings.CutPrefix(text, "0x")
 	if raw, err := hex.DecodeString(digits); isHex && err == nil && len(raw) >= 16 {
-		raw = []byte(strings.TrimRight(string(raw), "\x00\xff "))
+		raw = bytes.TrimRightFunc(raw, func(r rune) bool { return r == 0 || r == ' ' })
 		printable := len(raw) > 0
 		for _, c := range raw {
 			printable = printable && c >= ' ' && c < 0x7f
