@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -245,16 +246,26 @@ func (c checkCommand) Run(world outside) error {
 	if err != nil {
 		return err
 	}
+	b, err := s.shown()
+	if err != nil {
+		return err
+	}
+	_, err = world.stdout.Write(b)
+	return err
+}
+
+// shown returns the settings as a configuration file, without secrets.
+func (s settings) shown() ([]byte, error) {
+	s.Feeds = slices.Clone(s.Feeds)
 	for i, f := range s.Feeds {
 		s.Feeds[i] = f.shown()
 	}
 	s.Notifications = s.Notifications.shown()
 	b, err := yaml.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("print the configuration: %w", err)
+		return nil, fmt.Errorf("print the configuration: %w", err)
 	}
-	_, err = world.stdout.Write(b)
-	return err
+	return b, nil
 }
 
 // newLogger returns the logger that the settings ask for.

@@ -17,7 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/rollcall-itam/rollcall/collector/backup"
+	"github.com/rollcall-itam/rollcall/collector/diagnose"
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
@@ -49,11 +52,17 @@ type control struct {
 	done     chan struct{}
 	// one heavy job runs at a time.
 	busy sync.Mutex
+	// began is when the collector did.
+	began   time.Time
+	gather  prometheus.Gatherer
+	kept    *diagnose.Log
+	masker  *diagnose.Masker
+	profile diagnose.Profiler
 }
 
 // openControl listens on the control socket. The store is open, so a socket
 // that is there already belongs to a collector that died.
-func openControl(c *core, s settings, log *slog.Logger) (*control, error) {
+func openControl(c *core, s settings, log *slog.Logger, p parts) (*control, error) {
 	path := controlPath(s.DataDir)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the control socket: %w", err)
@@ -65,11 +74,13 @@ func openControl(c *core, s settings, log *slog.Logger) (*control, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on the control socket: %w", err)
 	}
-	k := &control{core: c, settings: s, log: log, listener: l, done: make(chan struct{})}
+	k := &control{core: c, settings: s, log: log, listener: l, done: make(chan struct{}), began: time.Now(), gather: p.metrics.Registry, kept: p.kept,
+		masker: newMasker()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /backup", k.heavy("backup", k.backup))
 	mux.HandleFunc("POST /check", k.heavy("check", k.check))
 	mux.HandleFunc("POST /compact", k.heavy("compact", k.compact))
+	k.diagnose(mux)
 	k.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(k.done)

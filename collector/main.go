@@ -31,6 +31,9 @@ type command struct {
 	Rules      rulesCommands      `cmd:"" help:"List the rules that come along, and check those that you write."`
 	Precedence precedenceCommands `cmd:"" help:"Look at what another precedence of sources would alter."`
 	Updates    updatesCommands    `cmd:"" help:"Sign versions of the agent, and look at what is signed."`
+	Support    supportCommands    `cmd:"" help:"Gather for who helps you what tells how the collector fares, without secrets and names."`
+	Log        logCommands        `cmd:"" help:"Look at and change what a collector that runs writes into its log."`
+	Profile    profileCommand     `cmd:"" help:"Find out what a collector that runs spends its time and memory on."`
 	Version    versionCommand     `cmd:"" help:"Print the version."`
 }
 

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/rollcall-itam/rollcall/collector/api"
+	"github.com/rollcall-itam/rollcall/collector/diagnose"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/ingest"
 	"github.com/rollcall-itam/rollcall/collector/metrics"
@@ -64,6 +65,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger, ready func(listene
 	}
 	v := view.New()
 	m := metrics.New(v)
+	log, kept := diagnose.Keep(log, s.level)
+	defer kept.Close()
 	gate := api.NewGate("starting: the store is being opened")
 	web := newHTTPServer(m.Count(gate), cert, log)
 	g, gctx := errgroup.WithContext(ctx)
@@ -71,7 +74,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger, ready func(listene
 	g.Go(func() error {
 		defer web.Close()
 		defer l.grpc.Close()
-		return serveCore(gctx, s, log, parts{listeners: l, view: v, metrics: m, gate: gate, web: web, ready: ready})
+		return serveCore(gctx, s, log, parts{listeners: l, view: v, metrics: m, gate: gate, web: web, ready: ready, kept: kept})
 	})
 	return g.Wait()
 }
@@ -84,6 +87,8 @@ type parts struct {
 	gate    *api.Gate
 	web     *http.Server
 	ready   func(listeners)
+	// kept is what became of the log's lines.
+	kept *diagnose.Log
 	// stopping ends the calls that last.
 	stopping func()
 }
@@ -129,7 +134,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if err != nil {
 		return err
 	}
-	control, err := openControl(c, s, log)
+	control, err := openControl(c, s, log, p)
 	if err != nil {
 		log.Warn("backup and check need the collector to be stopped", "error", err)
 	}

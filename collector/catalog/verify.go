@@ -40,7 +40,7 @@ type derived struct {
 func (c *Catalog) verifyDerived(ctx context.Context, tx *store.Tx, report func(store.Problem)) error {
 	members, redirects, err := grouped(tx)
 	if err != nil {
-		report(store.Problem{Record: "assets", What: "they cannot be compared with what sources said: " + err.Error()})
+		report(store.Problem{Record: "assets", Kind: "assets", What: "they cannot be compared with what sources said: " + err.Error()})
 		return ctx.Err()
 	}
 	d := derived{filing: newFiling(c, tx, store.Ref{}), report: report, claims: make(map[uint64]struct{}), seed: maphash.MakeSeed()}
@@ -49,12 +49,12 @@ func (c *Catalog) verifyDerived(ctx context.Context, tx *store.Tx, report func(s
 			return err
 		}
 		if err := d.asset(id, refs, formerIDs(id, redirects)); err != nil {
-			d.say("asset "+id, "it cannot be made from what its sources said: "+err.Error(), false)
+			d.say("assets", "asset "+id, "it cannot be made from what its sources said: "+err.Error(), false)
 		}
 	}
 	err = tx.ScanAssetIDs(func(id string) error {
 		if _, ok := members[id]; !ok {
-			d.say("asset "+id, "no source says anything about it", true)
+			d.say("assets", "asset "+id, "no source says anything about it", true)
 		}
 		return ctx.Err()
 	})
@@ -63,14 +63,14 @@ func (c *Catalog) verifyDerived(ctx context.Context, tx *store.Tx, report func(s
 	}
 	return tx.ScanClaims(func(key []byte) error {
 		if _, ok := d.claims[maphash.Bytes(d.seed, key)]; !ok {
-			d.say(fmt.Sprintf("identifier %q", key), "the index lists it, and no observation states it", true)
+			d.say("identifiers", fmt.Sprintf("identifier %q", key), "the index lists it, and no observation states it", true)
 		}
 		return ctx.Err()
 	})
 }
 
-func (d *derived) say(record, what string, derived bool) {
-	d.report(store.Problem{Record: record, What: what, Derived: derived})
+func (d *derived) say(kind, record, what string, derived bool) {
+	d.report(store.Problem{Record: record, Kind: kind, What: what, Derived: derived})
 }
 
 // asset compares one asset and its entries in the index. The error is of what
@@ -90,7 +90,7 @@ func (d *derived) asset(id string, refs []store.Ref, redirects []string) error {
 			}
 			d.claims[maphash.Bytes(d.seed, key)] = struct{}{}
 			if !listed {
-				d.say(fmt.Sprintf("identifier %q", key), "an observation states it, and the index does not list it", true)
+				d.say("identifiers", fmt.Sprintf("identifier %q", key), "an observation states it, and the index does not list it", true)
 			}
 		}
 	}
@@ -103,7 +103,7 @@ func (d *derived) asset(id string, refs []store.Ref, redirects []string) error {
 	// looked at again on its own, and may be behind for a while.
 	waits := len(outlook.silent) > 0 || !outlook.due.IsZero()
 	if err != nil || (!same && !waits) {
-		d.say("asset "+id, "it is not what its sources say", true)
+		d.say("assets", "asset "+id, "it is not what its sources say", true)
 	}
 	return nil
 }

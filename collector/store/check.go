@@ -18,8 +18,9 @@ import (
 
 // Problem is something in the store that is not as it must be.
 type Problem struct {
-	// Record names it, for people.
-	Record string
+	// Record names it, for people, and may name a person or device; Kind is what
+	// kind of a record it is.
+	Record, Kind string
 	// What is wrong.
 	What string
 	// Derived says that a rebuild makes it anew; otherwise only a backup has it.
@@ -79,6 +80,9 @@ var kinds = map[string]kind{
 // errNoAsset is of a record that is good and leads to a derived one that is not there.
 var errNoAsset = errors.New("the asset that it leads to is missing")
 
+// unknownKind is the name of what this version does not know.
+const unknownKind = "unknown"
+
 // kindOf returns the row of a key: prefixes have two or four bytes.
 func kindOf(key []byte) (kind, bool) {
 	k, prefix := kindAt(key)
@@ -103,12 +107,12 @@ func (t *Tx) Check(ctx context.Context, report func(Problem)) (Counts, error) {
 		}
 		k, known := kindOf(key)
 		if !known {
-			report(Problem{Record: fmt.Sprintf("record %q", key), What: "it is of a kind that this version of Rollcall does not know"})
+			report(Problem{Record: fmt.Sprintf("record %q", key), Kind: unknownKind, What: "it is of a kind that this version of Rollcall does not know"})
 			return nil
 		}
 		counts[k.name]++
 		if err := k.check(c, key, stored); err != nil {
-			report(Problem{Record: fmt.Sprintf("record %q (%s)", key, k.name), What: err.Error(), Derived: k.derived || errors.Is(err, errNoAsset)})
+			report(Problem{Record: fmt.Sprintf("record %q (%s)", key, k.name), Kind: k.name, What: err.Error(), Derived: k.derived || errors.Is(err, errNoAsset)})
 		}
 		return nil
 	})
@@ -119,7 +123,7 @@ func (t *Tx) Check(ctx context.Context, report func(Problem)) (Counts, error) {
 		if ctx.Err() != nil {
 			return counts, ctx.Err()
 		}
-		report(Problem{Record: "audit log", What: err.Error()})
+		report(Problem{Record: "audit log", Kind: "audit records", What: err.Error()})
 	}
 	return counts, nil
 }
@@ -176,7 +180,7 @@ func (c *check) observation(key, stored []byte) error {
 		return err
 	}
 	if ref != (Ref{Source: o.GetSource(), ID: o.GetSourceId()}) {
-		return fmt.Errorf("it names itself %s/%s", o.GetSource(), o.GetSourceId())
+		return fmt.Errorf("it names itself %q", o.GetSource()+"/"+o.GetSourceId())
 	}
 	members := prefixMember
 	if o.GetPerson() != nil {

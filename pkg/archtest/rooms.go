@@ -67,7 +67,7 @@ var Rooms = []Room{
 	{
 		Dir: "collector", May: []string{
 			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
-			"collector/connect", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
+			"collector/connect", "collector/diagnose", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
 			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
 		},
@@ -172,6 +172,10 @@ var Rooms = []Room{
 	{
 		Dir: "collector/store", May: []string{"collector/kv", "pkg/...", schema, asked, stored},
 		Why: "the store knows our records and the engine's contract, not an engine and not who asks",
+	},
+	{
+		Dir: "collector/diagnose", May: []string{},
+		Why: "what is secret in a text, and how a process is looked into, does not depend on what the process does",
 	},
 	{
 		Dir: "collector/backup", May: []string{"collector/kv"},
