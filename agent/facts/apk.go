@@ -21,6 +21,8 @@ var apkDatabases = []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"}
 // the file that it was read from.
 type apkPackage struct {
 	name, version, arch, maintainer, size []byte
+	// origin is the name of the APKBUILD that the package was built from.
+	origin []byte
 }
 
 // learnAPK adds the packages of Alpine's database. It does not say when they
@@ -30,6 +32,7 @@ func learnAPK(_ context.Context, h *host.Host, d *pb.Device) error {
 	err := readAPK(h.FS, func(p *apkPackage) {
 		row := out.add(p.name, p.version)
 		row.Architecture, row.Publisher = out.share(p.arch), out.share(personName(p.maintainer))
+		out.builtFrom(row, p.origin)
 		if size, err := strconv.ParseInt(string(p.size), 10, 63); err == nil && size >= 0 {
 			row.SizeBytes = &size
 		}
@@ -96,6 +99,8 @@ func eachAPK(name string, data []byte, bad *faults, fn func(*apkPackage)) {
 			p.maintainer = value
 		case 'I':
 			p.size = value
+		case 'o':
+			p.origin = value
 		}
 	}
 	flush(size)

@@ -30,6 +30,9 @@ var dpkgWatch = []string{dpkgDir, dpkgDir + "/status", dpkgDir + "/updates", dpk
 // was read from.
 type debPackage struct {
 	name, version, arch, maintainer, size []byte
+	// source is the name of the source package, with its version in parentheses
+	// where that is another; nil where both are the package's own.
+	source []byte
 	// same tells that packages of several architectures can be installed
 	// beside one another.
 	same bool
@@ -53,6 +56,7 @@ func (r *dpkgReading) learn(_ context.Context, h *host.Host, d *pb.Device) error
 		p := &packages[i]
 		row := out.add(p.name, p.version)
 		row.Publisher, row.Architecture = out.share(personName(p.maintainer)), out.share(p.arch)
+		out.builtFrom(row, p.source)
 		if kib, err := strconv.ParseInt(string(p.size), 10, 52); err == nil && kib >= 0 {
 			size := kib << 10
 			row.SizeBytes = &size
@@ -62,6 +66,18 @@ func (r *dpkgReading) learn(_ context.Context, h *host.Host, d *pb.Device) error
 		}
 	}
 	return errors.Join(err, addSoftware(d, out.rows))
+}
+
+// builtFrom sets the source package of a row from "name" or "name (version)".
+func (s *softwareRows) builtFrom(row *pb.Software, source []byte) {
+	name, version, _ := bytes.Cut(source, []byte{' '})
+	version = bytes.TrimSuffix(bytes.TrimPrefix(bytes.TrimSpace(version), []byte{'('}), []byte{')'})
+	if text := s.share(name); text != row.Name {
+		row.SourcePackage = text
+	}
+	if text := s.share(version); text != row.Version {
+		row.SourceVersion = text
+	}
 }
 
 // dpkgInstalled returns when a package was last installed or upgraded.
@@ -227,6 +243,8 @@ func (s *controlStanza) take(line []byte) {
 		s.name = value
 	case "Status":
 		s.status = value
+	case "Source":
+		s.source = value
 	case "Version":
 		s.version = value
 	case "Architecture":

@@ -118,6 +118,23 @@ func TestDpkg(t *testing.T) {
 	}
 }
 
+// The source package is told where it is another, and so is its version.
+func TestDpkgSource(t *testing.T) {
+	got, err := learn(t, dpkgFact(t), fstest.MapFS{"var/lib/dpkg/status": &fstest.MapFile{Data: []byte("Package: libssl3\nStatus: install ok installed\nSource: openssl\nVersion: 3.0.11-1\n\n" +
+		"Package: libdevmapper1.02.1\nStatus: install ok installed\nSource: lvm2 (2.03.16-2)\nVersion: 2:1.02.185-2\n\n" +
+		"Package: bash\nStatus: install ok installed\nSource: bash (5.2.15-2)\nVersion: 5.2.15-2+b2\n\nPackage: vim\nStatus: install ok installed\nVersion: 9\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources []string
+	for _, s := range got.Software {
+		sources = append(sources, s.Name+"|"+s.SourcePackage+"|"+s.SourceVersion)
+	}
+	if diff := cmp.Diff([]string{"bash||5.2.15-2", "libdevmapper1.02.1|lvm2|2.03.16-2", "libssl3|openssl|", "vim||"}, sources); diff != "" {
+		t.Errorf("source packages (-want +got):\n%s", diff)
+	}
+}
+
 // What a running dpkg has written beside the status file counts more than it.
 func TestDpkgUpdates(t *testing.T) {
 	got, err := learn(t, dpkgFact(t), fstest.MapFS{

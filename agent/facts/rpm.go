@@ -47,6 +47,14 @@ func learnRPM(_ context.Context, h *host.Host, d *pb.Device) error {
 	for _, p := range packages {
 		row := out.add([]byte(p.Name), []byte(p.EVR()))
 		row.Architecture, row.Publisher = out.share([]byte(p.Arch)), out.share([]byte(p.Vendor))
+		if name, version := p.Source(); name != "" {
+			if name != p.Name {
+				row.SourcePackage = out.share([]byte(name))
+			}
+			if version != p.Version+"-"+p.Release {
+				row.SourceVersion = out.share([]byte(version))
+			}
+		}
 		row.InstalledAt = unixTime(p.InstallTime)
 		if p.Size >= 0 {
 			row.SizeBytes = &p.Size

@@ -22,7 +22,7 @@ const (
 	MaxSoftwareString = 4 << 10
 	// maxRowLen bounds an encoded row: its strings and some room for fields of
 	// newer agents.
-	maxRowLen = 10*MaxSoftwareString + 4<<10
+	maxRowLen = 12*MaxSoftwareString + 4<<10
 )
 
 // ErrInvalidRow is returned for software rows that are out of bounds.
@@ -59,10 +59,10 @@ func compareEntries(a, b entry) int {
 
 // Field numbers of Software.
 const (
-	fieldInstalledAt = protowire.Number(6)
-	fieldLastUsedAt  = protowire.Number(7)
-	fieldSizeBytes   = protowire.Number(9)
-	fieldProductID   = protowire.Number(10)
+	fieldInstalledAt   = protowire.Number(6)
+	fieldLastUsedAt    = protowire.Number(7)
+	fieldSizeBytes     = protowire.Number(9)
+	fieldSourceVersion = protowire.Number(12)
 )
 
 // ParseRows checks the encoded software rows that stand under field in
@@ -125,7 +125,7 @@ func (h *titleHasher) parse(b []byte) (Row, error) {
 			} else {
 				row.lastUsed = at
 			}
-		case num <= fieldProductID && num != fieldSizeBytes:
+		case num <= fieldSourceVersion && num != fieldSizeBytes:
 			if err := checkText(num, typ, value); err != nil {
 				return row, err
 			}

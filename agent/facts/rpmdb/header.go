@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Package is what the database says of one installed package.
@@ -15,6 +16,8 @@ type Package struct {
 	Release string
 	Arch    string
 	Vendor  string
+	// SourceRPM is the file name of the source package: bash-5.1.8-6.el9.src.rpm.
+	SourceRPM string
 	// InstallTime is in Unix seconds, 0 where it is not said.
 	InstallTime int64
 	// Size is the bytes of the package's files, negative where it is not said.
@@ -34,6 +37,25 @@ func (p Package) EVR() string {
 	return evr
 }
 
+// Source returns the name of the source package and its version-release, without
+// the epoch, which file names do not have; empty where the header has no name of
+// that form.
+func (p Package) Source() (name, version string) {
+	file, ok := strings.CutSuffix(p.SourceRPM, ".src.rpm")
+	if !ok {
+		file, ok = strings.CutSuffix(p.SourceRPM, ".nosrc.rpm")
+	}
+	release := strings.LastIndexByte(file, '-')
+	if !ok || release < 0 {
+		return "", ""
+	}
+	at := strings.LastIndexByte(file[:release], '-')
+	if at <= 0 {
+		return "", ""
+	}
+	return file[:at], file[at+1:]
+}
+
 // Tags and types of rpm's lib/rpmtag.h.
 const (
 	tagName        = 1000
@@ -44,6 +66,7 @@ const (
 	tagSize        = 1009
 	tagVendor      = 1011
 	tagArch        = 1022
+	tagSourceRPM   = 1044
 	tagLongSize    = 5009
 
 	typeInt32      = 4
@@ -102,6 +125,8 @@ func (p *Package) take(e entry, data []byte) error {
 		text = &p.Arch
 	case tagVendor:
 		text = &p.Vendor
+	case tagSourceRPM:
+		text = &p.SourceRPM
 	case tagEpoch, tagInstallTime, tagSize, tagLongSize:
 		return p.takeNumber(e, data)
 	default:

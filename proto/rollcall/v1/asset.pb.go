@@ -4129,16 +4129,22 @@ type Software struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// deb, rpm, apk, pacman, snap, flatpak, app, msi, appx, homebrew,
 	// browser_extension, ide_extension, ...
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	Publisher     string                 `protobuf:"bytes,4,opt,name=publisher,proto3" json:"publisher,omitempty"`
-	Architecture  string                 `protobuf:"bytes,5,opt,name=architecture,proto3" json:"architecture,omitempty"`
-	InstalledAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=installed_at,json=installedAt,proto3" json:"installed_at,omitempty"`
-	LastUsedAt    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
-	Location      string                 `protobuf:"bytes,8,opt,name=location,proto3" json:"location,omitempty"`
-	SizeBytes     *int64                 `protobuf:"varint,9,opt,name=size_bytes,json=sizeBytes,proto3,oneof" json:"size_bytes,omitempty"`
-	ProductId     string                 `protobuf:"bytes,10,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	Kind         string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name         string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Version      string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Publisher    string                 `protobuf:"bytes,4,opt,name=publisher,proto3" json:"publisher,omitempty"`
+	Architecture string                 `protobuf:"bytes,5,opt,name=architecture,proto3" json:"architecture,omitempty"`
+	InstalledAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=installed_at,json=installedAt,proto3" json:"installed_at,omitempty"`
+	LastUsedAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_used_at,json=lastUsedAt,proto3" json:"last_used_at,omitempty"`
+	Location     string                 `protobuf:"bytes,8,opt,name=location,proto3" json:"location,omitempty"`
+	SizeBytes    *int64                 `protobuf:"varint,9,opt,name=size_bytes,json=sizeBytes,proto3,oneof" json:"size_bytes,omitempty"`
+	ProductId    string                 `protobuf:"bytes,10,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// The source package that a distribution built the package from, where its
+	// name is another than the package's own: what advisories name.
+	SourcePackage string `protobuf:"bytes,11,opt,name=source_package,json=sourcePackage,proto3" json:"source_package,omitempty"`
+	// The source package's version, where it is another than the package's own; of
+	// rpm without the epoch, which is the package's.
+	SourceVersion string `protobuf:"bytes,12,opt,name=source_version,json=sourceVersion,proto3" json:"source_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4239,6 +4245,20 @@ func (x *Software) GetSizeBytes() int64 {
 func (x *Software) GetProductId() string {
 	if x != nil {
 		return x.ProductId
+	}
+	return ""
+}
+
+func (x *Software) GetSourcePackage() string {
+	if x != nil {
+		return x.SourcePackage
+	}
+	return ""
+}
+
+func (x *Software) GetSourceVersion() string {
+	if x != nil {
+		return x.SourceVersion
 	}
 	return ""
 }
@@ -4713,7 +4733,7 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\n" +
 	"book_value\x18\x04 \x01(\v2\x12.rollcall.v1.MoneyR\tbookValue\x12\x13\n" +
 	"\x05as_of\x18\x05 \x01(\tR\x04asOfB\x15\n" +
-	"\x13_useful_life_months\"\xf9\x02\n" +
+	"\x13_useful_life_months\"\xc7\x03\n" +
 	"\bSoftware\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -4728,7 +4748,9 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"size_bytes\x18\t \x01(\x03H\x00R\tsizeBytes\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\n" +
-	" \x01(\tR\tproductIdB\r\n" +
+	" \x01(\tR\tproductId\x12%\n" +
+	"\x0esource_package\x18\v \x01(\tR\rsourcePackage\x12%\n" +
+	"\x0esource_version\x18\f \x01(\tR\rsourceVersionB\r\n" +
 	"\v_size_bytesB@Z>github.com/rollcall-itam/rollcall/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
