@@ -1,0 +1,131 @@
+package advisory
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
+)
+
+// Set is all advisories at one moment. It is safe for use by several goroutines.
+type Set struct {
+	shelves []*shelf
+	catalog *Catalog
+	covered map[string]bool
+}
+
+// newSet joins shelves and the catalog, which may be nil.
+func newSet(shelves []*shelf, catalog *Catalog) *Set {
+	s := &Set{shelves: shelves, catalog: catalog, covered: make(map[string]bool)}
+	for _, shelf := range shelves {
+		for _, scope := range shelf.Scopes {
+			s.covered[scope] = true
+		}
+	}
+	return s
+}
+
+// Covers tells whether there are advisories for a release of a distribution, as
+// ScopeOf returns it.
+func (s *Set) Covers(scope string) bool { return s != nil && s.covered[scope] }
+
+// Scopes returns the releases of distributions that are covered, in order.
+func (s *Set) Scopes() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.covered))
+}
+
+// Match returns the advisories that are said of an installed title of a release
+// of a distribution, what is exploited and the gravest first.
+func (s *Set) Match(scope string, title *pb.Software) ([]Match, error) {
+	d := distributionOf(scope)
+	if d == nil || !s.Covers(scope) {
+		return nil, nil
+	}
+	have, ok := d.lookup(title)
+	if !ok {
+		return nil, nil
+	}
+	found := make(map[string]Match)
+	for _, shelf := range s.shelves {
+		err := shelf.entries(key(scope, have.name), func(at int64, a *affected) error {
+			hit, fixedIn := a.affects(have.version, d.order)
+			if !hit {
+				return nil
+			}
+			advisory, err := shelf.advisory(at)
+			if err != nil {
+				return err
+			}
+			m := Match{Advisory: advisory, Ecosystem: a.ecosystem, Package: have.name, Installed: have.version, Fixed: fixedIn, Exploited: s.exploited(advisory)}
+			// One advisory may stand in several files, or name several parts of a release.
+			before, twice := found[advisory.ID]
+			if !twice || advisory.Modified.After(before.Advisory.Modified) || advisory.Modified.Equal(before.Advisory.Modified) && before.Fixed == "" {
+				found[advisory.ID] = m
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("match %s %s: %w", have.name, have.version, err)
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), compareMatches), nil
+}
+
+// exploited returns what the catalog says of an advisory's vulnerabilities: of the
+// one that must be fixed first.
+func (s *Set) exploited(a *Advisory) *Exploited {
+	if s.catalog == nil {
+		return nil
+	}
+	var first *Exploited
+	for _, cve := range a.CVEs() {
+		if e := s.catalog.Entries[cve]; e != nil && (first == nil || e.Due < first.Due) {
+			first = e
+		}
+	}
+	return first
+}
+
+// affects tells whether a version is affected, by the rule of OSV (Evaluation in
+// https://ossf.github.io/osv-schema/): the last event that the version has
+// reached decides. fixedIn is the first later version that is fixed.
+func (a *affected) affects(version string, order func(a, b string) int) (hit bool, fixedIn string) {
+	if len(a.events) == 0 {
+		return slices.ContainsFunc(a.versions, func(v string) bool { return order(v, version) == 0 }), ""
+	}
+	compare := func(x, y event) int {
+		if x.version == "0" || y.version == "0" { // 0 stands before every version
+			return strings.Compare(zero(x.version), zero(y.version))
+		}
+		return order(x.version, y.version)
+	}
+	events := slices.Clone(a.events)
+	slices.SortStableFunc(events, compare)
+	at := event{version: version}
+	for _, e := range events {
+		switch c := compare(at, e); {
+		case e.kind == introduced && c >= 0:
+			hit = true
+		case e.kind == fixed && c >= 0, e.kind == lastAffected && c > 0:
+			hit = false
+		case e.kind == fixed && fixedIn == "":
+			fixedIn = e.version
+		}
+	}
+	if !hit {
+		return false, ""
+	}
+	return true, fixedIn
+}
+
+func zero(version string) string {
+	if version == "0" {
+		return "0"
+	}
+	return "1"
+}
