@@ -129,3 +129,13 @@ func zero(version string) string {
 	}
 	return "1"
 }
+
+// Later returns the later of two versions of a release's packages, of which an
+// empty one is before all.
+func Later(scope, a, b string) string {
+	d := distributionOf(scope)
+	if a == "" || b != "" && d != nil && d.order(a, b) < 0 {
+		return b
+	}
+	return a
+}

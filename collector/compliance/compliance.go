@@ -69,6 +69,7 @@ type Engine struct {
 	pack    atomic.Pointer[policy.Pack]
 	ends    lifetimes
 	log     findingLog
+	advice  atomic.Pointer[advice]
 	// kept is Run's alone.
 	kept keptDay
 
@@ -90,6 +91,8 @@ type judgement struct {
 	// rows tells that a rule looked at rows of the software, and titles that one
 	// looked at what is known of its titles.
 	rows, titles bool
+	// scope is the system whose advisories had a part in it, empty for none.
+	scope string
 	// at is when it was made or its age was last looked at, and seen when the
 	// asset was last heard of by the sources that show it alive.
 	at, seen time.Time
@@ -355,7 +358,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	}
 	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
 	if software != nil {
-		j.rows, j.titles = software.read, software.lifetimes != nil
+		j.rows, j.titles, j.scope = software.read, software.lifetimes != nil || software.weaknesses != nil, software.scope
 	}
 	j.seen = e.lastSeen(j.alive)
 	for _, v := range verdicts {

@@ -28,6 +28,7 @@ func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string) (*expr.Input, 
 		return nil, nil, err
 	}
 	e.find(tx, a, in.Record, software)
+	e.advise(tx, a, in.Record, software)
 	return in, software, nil
 }
 
@@ -41,6 +42,10 @@ type titles struct {
 	err  error
 	// lifetimes are nil until they are asked for.
 	lifetimes []*expr.Lifetime
+	// weaknesses are nil until they are asked for, and scope is the system of which
+	// they are; empty where they were not looked for.
+	weaknesses []*expr.Vulnerability
+	scope      string
 }
 
 // softwareOf returns the software of an asset, nil where nobody states any.

@@ -12,6 +12,8 @@ type restock struct {
 	titles []store.TitleID
 	// all tells that it may be anything.
 	all bool
+	// scope is the system that the asset was judged as.
+	scope string
 }
 
 // maxRestocked is how many titles of an asset are remembered.
@@ -72,6 +74,7 @@ func (e *Engine) takeRestocked() map[string]restock {
 		case j.results == nil, j.rows, j.titles && r.all:
 			e.dirty[id] = struct{}{}
 		case j.titles:
+			r.scope = j.scope
 			some[id] = r
 		}
 	}
@@ -83,6 +86,9 @@ func (e *Engine) takeRestocked() map[string]restock {
 func (e *Engine) matters(tx *store.Tx, r restock) (bool, error) {
 	for _, id := range r.titles {
 		if ends, err := e.ends.of(tx, id); err != nil || ends != nil {
+			return true, err
+		}
+		if weak, err := e.weak(tx, r.scope, id); err != nil || weak {
 			return true, err
 		}
 	}

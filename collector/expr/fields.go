@@ -22,6 +22,7 @@ const (
 	softwareType = "rollcall.v1.Software"
 	recordType   = "rollcall.Record"
 	lifetimeType = "rollcall.Lifetime"
+	weaknessType = "rollcall.Vulnerability"
 )
 
 // days are the fields that hold a day as YYYY-MM-DD, as asset.proto says.
@@ -227,6 +228,8 @@ func (f *fields) NativeToValue(value any) ref.Val {
 		return object{native: v, name: findingType}
 	case *Lifetime:
 		return object{native: v, name: lifetimeType}
+	case *Vulnerability:
+		return object{native: v, name: weaknessType}
 	case protoreflect.Message:
 		return f.NativeToValue(v.Interface())
 	case proto.Message:

@@ -81,6 +81,13 @@ type Record struct {
 	// FindLifetimes returns them where they are only looked up once a condition
 	// asks, since that takes going through all titles; nil for unknown.
 	FindLifetimes func() []*Lifetime
+	// Vulnerabilities are the packages that advisories are said of, each once for
+	// each severity. Empty but not nil: none; nil also where no advisories are held
+	// for the asset's system.
+	Vulnerabilities []*Vulnerability
+	// FindVulnerabilities returns them where they are only looked up once a
+	// condition asks; nil for unknown.
+	FindVulnerabilities func() []*Vulnerability
 }
 
 // Never is a time that does not come.
@@ -94,6 +101,27 @@ type Lifetime struct {
 	// End is the first moment at which the cycle gets no fixes; zero if that is
 	// not known.
 	End time.Time
+}
+
+// Vulnerability is one installed package with what advisories of one severity say
+// of it: either of those that a later version fixes, or of those that none does.
+type Vulnerability struct {
+	// Package and Version are what was compared: of many distributions the source
+	// package's.
+	Package, Version string
+	// Fixed is the version that all of them are fixed in, empty where there is none.
+	Fixed string
+	// FixedAt is when the first of them was published; zero if that is not told or
+	// nothing is fixed.
+	FixedAt time.Time
+	// Severity is critical, high, medium or low, empty for one that nobody tells.
+	Severity string
+	// Exploited tells that one of them is known to be exploited, and Due the day
+	// until which that must be fixed by the word of who says so; zero for none.
+	Exploited bool
+	Due       time.Time
+	// Advisories are their ids, the gravest first, a few of many.
+	Advisories []string
 }
 
 // activation gives CEL the variables of one evaluation.

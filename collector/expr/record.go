@@ -45,6 +45,27 @@ var recordFields = []field[Record]{
 		}
 		return found
 	}},
+	{"vulnerabilities", cel.ListType(cel.ObjectType(weaknessType)), func(r *Record) any {
+		found := r.Vulnerabilities
+		if found == nil && r.FindVulnerabilities != nil {
+			found = r.FindVulnerabilities()
+		}
+		if found == nil {
+			return nil
+		}
+		return found
+	}},
+}
+
+var weaknessFields = []field[Vulnerability]{
+	{"package", cel.StringType, func(v *Vulnerability) any { return stated(v.Package) }},
+	{"version", cel.StringType, func(v *Vulnerability) any { return stated(v.Version) }},
+	{"fixed", cel.StringType, func(v *Vulnerability) any { return stated(v.Fixed) }},
+	{"fixed_at", cel.TimestampType, func(v *Vulnerability) any { return at(v.FixedAt) }},
+	{"severity", cel.StringType, func(v *Vulnerability) any { return stated(v.Severity) }},
+	{"known_exploited", cel.BoolType, func(v *Vulnerability) any { return v.Exploited }},
+	{"due", cel.TimestampType, func(v *Vulnerability) any { return at(v.Due) }},
+	{"advisories", cel.ListType(cel.StringType), func(v *Vulnerability) any { return v.Advisories }},
 }
 
 var lifetimeFields = []field[Lifetime]{
@@ -73,6 +94,7 @@ func at(t time.Time) any {
 func (f *fields) describeRecord() {
 	describeStruct(f, recordType, "record", recordFields)
 	describeStruct(f, lifetimeType, "record.lifetimes", lifetimeFields)
+	describeStruct(f, weaknessType, "record.vulnerabilities", weaknessFields)
 }
 
 func describeStruct[T any](f *fields, name, path string, list []field[T]) {

@@ -137,8 +137,35 @@ func (r *reader) record(n *yaml.Node) *expr.Record {
 				rec.Lifetimes = append(rec.Lifetimes, l)
 			}
 		},
+		"vulnerabilities": func(n *yaml.Node) {
+			rec.Vulnerabilities = []*expr.Vulnerability{}
+			for _, item := range r.list(n, "vulnerabilities", 1000) {
+				rec.Vulnerabilities = append(rec.Vulnerabilities, r.vulnerability(item))
+			}
+		},
 	})
 	return rec
+}
+
+func (r *reader) vulnerability(n *yaml.Node) *expr.Vulnerability {
+	v := &expr.Vulnerability{Advisories: []string{}}
+	r.mapping(n, "a vulnerability", map[string]func(*yaml.Node){
+		"package":  func(n *yaml.Node) { v.Package = r.text(n, "package") },
+		"version":  func(n *yaml.Node) { v.Version = r.text(n, "version") },
+		"fixed":    func(n *yaml.Node) { v.Fixed = r.text(n, "fixed") },
+		"fixed_at": func(n *yaml.Node) { v.FixedAt = r.time(n, "fixed_at") },
+		"severity": func(n *yaml.Node) { v.Severity = r.text(n, "severity") },
+		"known_exploited": func(n *yaml.Node) {
+			exploited, err := strconv.ParseBool(n.Value)
+			if err != nil {
+				r.fail(place(n), "known_exploited is true or false")
+			}
+			v.Exploited = exploited
+		},
+		"due":        func(n *yaml.Node) { v.Due = r.time(n, "due") },
+		"advisories": func(n *yaml.Node) { v.Advisories = r.texts(n, "advisories", 100) },
+	})
+	return v
 }
 
 func (r *reader) time(n *yaml.Node, what string) time.Time {

@@ -102,7 +102,11 @@ var Rooms = []Room{
 		Why: "when products reach their end is data, whoever asks",
 	},
 	{
-		Dir: "collector/compliance", May: []string{"collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/advisory", May: []string{"pkg/pkgversion", schema},
+		Why: "what advisories say of a package of a release is data, whoever asks and whoever has the package",
+	},
+	{
+		Dir: "collector/compliance", May: []string{"collector/advisory", "collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
 	},
 	{
