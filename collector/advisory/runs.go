@@ -67,8 +67,10 @@ func (s *sorter) spill() error {
 		writeBytes(w, r.value)
 	}
 	s.arena, s.rows = make([]byte, 0, s.limit), s.rows[:0]
-	_, seekErr := f.Seek(0, io.SeekStart)
-	if err := errors.Join(w.Flush(), seekErr); err != nil {
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("sort advisories: %w", err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("sort advisories: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -14,11 +15,29 @@ type Set struct {
 	shelves []*shelf
 	catalog *Catalog
 	covered map[string]bool
+
+	// mu guards what was asked before: packages of which many titles and devices are
+	// made are looked up once.
+	mu         sync.Mutex
+	known      map[string][]Match
+	advisories map[place]*Advisory
 }
+
+// place is where an advisory stands.
+type place struct {
+	shelf *shelf
+	at    int64
+}
+
+// Bounds of what is remembered; a fleet has some ten thousand versions of packages.
+const (
+	maxKnown    = 200_000
+	maxRecalled = 200_000
+)
 
 // newSet joins shelves and the catalog, which may be nil.
 func newSet(shelves []*shelf, catalog *Catalog) *Set {
-	s := &Set{shelves: shelves, catalog: catalog, covered: make(map[string]bool)}
+	s := &Set{shelves: shelves, catalog: catalog, covered: make(map[string]bool), known: make(map[string][]Match), advisories: make(map[place]*Advisory)}
 	for _, shelf := range shelves {
 		for _, scope := range shelf.Scopes {
 			s.covered[scope] = true
@@ -40,7 +59,8 @@ func (s *Set) Scopes() []string {
 }
 
 // Match returns the advisories that are said of an installed title of a release
-// of a distribution, what is exploited and the gravest first.
+// of a distribution, what is exploited and the gravest first. What it returns is
+// shared and must not be modified.
 func (s *Set) Match(scope string, title *pb.Software) ([]Match, error) {
 	d := distributionOf(scope)
 	if d == nil || !s.Covers(scope) {
@@ -50,6 +70,28 @@ func (s *Set) Match(scope string, title *pb.Software) ([]Match, error) {
 	if !ok {
 		return nil, nil
 	}
+	asked := key(scope, have.name) + "\x00" + have.version
+	s.mu.Lock()
+	matches, ok := s.known[asked]
+	s.mu.Unlock()
+	if ok {
+		return matches, nil
+	}
+	matches, err := s.match(scope, d, have)
+	if err != nil {
+		return nil, fmt.Errorf("match %s %s: %w", have.name, have.version, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxKnown {
+		clear(s.known)
+	}
+	s.known[asked] = matches
+	return matches, nil
+}
+
+// match looks a package up.
+func (s *Set) match(scope string, d *distribution, have installed) ([]Match, error) {
 	found := make(map[string]Match)
 	for _, shelf := range s.shelves {
 		err := shelf.entries(key(scope, have.name), func(at int64, a *affected) error {
@@ -57,7 +99,7 @@ func (s *Set) Match(scope string, title *pb.Software) ([]Match, error) {
 			if !hit {
 				return nil
 			}
-			advisory, err := shelf.advisory(at)
+			advisory, err := s.advisory(place{shelf, at})
 			if err != nil {
 				return err
 			}
@@ -70,10 +112,31 @@ func (s *Set) Match(scope string, title *pb.Software) ([]Match, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("match %s %s: %w", have.name, have.version, err)
+			return nil, err
 		}
 	}
 	return slices.SortedFunc(maps.Values(found), compareMatches), nil
+}
+
+// advisory returns what stands in a place.
+func (s *Set) advisory(at place) (*Advisory, error) {
+	s.mu.Lock()
+	a := s.advisories[at]
+	s.mu.Unlock()
+	if a != nil {
+		return a, nil
+	}
+	a, err := at.shelf.advisory(at.at)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.advisories) >= maxRecalled {
+		clear(s.advisories)
+	}
+	s.advisories[at] = a
+	return a, nil
 }
 
 // exploited returns what the catalog says of an advisory's vulnerabilities: of the

@@ -45,6 +45,8 @@ type Info struct {
 	// From is what was imported: a path or an address.
 	From       string    `json:"from"`
 	ImportedAt time.Time `json:"imported_at"`
+	// Stamp tells this state of a source from another.
+	Stamp string `json:"stamp,omitempty"`
 	// Newest is when the newest of the advisories was last changed.
 	Newest time.Time `json:"newest,omitzero"`
 	// Records were read; Advisories are those that are kept, which are about

@@ -22,6 +22,9 @@ type Part struct {
 // Part returns the part of the fleet that a scope admits; all of it for nil.
 func (v *View) Part(s *scope.Scope) Part { return Part{View: v, scope: s} }
 
+// Whole tells whether the part is all of the fleet.
+func (p Part) Whole() bool { return p.scope == nil }
+
 // fresh returns a snapshot of the part after reading the software of some
 // assets where it changed, so that whoever asks after a change sees it.
 func (p Part) fresh(ctx context.Context) (*Snapshot, error) {

@@ -1,13 +1,16 @@
 package view
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-itam/rollcall/collector/scope"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // A part of the fleet answers what a fleet would that has nothing else.
@@ -63,6 +66,18 @@ func TestPartEqualsPlainFiltering(t *testing.T) {
 				r.Fatalf("%s: %d have %s, want %d", sc, p.Installs, p.Name, installs[p.ID])
 			}
 		}
+		systems, err := part.Installs(t.Context(), func(os *pb.Os) string { return os.GetVersion() })
+		must(r, err)
+		having := make(map[string][]string)
+		err = systems.Each(t.Context(), func(string, string) bool { return true }, func(system string, title *pb.Software, rows *roaring.Bitmap) error {
+			key := system + " " + ProductID(title.GetKind(), title.GetName())
+			having[key] = append(having[key], systems.IDs(rows)...)
+			return nil
+		})
+		must(r, err)
+		if wanted := naiveInstalls(f.all(t.Context(), r), sc); !maps.EqualFunc(sorted(having), wanted, slices.Equal) {
+			r.Fatalf("%s: installs are %v, want %v", sc, sorted(having), wanted)
+		}
 		for _, address := range []string{"ann@example.com", "bob@example.com"} {
 			slices.Sort(with[address])
 			if got := part.With(strings.ToLower(address)); !slices.Equal(got, with[address]) || part.counts()([]string{address}) != len(got) {
@@ -70,4 +85,29 @@ func TestPartEqualsPlainFiltering(t *testing.T) {
 			}
 		}
 	})
+}
+
+// sorted puts the ids behind each key in order, each once.
+func sorted(by map[string][]string) map[string][]string {
+	for key, ids := range by {
+		slices.Sort(ids)
+		by[key] = slices.Compact(ids)
+	}
+	return by
+}
+
+// naiveInstalls goes through the assets of a scope, by their version of the system
+// and what they have.
+func naiveInstalls(all []answer, sc *scope.Scope) map[string][]string {
+	having := make(map[string][]string)
+	for _, x := range all {
+		if !sc.Admits(x.asset) || x.software == nil || x.asset.GetOs().GetVersion() == "" {
+			continue
+		}
+		for row := range x.software.All() {
+			key := x.asset.GetOs().GetVersion() + " " + ProductID(row.GetKind(), row.GetName())
+			having[key] = append(having[key], x.asset.GetId())
+		}
+	}
+	return sorted(having)
 }
