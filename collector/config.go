@@ -63,6 +63,7 @@ type layer struct {
 	UpdateRings   *[]updates.Ring       `yaml:"update_rings" kong:"-"`
 	Expiry        *expirySettings       `yaml:"expiry" kong:"-"`
 	Notifications *notificationSettings `yaml:"notifications" kong:"-"`
+	Advisories    *[]advisorySettings   `yaml:"advisories" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -102,6 +103,8 @@ type settings struct {
 	Expiry expirySettings `yaml:"expiry,omitempty"`
 	// Notifications say who is told what happens.
 	Notifications notificationSettings `yaml:"notifications,omitempty"`
+	// Advisories are read over and over.
+	Advisories []advisorySettings `yaml:"advisories,omitempty"`
 
 	level slog.Level
 	// noMigrationBackup is a flag of one start, and of no file.
@@ -134,6 +137,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 		preset: getenv("ROLLCALL_BOOTSTRAP_TOKEN"),
 	}
 	s.Expiry, s.Notifications = first(nil, file.Expiry), first(notificationSettings{}, file.Notifications)
+	s.Advisories = first(nil, file.Advisories)
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()
 }
@@ -156,6 +160,9 @@ func (s *settings) check() error {
 		return err
 	}
 	if err := s.Notifications.check(); err != nil {
+		return err
+	}
+	if _, err := s.advisorySources(); err != nil {
 		return err
 	}
 	engine, dir, _ := strings.Cut(s.Store, ":")
@@ -261,6 +268,9 @@ func (s settings) shown() ([]byte, error) {
 		s.Feeds[i] = f.shown()
 	}
 	s.Notifications = s.Notifications.shown()
+	for i, a := range s.Advisories {
+		s.Advisories[i] = a.shown()
+	}
 	b, err := yaml.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("print the configuration: %w", err)

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-itam/rollcall/collector/advisory"
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/exposure"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
@@ -37,6 +39,10 @@ type core struct {
 	// changes tells what happens to assets.
 	changes  *watch.Log
 	notifier *notify.Notifier
+	// library holds the advisories, and exposure tells whom they are about.
+	library  *advisory.Library
+	refresh  *advisory.Refresh
+	exposure *exposure.Exposure
 	// support knows when products end; supportBroken that eol_file could not be
 	// read, and support is what came along.
 	support       *eol.Table

@@ -29,6 +29,7 @@ type command struct {
 	Config     configCommands     `cmd:"" help:"Look at the configuration."`
 	Feeds      feedsCommands      `cmd:"" help:"Connect systems that know of devices, and write manifests for them."`
 	Rules      rulesCommands      `cmd:"" help:"List the rules that come along, and check those that you write."`
+	Advisories advisoriesCommands `cmd:"" help:"Take in what is known of vulnerabilities."`
 	Precedence precedenceCommands `cmd:"" help:"Look at what another precedence of sources would alter."`
 	Updates    updatesCommands    `cmd:"" help:"Sign versions of the agent, and look at what is signed."`
 	Support    supportCommands    `cmd:"" help:"Gather for who helps you what tells how the collector fares, without secrets and names."`

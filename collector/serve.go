@@ -118,11 +118,15 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if c.feeds, err = newFeeds(ctx, s.Feeds, c, log, p.metrics.Registry); err != nil {
 		return err
 	}
+	if err := c.openAdvisories(s, log); err != nil {
+		return err
+	}
 	people, err := openAPI(ctx, s, c, log, p)
 	if err != nil {
 		return err
 	}
 	p.metrics.CountRules(c.engine)
+	p.metrics.CountAdvisories(c.library, c.exposure)
 	p.metrics.CountSupport(c.support.Date(), c.supportBroken)
 	p.metrics.CountAgents(view.NewAgents(c.store, time.Now))
 	handler, err := api.NewHandler(people, p.metrics.Handler(), s.MetricsPublic)
@@ -159,7 +163,7 @@ func openAPI(ctx context.Context, s settings, c *core, log *slog.Logger, p parts
 	if c.notifier, err = newNotifier(ctx, s, c, log, p.metrics.Registry); err != nil {
 		return nil, err
 	}
-	return api.New(api.Options{Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
+	return api.New(api.Options{Library: c.library, Exposure: c.exposure, Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
 		Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller, Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate,
 		CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
 }
@@ -176,6 +180,8 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	work.Go(func() error { return c.view.Run(ctx, log) })
 	work.Go(func() error { return c.engine.Run(ctx) })
 	work.Go(func() error { return c.notifier.Run(ctx) })
+	work.Go(func() error { return c.refresh.Run(ctx) })
+	work.Go(func() error { return c.exposure.Run(ctx, log) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()
 	var err error

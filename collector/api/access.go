@@ -140,6 +140,10 @@ var grants = map[string]grant{
 	adminpb.AdminService_RotateSubscriptionSecret_FullMethodName: {reach: whole, least: admin},
 	adminpb.AdminService_ListDeadLetters_FullMethodName:          {reach: whole, least: viewer},
 	adminpb.AdminService_RetryDeadLetters_FullMethodName:         {reach: whole, least: operator},
+	adminpb.AdminService_ListAssetVulnerabilities_FullMethodName: {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListVulnerabilities_FullMethodName:      {reach: part, least: viewer},
+	adminpb.AdminService_GetVulnerability_FullMethodName:         {reach: part, least: viewer},
+	adminpb.AdminService_GetAdvisoryStatus_FullMethodName:        {reach: nothing, least: viewer},
 }
 
 // metricsGrant says who may read /metrics.

@@ -82,6 +82,10 @@ var allowed = map[string]string{
 	"RotateSubscriptionSecret": "admin",
 	"ListDeadLetters":          "viewer operator admin",
 	"RetryDeadLetters":         "operator admin",
+	"ListAssetVulnerabilities": "viewer operator admin servicedesk",
+	"ListVulnerabilities":      "viewer operator admin",
+	"GetVulnerability":         "viewer operator admin",
+	"GetAdvisoryStatus":        "viewer operator admin",
 }
 
 // dial reaches the API over gRPC, on the listener that agents use.

@@ -21,13 +21,13 @@ import (
 // sorted says of each call what it is about, so that nobody changes that, or adds
 // a call, without a thought: whole is closed to who may see a part.
 var sorted = map[reach]string{
-	nothing: "GetCaller",
+	nothing: "GetCaller GetAdvisoryStatus",
 	whole: "PutSource ListSources TryRules PutRule DeleteRule ListFeeds RunFeed PauseFeed CreateFeed UpdateFeed DeleteFeed TestFeed PreviewObservations " +
 		"ListAudit VerifyAudit ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
 		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",
 	part: "ListAssets GroupAssets ListSoftware ListSoftwareAssets GetAsset ListAssetSoftware GetAssetSourceStates ExplainAsset GetAssetHistory AssertAsset " +
 		"ListStatements DeleteStatement DeleteObservation ListFindings GroupFindings WaiveFinding AcknowledgeFinding ReopenFinding GetCompliance ListRules " +
-		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext",
+		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext ListAssetVulnerabilities ListVulnerabilities GetVulnerability",
 }
 
 // No call, whatever it is asked, tells of what is outside its caller's scope,

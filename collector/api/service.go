@@ -16,10 +16,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/collector/advisory"
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/connect"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/exposure"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/notify"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -41,6 +43,10 @@ type Options struct {
 	Compliance *compliance.Engine
 	// Feeds are read on their schedules; nil for none.
 	Feeds *feed.Runner
+	// Library holds the advisories, and Exposure tells whom they are about; nil for
+	// neither.
+	Library  *advisory.Library
+	Exposure *exposure.Exposure
 	// Connections are the feeds that people connect; nil where they cannot.
 	Connections *connect.Connections
 	// Notifications tell receivers outside what happens; nil where nobody is told.

@@ -24,26 +24,27 @@ type command struct {
 	connection
 	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
 
-	Login         loginCommand          `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
-	Assets        assetsCommands        `cmd:"" help:"Look at assets."`
-	Group         groupCommand          `cmd:"" help:"Count assets by the values of a field."`
-	Software      softwareCommands      `cmd:"" help:"List the software of an asset, or of all."`
-	People        peopleCommands        `cmd:"" help:"Look at people: who they are, what they have, and what needs a look."`
-	History       historyCommand        `cmd:"" help:"Tell what happened to an asset."`
-	Export        exportCommand         `cmd:"" help:"Write assets, or their software, as NDJSON, CSV or XLSX."`
-	Watch         watchCommand          `cmd:"" help:"Tell what happens to assets, as it happens."`
-	Explain       explainCommand        `cmd:"" help:"Say why the records of an asset are one thing."`
-	Set           setCommand            `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
-	Findings      findingsCommands      `cmd:"" help:"List the rules that assets fail, and waive or acknowledge that they do."`
-	Rules         rulesCommands         `cmd:"" help:"List the rules that assets are judged by, try others, and write the site's own."`
-	Subscriptions subscriptionsCommands `cmd:"" help:"Look after who is told what happens: webhooks, Slack, Teams, e-mail."`
-	Feeds         feedsCommands         `cmd:"" help:"Look after the systems that the collector reads."`
-	Whoami        whoamiCommand         `cmd:"" help:"Tell whom the collector takes you for, and which part of the fleet you see."`
-	Token         tokenCommands         `cmd:"" aliases:"tokens" help:"Manage the tokens that agents enrol with and the API is asked with."`
-	Audit         auditCommands         `cmd:"" help:"Tell who changed what and who signed in, and check that nothing of it was changed."`
-	Agents        agentsCommands        `cmd:"" help:"Manage enrolled agents."`
-	Version       versionCommand        `cmd:"" help:"Print the version of this program."`
-	Compliance    complianceCommand     `cmd:"" help:"Tell how the fleet stands by its rules, and stood on each day."`
+	Login           loginCommand            `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
+	Assets          assetsCommands          `cmd:"" help:"Look at assets."`
+	Group           groupCommand            `cmd:"" help:"Count assets by the values of a field."`
+	Software        softwareCommands        `cmd:"" help:"List the software of an asset, or of all."`
+	People          peopleCommands          `cmd:"" help:"Look at people: who they are, what they have, and what needs a look."`
+	History         historyCommand          `cmd:"" help:"Tell what happened to an asset."`
+	Export          exportCommand           `cmd:"" help:"Write assets, or their software, as NDJSON, CSV or XLSX."`
+	Watch           watchCommand            `cmd:"" help:"Tell what happens to assets, as it happens."`
+	Explain         explainCommand          `cmd:"" help:"Say why the records of an asset are one thing."`
+	Set             setCommand              `cmd:"" help:"State what you know of an asset: its owner, stage, labels; or that it is the same as another."`
+	Findings        findingsCommands        `cmd:"" help:"List the rules that assets fail, and waive or acknowledge that they do."`
+	Rules           rulesCommands           `cmd:"" help:"List the rules that assets are judged by, try others, and write the site's own."`
+	Subscriptions   subscriptionsCommands   `cmd:"" help:"Look after who is told what happens: webhooks, Slack, Teams, e-mail."`
+	Feeds           feedsCommands           `cmd:"" help:"Look after the systems that the collector reads."`
+	Whoami          whoamiCommand           `cmd:"" help:"Tell whom the collector takes you for, and which part of the fleet you see."`
+	Token           tokenCommands           `cmd:"" aliases:"tokens" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Audit           auditCommands           `cmd:"" help:"Tell who changed what and who signed in, and check that nothing of it was changed."`
+	Agents          agentsCommands          `cmd:"" help:"Manage enrolled agents."`
+	Version         versionCommand          `cmd:"" help:"Print the version of this program."`
+	Compliance      complianceCommand       `cmd:"" help:"Tell how the fleet stands by its rules, and stood on each day."`
+	Vulnerabilities vulnerabilitiesCommands `cmd:"" help:"Tell which packages have known vulnerabilities, and which assets have them."`
 }
 
 // outside is what commands use of the world around the program.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -28,8 +29,8 @@ type Exposure struct {
 	now  func() time.Time
 
 	// mu is held during a survey: who asks meanwhile gets the same one.
-	mu   sync.Mutex
-	last *Survey
+	mu     sync.Mutex
+	latest atomic.Pointer[Survey]
 }
 
 // New returns what surveys the fleet of a view by the advisories that set returns.
@@ -82,15 +83,15 @@ func (e *Exposure) Survey(ctx context.Context, part view.Part) (*Survey, error) 
 	defer e.mu.Unlock()
 	set := e.set()
 	whole := part.Whole()
-	if whole && e.last != nil && e.last.set == set && e.now().Sub(e.last.At) < fresh {
-		return e.last, nil
+	if last := e.latest.Load(); whole && last != nil && last.set == set && e.now().Sub(last.At) < fresh {
+		return last, nil
 	}
 	s, err := e.survey(ctx, part, set)
 	if err != nil {
 		return nil, fmt.Errorf("see which assets advisories are said of: %w", err)
 	}
 	if whole {
-		e.last = s
+		e.latest.Store(s)
 	}
 	return s, nil
 }

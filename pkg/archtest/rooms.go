@@ -66,7 +66,7 @@ var Rooms = []Room{
 	// The collector: main -> {ingest, api, metrics} -> {catalog, view} -> {identity, merge, store} -> kv.
 	{
 		Dir: "collector", May: []string{
-			"collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
+			"collector/advisory", "collector/exposure", "collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
 			"collector/connect", "collector/diagnose", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
 			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
@@ -90,7 +90,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"proto/gateway/rollcall/v1", "collector/mcp", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/api", May: []string{"collector/advisory", "collector/exposure", "proto/gateway/rollcall/v1", "collector/mcp", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -106,11 +106,15 @@ var Rooms = []Room{
 		Why: "what advisories say of a package of a release is data, whoever asks and whoever has the package",
 	},
 	{
+		Dir: "collector/exposure", May: []string{"collector/advisory", "collector/view", schema},
+		Why: "which assets advisories are about follows from what a view holds and what they say; who asks is not its matter",
+	},
+	{
 		Dir: "collector/compliance", May: []string{"collector/advisory", "collector/catalog", "collector/policy", "collector/policy/eol", "collector/expr", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "compliance has assets judged as they change and time passes, and keeps what they fail; what the rules say is policy's matter",
 	},
 	{
-		Dir: "collector/metrics", May: []string{"collector/compliance", "collector/policy", "collector/view", "pkg/...", schema},
+		Dir: "collector/metrics", May: []string{"collector/advisory", "collector/exposure", "collector/compliance", "collector/policy", "collector/view", "pkg/...", schema},
 		Why: "metrics count what a view holds; they neither read the store nor change anything",
 	},
 	{

@@ -2307,7 +2307,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\x1a\x1frollcall/v1/vulnerability.proto\"\xe3\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2507,7 +2507,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
 	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x93&\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xb0)\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2565,7 +2565,11 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\rDeleteErasure\x12!.rollcall.v1.DeleteErasureRequest\x1a\".rollcall.v1.DeleteErasureResponse\x12L\n" +
 	"\fExportAssets\x12 .rollcall.v1.ExportAssetsRequest\x1a\x18.rollcall.v1.ExportChunk0\x01\x12J\n" +
 	"\tListAudit\x12\x1d.rollcall.v1.ListAuditRequest\x1a\x1e.rollcall.v1.ListAuditResponse\x12P\n" +
-	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponse\x12?\n" +
+	"\vVerifyAudit\x12\x1f.rollcall.v1.VerifyAuditRequest\x1a .rollcall.v1.VerifyAuditResponse\x12w\n" +
+	"\x18ListAssetVulnerabilities\x12,.rollcall.v1.ListAssetVulnerabilitiesRequest\x1a-.rollcall.v1.ListAssetVulnerabilitiesResponse\x12h\n" +
+	"\x13ListVulnerabilities\x12'.rollcall.v1.ListVulnerabilitiesRequest\x1a(.rollcall.v1.ListVulnerabilitiesResponse\x12_\n" +
+	"\x10GetVulnerability\x12$.rollcall.v1.GetVulnerabilityRequest\x1a%.rollcall.v1.GetVulnerabilityResponse\x12W\n" +
+	"\x11GetAdvisoryStatus\x12%.rollcall.v1.GetAdvisoryStatusRequest\x1a\x1b.rollcall.v1.AdvisoryStatus\x12?\n" +
 	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.Caller\x12b\n" +
 	"\x11ListSubscriptions\x12%.rollcall.v1.ListSubscriptionsRequest\x1a&.rollcall.v1.ListSubscriptionsResponse\x12Q\n" +
 	"\x0fGetSubscription\x12#.rollcall.v1.GetSubscriptionRequest\x1a\x19.rollcall.v1.Subscription\x12e\n" +
@@ -2669,53 +2673,61 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ExportAssetsRequest)(nil),              // 75: rollcall.v1.ExportAssetsRequest
 	(*ListAuditRequest)(nil),                 // 76: rollcall.v1.ListAuditRequest
 	(*VerifyAuditRequest)(nil),               // 77: rollcall.v1.VerifyAuditRequest
-	(*ListSubscriptionsRequest)(nil),         // 78: rollcall.v1.ListSubscriptionsRequest
-	(*GetSubscriptionRequest)(nil),           // 79: rollcall.v1.GetSubscriptionRequest
-	(*CreateSubscriptionRequest)(nil),        // 80: rollcall.v1.CreateSubscriptionRequest
-	(*PauseSubscriptionRequest)(nil),         // 81: rollcall.v1.PauseSubscriptionRequest
-	(*DeleteSubscriptionRequest)(nil),        // 82: rollcall.v1.DeleteSubscriptionRequest
-	(*TestSubscriptionRequest)(nil),          // 83: rollcall.v1.TestSubscriptionRequest
-	(*RotateSubscriptionSecretRequest)(nil),  // 84: rollcall.v1.RotateSubscriptionSecretRequest
-	(*ListDeadLettersRequest)(nil),           // 85: rollcall.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),          // 86: rollcall.v1.RetryDeadLettersRequest
-	(*AssetExplanation)(nil),                 // 87: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),          // 88: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),           // 89: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),          // 90: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                           // 91: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),              // 92: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),             // 93: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),            // 94: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                          // 95: rollcall.v1.Finding
-	(*Compliance)(nil),                       // 96: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),                // 97: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),                 // 98: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                             // 99: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),               // 100: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),                // 101: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                             // 102: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),               // 103: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),                 // 104: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),      // 105: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),        // 106: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                      // 107: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),               // 108: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                           // 109: rollcall.v1.Person
-	(*PersonContext)(nil),                    // 110: rollcall.v1.PersonContext
-	(*Erasure)(nil),                          // 111: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),             // 112: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),            // 113: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                      // 114: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),                // 115: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),              // 116: rollcall.v1.VerifyAuditResponse
-	(*ListSubscriptionsResponse)(nil),        // 117: rollcall.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                     // 118: rollcall.v1.Subscription
-	(*CreateSubscriptionResponse)(nil),       // 119: rollcall.v1.CreateSubscriptionResponse
-	(*DeleteSubscriptionResponse)(nil),       // 120: rollcall.v1.DeleteSubscriptionResponse
-	(*TestSubscriptionResponse)(nil),         // 121: rollcall.v1.TestSubscriptionResponse
-	(*RotateSubscriptionSecretResponse)(nil), // 122: rollcall.v1.RotateSubscriptionSecretResponse
-	(*ListDeadLettersResponse)(nil),          // 123: rollcall.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),         // 124: rollcall.v1.RetryDeadLettersResponse
+	(*ListAssetVulnerabilitiesRequest)(nil),  // 78: rollcall.v1.ListAssetVulnerabilitiesRequest
+	(*ListVulnerabilitiesRequest)(nil),       // 79: rollcall.v1.ListVulnerabilitiesRequest
+	(*GetVulnerabilityRequest)(nil),          // 80: rollcall.v1.GetVulnerabilityRequest
+	(*GetAdvisoryStatusRequest)(nil),         // 81: rollcall.v1.GetAdvisoryStatusRequest
+	(*ListSubscriptionsRequest)(nil),         // 82: rollcall.v1.ListSubscriptionsRequest
+	(*GetSubscriptionRequest)(nil),           // 83: rollcall.v1.GetSubscriptionRequest
+	(*CreateSubscriptionRequest)(nil),        // 84: rollcall.v1.CreateSubscriptionRequest
+	(*PauseSubscriptionRequest)(nil),         // 85: rollcall.v1.PauseSubscriptionRequest
+	(*DeleteSubscriptionRequest)(nil),        // 86: rollcall.v1.DeleteSubscriptionRequest
+	(*TestSubscriptionRequest)(nil),          // 87: rollcall.v1.TestSubscriptionRequest
+	(*RotateSubscriptionSecretRequest)(nil),  // 88: rollcall.v1.RotateSubscriptionSecretRequest
+	(*ListDeadLettersRequest)(nil),           // 89: rollcall.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),          // 90: rollcall.v1.RetryDeadLettersRequest
+	(*AssetExplanation)(nil),                 // 91: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 92: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 93: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 94: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 95: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 96: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 97: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 98: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 99: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 100: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 101: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 102: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 103: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 104: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 105: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 106: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 107: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 108: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 109: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 110: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 111: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 112: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 113: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 114: rollcall.v1.PersonContext
+	(*Erasure)(nil),                          // 115: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 116: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 117: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 118: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 119: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 120: rollcall.v1.VerifyAuditResponse
+	(*ListAssetVulnerabilitiesResponse)(nil), // 121: rollcall.v1.ListAssetVulnerabilitiesResponse
+	(*ListVulnerabilitiesResponse)(nil),      // 122: rollcall.v1.ListVulnerabilitiesResponse
+	(*GetVulnerabilityResponse)(nil),         // 123: rollcall.v1.GetVulnerabilityResponse
+	(*AdvisoryStatus)(nil),                   // 124: rollcall.v1.AdvisoryStatus
+	(*ListSubscriptionsResponse)(nil),        // 125: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 126: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 127: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 128: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 129: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 130: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 131: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 132: rollcall.v1.RetryDeadLettersResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2797,77 +2809,85 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	75,  // 76: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
 	76,  // 77: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
 	77,  // 78: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	32,  // 79: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
-	78,  // 80: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
-	79,  // 81: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
-	80,  // 82: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
-	81,  // 83: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
-	82,  // 84: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
-	83,  // 85: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
-	84,  // 86: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
-	85,  // 87: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
-	86,  // 88: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
-	1,   // 89: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 90: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 91: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 92: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	39,  // 93: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 94: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 95: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	87,  // 96: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	88,  // 97: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	39,  // 98: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	89,  // 99: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	90,  // 100: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	91,  // 101: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	92,  // 102: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	93,  // 103: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	94,  // 104: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	95,  // 105: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	95,  // 106: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	95,  // 107: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	96,  // 108: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	97,  // 109: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	98,  // 110: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	99,  // 111: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	100, // 112: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	101, // 113: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	102, // 114: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	102, // 115: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	102, // 116: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	102, // 117: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	103, // 118: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	104, // 119: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	105, // 120: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	106, // 121: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 122: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 123: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 124: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 125: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 126: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 127: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	107, // 128: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	108, // 129: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	109, // 130: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	110, // 131: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	111, // 132: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	112, // 133: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	113, // 134: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	114, // 135: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	115, // 136: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	116, // 137: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	33,  // 138: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	117, // 139: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
-	118, // 140: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
-	119, // 141: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
-	118, // 142: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
-	120, // 143: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
-	121, // 144: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
-	122, // 145: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
-	123, // 146: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
-	124, // 147: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
-	89,  // [89:148] is the sub-list for method output_type
-	30,  // [30:89] is the sub-list for method input_type
+	78,  // 79: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
+	79,  // 80: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
+	80,  // 81: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
+	81,  // 82: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
+	32,  // 83: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
+	82,  // 84: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
+	83,  // 85: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
+	84,  // 86: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
+	85,  // 87: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
+	86,  // 88: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
+	87,  // 89: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
+	88,  // 90: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
+	89,  // 91: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
+	90,  // 92: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
+	1,   // 93: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 94: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 95: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 96: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	39,  // 97: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 98: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 99: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	91,  // 100: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	92,  // 101: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	39,  // 102: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	93,  // 103: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	94,  // 104: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	95,  // 105: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	96,  // 106: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	97,  // 107: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	98,  // 108: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	99,  // 109: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	99,  // 110: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	99,  // 111: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	100, // 112: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	101, // 113: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	102, // 114: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	103, // 115: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	104, // 116: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	105, // 117: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	106, // 118: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	106, // 119: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	106, // 120: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	106, // 121: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	107, // 122: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	108, // 123: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	109, // 124: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	110, // 125: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 126: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 127: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 128: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 129: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 130: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 131: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	111, // 132: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	112, // 133: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	113, // 134: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	114, // 135: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	115, // 136: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	116, // 137: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	117, // 138: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	118, // 139: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	119, // 140: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	120, // 141: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	121, // 142: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
+	122, // 143: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
+	123, // 144: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
+	124, // 145: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
+	33,  // 146: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	125, // 147: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	126, // 148: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	127, // 149: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	126, // 150: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	128, // 151: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	129, // 152: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	130, // 153: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	131, // 154: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	132, // 155: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	93,  // [93:156] is the sub-list for method output_type
+	30,  // [30:93] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name
@@ -2883,6 +2903,7 @@ func file_rollcall_v1_admin_proto_init() {
 	file_rollcall_v1_preview_proto_init()
 	file_rollcall_v1_record_proto_init()
 	file_rollcall_v1_subscription_proto_init()
+	file_rollcall_v1_vulnerability_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

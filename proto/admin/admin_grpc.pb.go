@@ -69,6 +69,10 @@ const (
 	AdminService_ExportAssets_FullMethodName             = "/rollcall.v1.AdminService/ExportAssets"
 	AdminService_ListAudit_FullMethodName                = "/rollcall.v1.AdminService/ListAudit"
 	AdminService_VerifyAudit_FullMethodName              = "/rollcall.v1.AdminService/VerifyAudit"
+	AdminService_ListAssetVulnerabilities_FullMethodName = "/rollcall.v1.AdminService/ListAssetVulnerabilities"
+	AdminService_ListVulnerabilities_FullMethodName      = "/rollcall.v1.AdminService/ListVulnerabilities"
+	AdminService_GetVulnerability_FullMethodName         = "/rollcall.v1.AdminService/GetVulnerability"
+	AdminService_GetAdvisoryStatus_FullMethodName        = "/rollcall.v1.AdminService/GetAdvisoryStatus"
 	AdminService_GetCaller_FullMethodName                = "/rollcall.v1.AdminService/GetCaller"
 	AdminService_ListSubscriptions_FullMethodName        = "/rollcall.v1.AdminService/ListSubscriptions"
 	AdminService_GetSubscription_FullMethodName          = "/rollcall.v1.AdminService/GetSubscription"
@@ -186,6 +190,14 @@ type AdminServiceClient interface {
 	ListAudit(ctx context.Context, in *ListAuditRequest, opts ...grpc.CallOption) (*ListAuditResponse, error)
 	// VerifyAudit checks that no entry of the audit log was changed or is missing.
 	VerifyAudit(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (*VerifyAuditResponse, error)
+	// ListAssetVulnerabilities tells which advisories are said of an asset's packages.
+	ListAssetVulnerabilities(ctx context.Context, in *ListAssetVulnerabilitiesRequest, opts ...grpc.CallOption) (*ListAssetVulnerabilitiesResponse, error)
+	// ListVulnerabilities tells which advisories are said of packages that assets have.
+	ListVulnerabilities(ctx context.Context, in *ListVulnerabilitiesRequest, opts ...grpc.CallOption) (*ListVulnerabilitiesResponse, error)
+	// GetVulnerability tells of one which packages and which assets it is about.
+	GetVulnerability(ctx context.Context, in *GetVulnerabilityRequest, opts ...grpc.CallOption) (*GetVulnerabilityResponse, error)
+	// GetAdvisoryStatus tells which advisories are held, and how old they are.
+	GetAdvisoryStatus(ctx context.Context, in *GetAdvisoryStatusRequest, opts ...grpc.CallOption) (*AdvisoryStatus, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(ctx context.Context, in *GetCallerRequest, opts ...grpc.CallOption) (*Caller, error)
 	// ListSubscriptions tells who is told what, and how that fares.
@@ -721,6 +733,46 @@ func (c *adminServiceClient) VerifyAudit(ctx context.Context, in *VerifyAuditReq
 	return out, nil
 }
 
+func (c *adminServiceClient) ListAssetVulnerabilities(ctx context.Context, in *ListAssetVulnerabilitiesRequest, opts ...grpc.CallOption) (*ListAssetVulnerabilitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAssetVulnerabilitiesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListAssetVulnerabilities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListVulnerabilities(ctx context.Context, in *ListVulnerabilitiesRequest, opts ...grpc.CallOption) (*ListVulnerabilitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListVulnerabilitiesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListVulnerabilities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetVulnerability(ctx context.Context, in *GetVulnerabilityRequest, opts ...grpc.CallOption) (*GetVulnerabilityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetVulnerabilityResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetVulnerability_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetAdvisoryStatus(ctx context.Context, in *GetAdvisoryStatusRequest, opts ...grpc.CallOption) (*AdvisoryStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdvisoryStatus)
+	err := c.cc.Invoke(ctx, AdminService_GetAdvisoryStatus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) GetCaller(ctx context.Context, in *GetCallerRequest, opts ...grpc.CallOption) (*Caller, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Caller)
@@ -926,6 +978,14 @@ type AdminServiceServer interface {
 	ListAudit(context.Context, *ListAuditRequest) (*ListAuditResponse, error)
 	// VerifyAudit checks that no entry of the audit log was changed or is missing.
 	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
+	// ListAssetVulnerabilities tells which advisories are said of an asset's packages.
+	ListAssetVulnerabilities(context.Context, *ListAssetVulnerabilitiesRequest) (*ListAssetVulnerabilitiesResponse, error)
+	// ListVulnerabilities tells which advisories are said of packages that assets have.
+	ListVulnerabilities(context.Context, *ListVulnerabilitiesRequest) (*ListVulnerabilitiesResponse, error)
+	// GetVulnerability tells of one which packages and which assets it is about.
+	GetVulnerability(context.Context, *GetVulnerabilityRequest) (*GetVulnerabilityResponse, error)
+	// GetAdvisoryStatus tells which advisories are held, and how old they are.
+	GetAdvisoryStatus(context.Context, *GetAdvisoryStatusRequest) (*AdvisoryStatus, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(context.Context, *GetCallerRequest) (*Caller, error)
 	// ListSubscriptions tells who is told what, and how that fares.
@@ -1099,6 +1159,18 @@ func (UnimplementedAdminServiceServer) ListAudit(context.Context, *ListAuditRequ
 }
 func (UnimplementedAdminServiceServer) VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyAudit not implemented")
+}
+func (UnimplementedAdminServiceServer) ListAssetVulnerabilities(context.Context, *ListAssetVulnerabilitiesRequest) (*ListAssetVulnerabilitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAssetVulnerabilities not implemented")
+}
+func (UnimplementedAdminServiceServer) ListVulnerabilities(context.Context, *ListVulnerabilitiesRequest) (*ListVulnerabilitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListVulnerabilities not implemented")
+}
+func (UnimplementedAdminServiceServer) GetVulnerability(context.Context, *GetVulnerabilityRequest) (*GetVulnerabilityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetVulnerability not implemented")
+}
+func (UnimplementedAdminServiceServer) GetAdvisoryStatus(context.Context, *GetAdvisoryStatusRequest) (*AdvisoryStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAdvisoryStatus not implemented")
 }
 func (UnimplementedAdminServiceServer) GetCaller(context.Context, *GetCallerRequest) (*Caller, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCaller not implemented")
@@ -2019,6 +2091,78 @@ func _AdminService_VerifyAudit_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListAssetVulnerabilities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAssetVulnerabilitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListAssetVulnerabilities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListAssetVulnerabilities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListAssetVulnerabilities(ctx, req.(*ListAssetVulnerabilitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListVulnerabilities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListVulnerabilitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListVulnerabilities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListVulnerabilities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListVulnerabilities(ctx, req.(*ListVulnerabilitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetVulnerability_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetVulnerabilityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetVulnerability(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetVulnerability_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetVulnerability(ctx, req.(*GetVulnerabilityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetAdvisoryStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAdvisoryStatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetAdvisoryStatus(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetAdvisoryStatus_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetAdvisoryStatus(ctx, req.(*GetAdvisoryStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_GetCaller_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetCallerRequest)
 	if err := dec(in); err != nil {
@@ -2393,6 +2537,22 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyAudit",
 			Handler:    _AdminService_VerifyAudit_Handler,
+		},
+		{
+			MethodName: "ListAssetVulnerabilities",
+			Handler:    _AdminService_ListAssetVulnerabilities_Handler,
+		},
+		{
+			MethodName: "ListVulnerabilities",
+			Handler:    _AdminService_ListVulnerabilities_Handler,
+		},
+		{
+			MethodName: "GetVulnerability",
+			Handler:    _AdminService_GetVulnerability_Handler,
+		},
+		{
+			MethodName: "GetAdvisoryStatus",
+			Handler:    _AdminService_GetAdvisoryStatus_Handler,
 		},
 		{
 			MethodName: "GetCaller",
