@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -55,7 +56,19 @@ func (c importAdvisories) Run(world outside) error {
 			tellImport(world.stdout, info)
 		}
 	}
-	return nil
+	return takeIn(ctx, s.DataDir)
+}
+
+// takeIn has a collector that runs take in what changed now.
+func takeIn(ctx context.Context, dataDir string) error {
+	resp, err := askControl(ctx, dataDir, "advisories", nil)
+	if errors.Is(err, errNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 func (c importAdvisories) one(ctx context.Context, dir, from string) ([]advisory.Info, error) {
@@ -144,5 +157,5 @@ func (c removeAdvisories) Run(world outside) error {
 		return err
 	}
 	fmt.Fprintf(world.stdout, "removed %s\n", c.Name)
-	return nil
+	return takeIn(context.Background(), s.DataDir)
 }

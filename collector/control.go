@@ -81,6 +81,7 @@ func openControl(c *core, s settings, log *slog.Logger, p parts) (*control, erro
 	mux.HandleFunc("POST /check", k.heavy("check", k.check))
 	mux.HandleFunc("POST /compact", k.heavy("compact", k.compact))
 	k.diagnose(mux)
+	mux.HandleFunc("POST /advisories", func(http.ResponseWriter, *http.Request) { k.core.refresh.Look() })
 	k.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	go func() {
 		defer close(k.done)

@@ -125,10 +125,7 @@ func serveCore(ctx context.Context, s settings, log *slog.Logger, p parts) (err 
 	if err != nil {
 		return err
 	}
-	p.metrics.CountRules(c.engine)
-	p.metrics.CountAdvisories(c.library, c.exposure)
-	p.metrics.CountSupport(c.support.Date(), c.supportBroken)
-	p.metrics.CountAgents(view.NewAgents(c.store, time.Now))
+	c.count(p.metrics)
 	handler, err := api.NewHandler(people, p.metrics.Handler(), s.MetricsPublic)
 	if err != nil {
 		return err
@@ -166,6 +163,14 @@ func openAPI(ctx context.Context, s settings, c *core, log *slog.Logger, p parts
 	return api.New(api.Options{Library: c.library, Exposure: c.exposure, Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
 		Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller, Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate,
 		CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
+}
+
+// count has the metrics tell of what the core knows.
+func (c *core) count(m *metrics.Metrics) {
+	m.CountRules(c.engine)
+	m.CountAdvisories(c.library, c.exposure)
+	m.CountSupport(c.support.Date(), c.supportBroken)
+	m.CountAgents(view.NewAgents(c.store, time.Now))
 }
 
 // run serves agents until ctx ends, then drains both listeners and stores

@@ -73,7 +73,7 @@ func (r *Refresh) Run(ctx context.Context) error {
 // turn looks once. A source that cannot be read is told, and what was held holds on.
 func (r *Refresh) turn(ctx context.Context) {
 	l := r.library
-	r.look()
+	r.Look()
 	for i, s := range r.sources {
 		if l.now().Before(r.due[i]) || ctx.Err() != nil {
 			continue
@@ -88,12 +88,12 @@ func (r *Refresh) turn(ctx context.Context) {
 			r.due[i] = l.now().Add(min(s.Every, again))
 			continue
 		}
-		r.look()
+		r.Look()
 	}
 }
 
-// look reads files that changed, and tells whoever is to hear of that.
-func (r *Refresh) look() {
+// Look reads files that changed, and tells whoever is to hear of that.
+func (r *Refresh) Look() {
 	changed, err := r.library.Reload()
 	if err != nil {
 		r.library.log.Warn("advisories cannot be read, what was held before holds on", "error", err)
