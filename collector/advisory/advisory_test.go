@@ -153,6 +153,9 @@ func TestFormsOfRecords(t *testing.T) {
 		"one line": func(dir string) string {
 			return write(t, filepath.Join(dir, "x"), oneLine(t, "["+strings.Join(records, ",")+"]"))
 		},
+		"a line and an end": func(dir string) string {
+			return write(t, filepath.Join(dir, "x.json"), oneLine(t, "["+strings.Join(records, ",")+"]")+"\n")
+		},
 		"folder": func(dir string) string {
 			for i, r := range records {
 				write(t, filepath.Join(dir, fmt.Sprint(i, ".json")), r)
@@ -197,6 +200,7 @@ func TestFormsOfRecords(t *testing.T) {
 func TestMatch(t *testing.T) {
 	dir := t.TempDir()
 	imported(t, Import{Dir: dir, Path: write(t, filepath.Join(t.TempDir(), "osv.json"), "["+strings.Join(records, ",")+"]")})
+	imported(t, Import{Dir: dir, Path: write(t, filepath.Join(t.TempDir(), "kev.json"), oneLine(t, catalogText)+"\n")})
 	kev := imported(t, Import{Dir: dir, Path: write(t, filepath.Join(t.TempDir(), "kev.json"), catalogText)})[0]
 	if kev.Name != CatalogName || kev.Exploited != 2 || len(kev.Skipped) != 1 || !kev.Newest.Equal(time.Date(2026, 11, 20, 15, 0, 0, 0, time.UTC)) {
 		t.Errorf("the catalog is %+v", kev)

@@ -181,10 +181,12 @@ func (r *reader) json(in *bufio.Reader, name string) error {
 		// A line may be broken, the first as well.
 		return r.lines(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(whole), in), 1<<18), name, 0)
 	}
-	if !long && ended {
-		return r.document(first, name)
+	if lines || long || len(bytes.TrimSpace(first)) == 0 {
+		err = r.line(first, long, fmt.Sprint(name, ":1"))
+	} else {
+		err = r.document(first, name)
 	}
-	if err := r.line(first, long, fmt.Sprint(name, ":1")); err != nil || ended {
+	if err != nil || ended {
 		return err
 	}
 	return r.lines(in, name, 1)

@@ -368,7 +368,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 		}
 		if v.Result == policy.Fail {
 			j.open = append(j.open, &storagepb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
-				OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
+				OpenedAt: timestamppb.New(in.Now), Detail: few(v.Detail)})
 		}
 	}
 	// What is due at once would be due for ever.

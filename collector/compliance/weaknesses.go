@@ -19,7 +19,18 @@ const (
 	maxAdvised = 20
 	// maxWeaknesses is how many entries rules see of one asset, the gravest.
 	maxWeaknesses = 2000
+	// maxDetail is how many texts are kept of what makes an asset fail a rule: each
+	// asset of a fleet has some.
+	maxDetail = 25
 )
+
+// few returns the first of some texts, and tells how many more there are.
+func few(texts []string) []string {
+	if len(texts) <= maxDetail {
+		return texts
+	}
+	return append(slices.Clone(texts[:maxDetail-1]), fmt.Sprintf("and %d more", len(texts)-maxDetail+1))
+}
 
 // advice is a set of advisories with what they say of the titles that were asked
 // for, so that a title is matched once and not once on each device.

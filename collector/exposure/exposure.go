@@ -19,8 +19,9 @@ import (
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// fresh is how old a survey may be that is answered with.
-const fresh = 10 * time.Second
+// rest is how many times as long as a survey took its answer stands at least, while
+// the fleet changes: who asks over and over keeps at most a tenth of a core busy.
+const rest = 10
 
 // Exposure surveys the fleet. It is safe for use by several goroutines.
 type Exposure struct {
@@ -54,6 +55,7 @@ type Survey struct {
 	Covered, NotCovered int
 
 	installs *view.Installs
+	took     time.Duration
 	set      *advisory.Set
 	byID     map[string]*Found
 }
@@ -76,14 +78,14 @@ type Package struct {
 	rows   *roaring.Bitmap
 }
 
-// Survey returns how the part of the fleet stands, as it was some seconds ago at
-// most where it is all of it.
+// Survey returns how the part of the fleet stands; of all of it as it was a moment
+// ago, which is some times as long as it takes to tell.
 func (e *Exposure) Survey(ctx context.Context, part view.Part) (*Survey, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	set := e.set()
 	whole := part.Whole()
-	if last := e.latest.Load(); whole && last != nil && last.set == set && e.now().Sub(last.At) < fresh {
+	if last := e.latest.Load(); whole && last != nil && last.set == set && (part.Unchanged(last.installs) || e.now().Sub(last.At) < rest*last.took) {
 		return last, nil
 	}
 	s, err := e.survey(ctx, part, set)
@@ -123,6 +125,7 @@ func (e *Exposure) survey(ctx context.Context, part view.Part, set *advisory.Set
 		return nil, err
 	}
 	s.finish()
+	s.took = e.now().Sub(s.At)
 	return s, nil
 }
 

@@ -50,6 +50,13 @@ func (p Part) Installs(ctx context.Context, systemOf func(*pb.Os) string) (*Inst
 	return out, ctx.Err()
 }
 
+// Unchanged tells whether the fleet, all of it, is as it was then.
+func (v *View) Unchanged(in *Installs) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return in != nil && len(v.stale) == 0 && v.last != nil && v.last == in.snapshot
+}
+
 // Systems returns how many assets each system has.
 func (in *Installs) Systems() map[string]int {
 	out := make(map[string]int, len(in.systems))
