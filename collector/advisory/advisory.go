@@ -105,9 +105,12 @@ const (
 	introduced   = 'i'
 	fixed        = 'f'
 	lastAffected = 'l'
+	// limit is where what a range says ends.
+	limit = 'm'
 )
 
-// affected is one package that an advisory is about.
+// affected is one package that an advisory is about, by one range of versions:
+// several ranges each stand alone.
 type affected struct {
 	// scope is the release of a distribution, by our name, and ecosystem what the
 	// record calls it.

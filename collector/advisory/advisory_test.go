@@ -261,3 +261,29 @@ func TestRanges(t *testing.T) {
 		}
 	}
 }
+
+// What one range says holds whatever another does, a range ends at its limit, and
+// what is fixed is fixed in all of them.
+func TestRangesStandAlone(t *testing.T) {
+	dir := t.TempDir()
+	imported(t, Import{Dir: dir, Path: write(t, filepath.Join(t.TempDir(), "debian.json"), `{"id":"DSA-9-1","modified":"2026-01-11T00:00:00Z","affected":[{"package":{"ecosystem":"Debian:12","name":"x"},"ranges":[
+		{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"5"}]},{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"3"}]},
+		{"type":"ECOSYSTEM","events":[{"introduced":"8"},{"limit":"9"}]},{"type":"ECOSYSTEM","events":[{"fixed":"20"}]}]}]}`)})
+	l := open(t, dir)
+	for version, want := range map[string]string{"2": "5", "4": "5", "6": "no", "8.1": "", "9": "no"} {
+		got := "no"
+		found, err := l.Set().Match("Debian:12", &pb.Software{Kind: "deb", Name: "x", Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) > 0 {
+			got = found[0].Fixed
+		}
+		if len(found) > 1 || got != want {
+			t.Errorf("%s: fixed in %q, want %q", version, got, want)
+		}
+	}
+	if left := l.Infos()[0].Skipped; len(left) != 1 || left[0].Reason != skipRange || left[0].Count != 1 {
+		t.Errorf("left out %+v, want the range without a beginning", left)
+	}
+}

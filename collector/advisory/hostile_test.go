@@ -28,7 +28,8 @@ var openssl = &pb.Software{Kind: "deb", Name: "openssl", Version: "3.0.11-1~deb1
 // What is broken is left out, counted and named; the rest is kept.
 func TestBrokenRecords(t *testing.T) {
 	long := `{"id":"LONG","details":"` + strings.Repeat("x", MaxRecord) + `"}`
-	lines := []string{`{"id":"CUT","affec`, oneLine(t, records[0]), "", `[1]`, `{"id":""}`, long, `{"id":"A\u0000B"}`, `{"id":"DEEP","affected":` + strings.Repeat("[", 100_000), oneLine(t, records[1])}
+	many := `{"id":"MANY","affected":[{}` + strings.Repeat(",{}", maxAffected) + `]}`
+	lines := []string{`{"id":"CUT","affec`, oneLine(t, records[0]), "", `[1]`, `{"id":""}`, long, `{"id":"A\u0000B"}`, `{"id":"DEEP","affected":` + strings.Repeat("[", 100_000), many, oneLine(t, records[1])}
 	for name, path := range map[string]string{
 		"lines of a file that says so": write(t, filepath.Join(t.TempDir(), "x.ndjson"), strings.Join(lines, "\n")),
 		"lines of a file":              write(t, filepath.Join(t.TempDir(), "x.json"), strings.Join(lines, "\n")),
@@ -40,7 +41,7 @@ func TestBrokenRecords(t *testing.T) {
 			for _, s := range info.Skipped {
 				left[s.Reason] = s
 			}
-			if b, l := left[skipBroken], left[skipLarge]; info.Advisories != 2 || b.Count != 5 || l.Count != 1 || !strings.Contains(strings.Join(append(b.Examples, l.Examples...), " "), ":6") {
+			if b, l := left[skipBroken], left[skipLarge]; info.Advisories != 2 || b.Count != 6 || l.Count != 1 || !strings.Contains(strings.Join(append(b.Examples, l.Examples...), " "), ":6") {
 				t.Errorf("%d advisories, left out %+v", info.Advisories, info.Skipped)
 			}
 			if got := matches(t, open(t, dir).Set(), "Debian:12", openssl); len(got) != 1 {
@@ -59,12 +60,14 @@ func TestFailedImportsLeaveWhatWasHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"a ZIP file that is cut":    string(whole[:len(whole)-40]),
-		"nothing":                   "",
-		"no JSON":                   "<html>sign in</html>",
-		"other records only":        records[9],
-		"a catalog without entry":   `{"catalogVersion":"1","vulnerabilities":[{"cveID":1}]}`,
-		"a catalog of another kind": `{"catalogVersion":"1","vulnerabilities":{}}`,
+		"a ZIP file that is cut":      string(whole[:len(whole)-40]),
+		"nothing":                     "",
+		"no JSON":                     "<html>sign in</html>",
+		"other records only":          records[9],
+		"a catalog without entry":     `{"catalogVersion":"1","vulnerabilities":[{"cveID":1}]}`,
+		"a list that is cut":          `[` + records[0] + `,`,
+		"a catalog with one too many": `{"catalogVersion":"1","vulnerabilities":[0` + strings.Repeat(",0", maxExploited) + `]}`,
+		"a catalog of another kind":   `{"catalogVersion":"1","vulnerabilities":{}}`,
 	} {
 		if _, err := (Import{Dir: dir, Path: write(t, filepath.Join(t.TempDir(), "debian.json"), text), Now: testNow}).Run(t.Context()); err == nil {
 			t.Errorf("%s is taken", name)

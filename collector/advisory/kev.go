@@ -21,9 +21,9 @@ type Catalog struct {
 
 // kevFile is the JSON that CISA publishes.
 type kevFile struct {
-	CatalogVersion  string            `json:"catalogVersion"`
-	DateReleased    string            `json:"dateReleased"`
-	Vulnerabilities []json.RawMessage `json:"vulnerabilities"`
+	CatalogVersion  string          `json:"catalogVersion"`
+	DateReleased    string          `json:"dateReleased"`
+	Vulnerabilities json.RawMessage `json:"vulnerabilities"`
 }
 
 // parseCatalog reads the catalog. Entries that are broken are left out and told.
@@ -32,11 +32,14 @@ func parseCatalog(data []byte, skip func(reason, name string)) (*Catalog, error)
 	if err := json.Unmarshal(data, &in); err != nil {
 		return nil, fmt.Errorf("this is not CISA's catalog: %w", err)
 	}
-	if len(in.Vulnerabilities) > maxExploited {
-		return nil, fmt.Errorf("the catalog has %d entries, %d are the most", len(in.Vulnerabilities), maxExploited)
-	}
-	c := &Catalog{Released: day(in.DateReleased), Entries: make(map[string]*Exploited, len(in.Vulnerabilities))}
-	for i, raw := range in.Vulnerabilities {
+	c := &Catalog{Released: day(in.DateReleased), Entries: make(map[string]*Exploited)}
+	i := 0
+	err := elements(in.Vulnerabilities, maxExploited, "vulnerabilities", func(dec *json.Decoder) error {
+		i++
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return err
+		}
 		var e struct {
 			ID         string `json:"cveID"`
 			Name       string `json:"vulnerabilityName"`
@@ -49,10 +52,14 @@ func parseCatalog(data []byte, skip func(reason, name string)) (*Catalog, error)
 			err = errors.New("it has no cveID")
 		}
 		if err != nil {
-			skip("not an entry of the catalog", fmt.Sprintf("entry %d: %s", i+1, err))
-			continue
+			skip("not an entry of the catalog", fmt.Sprintf("entry %d: %s", i, err))
+			return nil
 		}
 		c.Entries[e.ID] = &Exploited{CVE: e.ID, Name: summary(e.Name, ""), Added: date(e.Added), Due: date(e.Due), Ransomware: e.Ransomware == "Known"}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("this is not CISA's catalog: %w", err)
 	}
 	if len(c.Entries) == 0 {
 		return nil, errors.New("the catalog has no entry that can be read")

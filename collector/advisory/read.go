@@ -237,11 +237,11 @@ func line(in *bufio.Reader) (text []byte, long bool, err error) {
 // document reads one JSON value: a record, a list of records, the answer of OSV's
 // API, or CISA's catalog.
 func (r *reader) document(data []byte, name string) error {
-	var list []json.RawMessage
-	if json.Unmarshal(data, &list) != nil {
+	list := data
+	if begin := bytes.TrimLeft(data, " \t\r\n"); !bytes.HasPrefix(begin, []byte("[")) {
 		var probe struct {
-			CatalogVersion *string           `json:"catalogVersion"`
-			Vulns          []json.RawMessage `json:"vulns"`
+			CatalogVersion *string         `json:"catalogVersion"`
+			Vulns          json.RawMessage `json:"vulns"`
 		}
 		if err := json.Unmarshal(data, &probe); err != nil {
 			r.skip(skipBroken, name+": "+err.Error())
@@ -255,10 +255,13 @@ func (r *reader) document(data []byte, name string) error {
 		}
 		list = probe.Vulns
 	}
-	for i, raw := range list {
-		if err := r.take(raw, fmt.Sprint(name, "[", i, "]")); err != nil {
+	i := 0
+	return elements(list, maxRecords, "records", func(dec *json.Decoder) error {
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
 			return err
 		}
-	}
-	return nil
+		i++
+		return r.take(raw, fmt.Sprint(name, "[", i-1, "]"))
+	})
 }

@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type osvRecord struct {
 	Summary   string        `json:"summary"`
 	Details   string        `json:"details"`
 	Severity  []osvSeverity `json:"severity"`
-	Affected  []osvAffected `json:"affected"`
+	Affected  osvPackages   `json:"affected"`
 	// Databases write here what they like.
 	DatabaseSpecific json.RawMessage `json:"database_specific"`
 }
@@ -66,12 +67,56 @@ type osvAffected struct {
 		PURL      string `json:"purl"`
 	} `json:"package"`
 	Ranges []struct {
-		Type   string              `json:"type"`
-		Events []map[string]string `json:"events"`
+		Type   string     `json:"type"`
+		Events []osvEvent `json:"events"`
 	} `json:"ranges"`
 	Versions          []string        `json:"versions"`
 	Severity          []osvSeverity   `json:"severity"`
 	EcosystemSpecific json.RawMessage `json:"ecosystem_specific"`
+}
+
+type osvEvent struct {
+	Introduced   string `json:"introduced"`
+	Fixed        string `json:"fixed"`
+	LastAffected string `json:"last_affected"`
+	Limit        string `json:"limit"`
+}
+
+// osvPackages are a list that is refused before it takes much more memory than
+// its text: an empty object of three bytes is some hundred bytes once it is read.
+type osvPackages []osvAffected
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *osvPackages) UnmarshalJSON(data []byte) error {
+	return elements(data, maxAffected, "packages", func(dec *json.Decoder) error {
+		*p = append(*p, osvAffected{})
+		return dec.Decode(&(*p)[len(*p)-1])
+	})
+}
+
+// elements calls fn to read each element of a list, of which there may be so many.
+func elements(data []byte, most int, what string, fn func(*json.Decoder) error) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	begin, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	if begin == nil { // null is a list of nothing
+		return nil
+	}
+	if begin != json.Delim('[') {
+		return fmt.Errorf("the %s are not a list", what)
+	}
+	for n := 0; dec.More(); n++ {
+		if n == most {
+			return fmt.Errorf("there are more than %d %s", most, what)
+		}
+		if err := fn(dec); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token()
+	return err
 }
 
 // parsed is a record that was understood.
@@ -96,9 +141,6 @@ func parseRecord(data []byte) (parsed, error) {
 	if !day(in.Withdrawn).IsZero() {
 		p.skipped = append(p.skipped, skipWithdrawn)
 		return p, nil
-	}
-	if len(in.Affected) > maxAffected {
-		return parsed{}, fmt.Errorf("it has %d packages, %d are the most", len(in.Affected), maxAffected)
 	}
 	for i := range in.Affected {
 		found, why := in.Affected[i].affected()
@@ -174,31 +216,42 @@ func (in *osvAffected) affected() (out []affected, why string) {
 	if scope == "" || len(in.Package.Ecosystem) > maxEcosystem || foreign(scope, in.Package.PURL) {
 		return nil, skipElsewhere
 	}
-	a := affected{scope: scope, ecosystem: in.Package.Ecosystem, name: in.Package.Name}
-	ranged := false
+	about := affected{scope: scope, ecosystem: in.Package.Ecosystem, name: in.Package.Name}
+	for _, a := range in.ranged(about) {
+		if wrong := a.wrong(); wrong != "" {
+			why = wrong
+			continue
+		}
+		out = append(out, a)
+	}
+	if binaries := in.binaries(scope); len(binaries) > 0 && len(out) > 0 {
+		return about.of(binaries), why
+	}
+	return out, why
+}
+
+// ranged returns one of each range of versions in the distribution's order or,
+// where there is none, one of the versions that are listed.
+func (in *osvAffected) ranged(about affected) (out []affected) {
 	for _, r := range in.Ranges {
 		if r.Type != "ECOSYSTEM" {
 			continue
 		}
-		ranged = true
+		a := about
 		for _, e := range r.Events {
-			for name, kind := range map[string]byte{"introduced": introduced, "fixed": fixed, "last_affected": lastAffected} {
-				if v, ok := e[name]; ok {
-					a.events = append(a.events, event{kind, v})
+			for kind, version := range map[byte]string{introduced: e.Introduced, fixed: e.Fixed, lastAffected: e.LastAffected, limit: e.Limit} {
+				if version != "" && version != "*" { // as a limit: there is none
+					a.events = append(a.events, event{kind, version})
 				}
 			}
 		}
+		out = append(out, a)
 	}
-	if !ranged {
-		a.versions = in.Versions
+	if len(out) == 0 {
+		about.versions = in.Versions
+		out = append(out, about)
 	}
-	if why := a.wrong(); why != "" {
-		return nil, why
-	}
-	if binaries := in.binaries(scope); len(binaries) > 0 {
-		return a.of(binaries), ""
-	}
-	return []affected{a}, ""
+	return out
 }
 
 // foreign tells of packages that lie beside a distribution's own: Rocky's special

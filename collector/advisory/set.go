@@ -104,11 +104,10 @@ func (s *Set) match(scope string, d *distribution, have installed) ([]Match, err
 				return err
 			}
 			m := Match{Advisory: advisory, Ecosystem: a.ecosystem, Package: have.name, Installed: have.version, Fixed: fixedIn, Exploited: s.exploited(advisory)}
-			// One advisory may stand in several files, or name several parts of a release.
-			before, twice := found[advisory.ID]
-			if !twice || advisory.Modified.After(before.Advisory.Modified) || advisory.Modified.Equal(before.Advisory.Modified) && before.Fixed == "" {
-				found[advisory.ID] = m
+			if before, twice := found[advisory.ID]; twice {
+				m = join(scope, before, m)
 			}
+			found[advisory.ID] = m
 			return nil
 		})
 		if err != nil {
@@ -116,6 +115,23 @@ func (s *Set) match(scope string, d *distribution, have installed) ([]Match, err
 		}
 	}
 	return slices.SortedFunc(maps.Values(found), compareMatches), nil
+}
+
+// join returns one of two matches of one advisory, which may stand in several
+// files, name several parts of a release, or have several ranges: what is fixed is
+// fixed in all of them.
+func join(scope string, a, b Match) Match {
+	if n := a.Advisory.Modified.Compare(b.Advisory.Modified); n > 0 {
+		return a
+	} else if n < 0 {
+		return b
+	}
+	if a.Fixed == "" || b.Fixed == "" {
+		a.Fixed = ""
+	} else {
+		a.Fixed = Later(scope, a.Fixed, b.Fixed)
+	}
+	return a
 }
 
 // advisory returns what stands in a place.
@@ -147,7 +163,7 @@ func (s *Set) exploited(a *Advisory) *Exploited {
 	}
 	var first *Exploited
 	for _, cve := range a.CVEs() {
-		if e := s.catalog.Entries[cve]; e != nil && (first == nil || e.Due < first.Due) {
+		if e := s.catalog.Entries[cve]; e != nil && (first == nil || first.Due == "" || e.Due != "" && e.Due < first.Due) {
 			first = e
 		}
 	}
@@ -174,7 +190,7 @@ func (a *affected) affects(version string, order func(a, b string) int) (hit boo
 		switch c := compare(at, e); {
 		case e.kind == introduced && c >= 0:
 			hit = true
-		case e.kind == fixed && c >= 0, e.kind == lastAffected && c > 0:
+		case (e.kind == fixed || e.kind == limit) && c >= 0, e.kind == lastAffected && c > 0:
 			hit = false
 		case e.kind == fixed && fixedIn == "":
 			fixedIn = e.version
