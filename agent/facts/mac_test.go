@@ -2,6 +2,7 @@ package facts
 
 import (
 	"encoding/hex"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,14 @@ import (
 // capturedMac returns a Mac with these files of a capture.
 func capturedMac(t *testing.T, files map[string]string) *host.Host {
 	t.Helper()
+	all := map[string]string{"machine.json": `{"os": "darwin", "time": "2026-02-20T08:00:00Z"}`}
+	maps.Copy(all, files)
+	return captured(t, all)
+}
+
+// captured returns a machine that was recorded as these files.
+func captured(t *testing.T, files map[string]string) *host.Host {
+	t.Helper()
 	dir := t.TempDir()
 	write := func(name, content string) {
 		file := filepath.Join(dir, filepath.FromSlash(name))
@@ -34,7 +43,6 @@ func capturedMac(t *testing.T, files map[string]string) *host.Host {
 			t.Fatal(err)
 		}
 	}
-	write("machine.json", `{"os": "darwin", "time": "2026-02-20T08:00:00Z"}`)
 	for name, content := range files {
 		write(name, content)
 	}
