@@ -86,6 +86,9 @@ func (s *Service) GetAsset(ctx context.Context, r *adminpb.GetAssetRequest) (*pb
 		if a, err = s.fleet(ctx).resolve(tx, r.GetId()); err != nil {
 			return err
 		}
+		if err := s.attach(ctx, tx, a, want); err != nil {
+			return err
+		}
 		return s.present(tx, a, want)
 	})
 	if err != nil {

@@ -44,6 +44,9 @@ func (f fleet) asset(tx *store.Tx, id string) (*pb.Asset, error) {
 	if err == nil && !f.scope.Admits(a) {
 		return nil, store.ErrNotFound
 	}
+	if err == nil {
+		err = f.detach(tx, a)
+	}
 	return a, err
 }
 
@@ -56,6 +59,9 @@ func (f fleet) resolve(tx *store.Tx, id string) (*pb.Asset, error) {
 	if errors.Is(err, store.ErrNotFound) || err == nil && !f.scope.Admits(a) {
 		return nil, unknownAsset(id)
 	}
+	if err == nil {
+		err = f.detach(tx, a)
+	}
 	return a, err
 }
 
@@ -65,6 +71,9 @@ func (f fleet) each(tx *store.Tx, after string, fn func(*pb.Asset) error) error 
 	return tx.ScanAssets(after, func(a *pb.Asset) error {
 		if !f.scope.Admits(a) {
 			return nil
+		}
+		if err := f.detach(tx, a); err != nil {
+			return err
 		}
 		return fn(a)
 	})
@@ -118,6 +127,9 @@ func (f fleet) asOf(tx *store.Tx, id string, at *timestamppb.Timestamp) (*pb.Ass
 		return nil, status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, store.ErrNotFound) || len(id) > maxID:
 		return nil, unknownAsset(id)
+	}
+	if err == nil {
+		err = f.detach(tx, a)
 	}
 	return a, err
 }

@@ -127,8 +127,23 @@ func (cmd assetsShowCommand) Run(s *session) error {
 	if err := decode(raw, states); err != nil {
 		return err
 	}
-	s.show(a, states.GetSources())
+	s.show(a, s.hostName(c, a), states.GetSources())
 	return nil
+}
+
+// hostName returns the name of the machine that an asset is attached to, empty
+// where there is none, or none that may be seen.
+func (s *session) hostName(c *client, a *pb.Asset) string {
+	to := a.GetAttachedTo()
+	if to == nil {
+		return ""
+	}
+	raw, err := c.get(s.ctx, assetPath(to.GetAssetId()), url.Values{"fields": {"name"}})
+	host := new(pb.Asset)
+	if err != nil || decode(raw, host) != nil {
+		return ""
+	}
+	return host.GetName()
 }
 
 func assetPath(id string) string { return "/v1/assets/" + url.PathEscape(id) }

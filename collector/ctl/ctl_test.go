@@ -191,3 +191,25 @@ func TestAgentConfig(t *testing.T) {
 		t.Errorf("the list is\n%s", list)
 	}
 }
+
+func TestAssetsShowTellsWhatIsAttached(t *testing.T) {
+	w := newWorld(t)
+	d := laptop("PF3ABCDE")
+	d.Hardware.Displays = []*pb.Display{{Manufacturer: "DEL", Model: "DELL U2720Q", Serial: "CN0Y5H4K09PS", Connector: "DP-1", Product: "40a1"}}
+	id := w.report("ann", d)
+	out := w.ok("assets", "show", id)
+	_, display, _ := strings.Cut(out, "display  ")
+	display, _, _ = strings.Cut(strings.TrimSpace(display), "\n")
+	fields := strings.Split(display, ", ")
+	if len(fields) != 3 || fields[0] != "DELL U2720Q CN0Y5H4K09PS" || fields[2] != "seen 3h ago" {
+		t.Fatalf("the machine is shown as\n%s", out)
+	}
+	if out := w.ok("assets", "show", fields[1]); !strings.Contains(out, "Attached to  ann, seen 3h ago\n") || !strings.Contains(out, "Class        display\n") {
+		t.Errorf("the display is shown as\n%s", out)
+	}
+	d.Hardware.Displays = nil
+	w.report("ann", d)
+	if out := w.ok("assets", "show", fields[1]); !strings.Contains(out, "ann, unplugged, last seen 3h ago\n") {
+		t.Errorf("the unplugged display is shown as\n%s", out)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -44,8 +46,9 @@ func (s *sheet) write(w io.Writer) {
 	}
 }
 
-// show prints an asset and what its sources left out.
-func (s *session) show(a *pb.Asset, states []*adminpb.SourceState) {
+// show prints an asset and what its sources left out. host is the name of the
+// machine that it is attached to.
+func (s *session) show(a *pb.Asset, host string, states []*adminpb.SourceState) {
 	sh := new(sheet)
 	sh.row("Name", a.GetName())
 	sh.row("ID", a.GetId())
@@ -58,10 +61,17 @@ func (s *session) show(a *pb.Asset, states []*adminpb.SourceState) {
 	sh.row("Formerly", list(a.GetRedirects()...))
 	sh.row("Ordered", phrase(a.GetPurchase().GetOrderedAt(), a.GetPurchase().GetVendor()))
 	sh.row("Warranty ends", a.GetWarranty().GetEnd())
+	if to := a.GetAttachedTo(); to != nil {
+		sh.row("Attached to", list(or(host, to.GetAssetId()), s.listed(to.GetListed(), to.GetLastListedAt())))
+	}
 	sh.row("First seen", s.ago(a.GetFirstSeen()))
 	sh.row("Last seen", s.ago(a.GetLastSeen()))
 	sh.row("Software", number(a.SoftwareCount, "titles"))
 	sh.hardware(a.GetHardware())
+	sh.heading("Attached")
+	for _, t := range a.GetAttached() {
+		sh.row(t.GetClass(), list(t.GetName(), t.GetAssetId(), s.listed(t.GetListed(), t.GetLastListedAt())))
+	}
 	s.showOS(sh, a.GetOs())
 	sh.network(a.GetNetwork())
 	sh.storage(a.GetStorage())
@@ -69,4 +79,12 @@ func (s *session) show(a *pb.Asset, states []*adminpb.SourceState) {
 	sh.security(a.GetSecurity())
 	s.showSources(sh, a, states)
 	sh.write(s.out)
+}
+
+// listed tells whether a machine has a peripheral still.
+func (s *session) listed(now bool, last *timestamppb.Timestamp) string {
+	if now {
+		return "seen " + s.ago(last)
+	}
+	return "unplugged, last seen " + s.ago(last)
 }
