@@ -81,7 +81,10 @@ func macDisplays(p profile) []*pb.Display {
 			if name := s.Text(profileName); name == "" || strings.Contains(strings.ToLower(status), "no") && strings.Contains(strings.ToLower(status), "connected") || len(out) == maxPeripherals {
 				continue
 			}
-			out = append(out, macDisplay(s))
+			d := macDisplay(s)
+			connection := strings.ToLower(s.Text("spdisplays_connection_type", "Connection Type"))
+			d.BuiltIn = strings.Contains(connection, "internal")
+			out = append(out, d)
 		}
 	}, "SPDisplaysDataType")
 	return out
@@ -104,7 +107,10 @@ func macDisplay(s proplist.Dict) *pb.Display {
 	}
 	number := s.Text("_spdisplays_display-serial-number", "_spdisplays_display-serial-number2")
 	if n, err := strconv.ParseUint(number, 16, 32); err == nil && n != 0 && d.Serial == "" && d.Manufacturer != "APP" {
-		d.Serial = strconv.FormatUint(n, 10)
+		d.Serial, d.Numbered = strconv.FormatUint(n, 10), true
+	}
+	if id, err := strconv.ParseUint(s.Text("_spdisplays_display-product-id"), 16, 16); err == nil && id > 0 {
+		d.Product = fmt.Sprintf("%04x", id)
 	}
 	if year, err := strconv.ParseInt(s.Text("_spdisplays_display-year"), 10, 16); err == nil && year > 1990 {
 		d.Year = proto.Int32(int32(year))

@@ -35,6 +35,9 @@ func learnDisplays(_ context.Context, h *host.Host, d *pb.Device) error {
 			a.bad.add(fmt.Errorf("/%s/%s/edid: %w", drmDir, connector, err))
 			continue
 		}
+		// The folder is named after the graphics card and its connector: card0-eDP-1.
+		_, display.Connector, _ = strings.Cut(connector, "-")
+		display.BuiltIn = strings.HasPrefix(display.Connector, "eDP") || strings.HasPrefix(display.Connector, "LVDS") || strings.HasPrefix(display.Connector, "DSI")
 		out = append(out, display)
 	}
 	if len(out) == 0 {
@@ -65,6 +68,7 @@ func learnUSB(_ context.Context, h *host.Host, d *pb.Device) error {
 		out = append(out, &pb.UsbDevice{
 			Id: strings.ToLower(vendor + ":" + product), Vendor: plainText(a.raw(usbDir, name, "manufacturer")),
 			Product: plainText(a.raw(usbDir, name, "product")), Serial: plainText(a.raw(usbDir, name, "serial")),
+			BuiltIn: a.text(usbDir, name, "removable") == "fixed",
 		})
 	}
 	if len(out) > 0 {

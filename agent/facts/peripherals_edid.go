@@ -27,8 +27,8 @@ var edidHeader = []byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0}
 // decodeEDID reads the first block of a display's EDID (VESA E-EDID 1.4): the
 // maker as the three letters that UEFI assigns, the model by its name, or by
 // the texts that panels of laptops have in its place, or else its number, the
-// serial as it is printed on the case or else its number, and the year. Bad checksums are common among displays and are not held against
-// them.
+// serial as it is printed on the case or else its number, and the year. Bad
+// checksums are common among displays and are not held against them.
 func decodeEDID(b []byte) (*pb.Display, error) {
 	if len(b) < edidBlock {
 		return nil, fmt.Errorf("%d bytes, fewer than the %d of an EDID", len(b), edidBlock)
@@ -65,11 +65,15 @@ func decodeEDID(b []byte) (*pb.Display, error) {
 			texts = append(texts, text)
 		}
 	}
-	out.Model = first(out.Model, strings.TrimSpace(strings.Join(texts, " ")), fmt.Sprintf("%04x", binary.LittleEndian.Uint16(b[10:])))
+	product := binary.LittleEndian.Uint16(b[10:])
+	if product != 0 {
+		out.Product = fmt.Sprintf("%04x", product)
+	}
+	out.Model = first(out.Model, strings.TrimSpace(strings.Join(texts, " ")), fmt.Sprintf("%04x", product))
 	switch n := binary.LittleEndian.Uint32(b[12:]); {
 	case n == 0:
 	case out.Serial == "":
-		out.Serial = strconv.FormatUint(uint64(n), 10)
+		out.Serial, out.Numbered = strconv.FormatUint(uint64(n), 10), true
 	case out.Manufacturer == acer && len(out.Serial) == acerSerial:
 		out.Serial = fmt.Sprintf("%s%08x%s", out.Serial[:8], n, out.Serial[8:])
 	}
