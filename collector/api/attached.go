@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -29,23 +28,6 @@ func (s *Service) attach(ctx context.Context, tx *store.Tx, a *pb.Asset, want *m
 		}
 		a.Attached = append(a.Attached, &pb.Attachment{AssetId: t.GetId(), Class: t.GetClass(), Name: t.GetName(), Serial: t.GetHardware().GetSerial(),
 			Listed: t.GetAttachedTo().GetListed(), LastListedAt: t.GetAttachedTo().GetLastListedAt()})
-	}
-	return nil
-}
-
-// detach leaves out of an asset the machine that it is attached to, where that is
-// outside of what the caller may see.
-func (f fleet) detach(tx *store.Tx, a *pb.Asset) error {
-	if f.scope == nil || a.GetAttachedTo() == nil {
-		return nil
-	}
-	host, err := tx.Asset(a.GetAttachedTo().GetAssetId())
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if err != nil || !f.scope.Admits(host) {
-		a.AttachedTo = nil
-		delete(a.GetProvenance(), "attached_to")
 	}
 	return nil
 }

@@ -50,6 +50,23 @@ func (f fleet) asset(tx *store.Tx, id string) (*pb.Asset, error) {
 	return a, err
 }
 
+// detach leaves out of an asset the machine that it is attached to, where that is
+// outside of what the caller may see.
+func (f fleet) detach(tx *store.Tx, a *pb.Asset) error {
+	if f.scope == nil || a.GetAttachedTo() == nil {
+		return nil
+	}
+	host, err := tx.Asset(a.GetAttachedTo().GetAssetId())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err != nil || !f.scope.Admits(host) {
+		a.AttachedTo = nil
+		delete(a.GetProvenance(), "attached_to")
+	}
+	return nil
+}
+
 // resolve returns an asset by its present or a former id.
 func (f fleet) resolve(tx *store.Tx, id string) (*pb.Asset, error) {
 	if len(id) > maxID {
