@@ -78,7 +78,7 @@ var programs = []maker{
 	is("visual-studio", onWindows, `(?:Microsoft )?Visual Studio (?:Community|Professional|Enterprise) 20\d\d$`), is("office", onWindows, `Microsoft Office (?:Professional Plus|Standard|Professional|Home and Business|Home and Student) (20(?:07|10|13|16|19|21|24))(?: - [\w-]+)?$`),
 	is("filemaker", onWindows, `FileMaker Pro (?:Advanced )?(\d+)(?: Advanced)?$`), is("blender", onWindows, `blender$`), is("blender", mac, `Blender$`), is("unity", onWindows, `Unity (\d{4}\.\d+)[\w.]*$`),
 	is("godot", mac, `Godot$`), is("openvpn", onWindows, `OpenVPN [\d.]+-I\d+(?: amd64| x86| arm64)?$`), is("pangp", desktop, `GlobalProtect$`), is("cortex-xdr", onWindows, `Cortex XDR [\d.]+$`), is("cortex-xdr", mac, `Cortex XDR$`),
-	is("citrix-vad", onWindows, `Citrix (?:Workspace|Virtual Delivery Agent) (\d{4})(?: .*)?$`), is("horizon", onWindows, `VMware Horizon Agent$`), is("internet-explorer", onWindows, `Windows Internet Explorer (\d+)$`),
+	is("citrix-vad", onWindows, `Citrix (?:Virtual Apps and Desktops 7 )?(\d{4})(?: LTSR)?(?: CU\d+)? - Virtual Delivery Agent$`), is("horizon", onWindows, `VMware Horizon Agent$`), is("internet-explorer", onWindows, `Windows Internet Explorer (\d+)$`),
 	is("clamav", onWindows, `ClamAV$`), is("oracle-jdk", mac, `Java (\d+)$`), is("powershell", mac, `PowerShell$`), is("powershell", []string{"msi"}, `PowerShell \d+\.\d+\.\d+-x64$`), is("terraform", onWindows, `HashiCorp Terraform$`),
 }
 
