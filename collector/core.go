@@ -20,7 +20,6 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/notify"
-	"github.com/rollcall-itam/rollcall/collector/policy/eol"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/collector/watch"
@@ -43,10 +42,8 @@ type core struct {
 	library  *advisory.Library
 	refresh  *advisory.Refresh
 	exposure *exposure.Exposure
-	// support knows when products end; supportBroken that eol_file could not be
-	// read, and support is what came along.
-	support       *eol.Table
-	supportBroken bool
+	// support knows when products end.
+	support *support
 	// device signs agents, and server the collector's own certificate.
 	device, server *enroll.Authority
 }
@@ -114,7 +111,7 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View, s
 	}
 	v.Follow(c.catalog, c.store)
 	c.openChanges()
-	if c.support, c.supportBroken, err = readSupport(s.EOLFile, log); err != nil {
+	if c.support, err = readSupport(s.EOLFile, log); err != nil {
 		return nil, err
 	}
 	c.catalog.Derive(c.support.Derive)
@@ -194,7 +191,7 @@ func openCatalog(ctx context.Context, s settings, log *slog.Logger) (kv.DB, *cat
 	if _, err := os.Stat(dir); err != nil {
 		return nil, nil, fmt.Errorf("there is no store: %w; name the collector's with --data-dir or --store", err)
 	}
-	support, _, err := readSupport(s.EOLFile, log)
+	support, err := readSupport(s.EOLFile, log)
 	if err != nil {
 		return nil, nil, err
 	}

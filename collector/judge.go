@@ -82,7 +82,7 @@ func joined(problems []*policy.Problem) error {
 
 // newEngine returns what judges the assets of a core by the rules.
 func newEngine(c *core, pack *rulePack, log *slog.Logger) *compliance.Engine {
-	e := compliance.New(compliance.Options{Store: c.store, Catalog: c.catalog, Pack: pack.Pack, Env: pack.env, Files: pack.files, Support: c.support, Logger: log, Now: time.Now})
+	e := compliance.New(compliance.Options{Store: c.store, Catalog: c.catalog, Pack: pack.Pack, Env: pack.env, Files: pack.files, Support: c.support.table.Load(), Logger: log, Now: time.Now})
 	c.catalog.OnChange(e.Changed)
 	return e
 }

@@ -169,7 +169,7 @@ func openAPI(ctx context.Context, s settings, c *core, log *slog.Logger, p parts
 func (c *core) count(m *metrics.Metrics) {
 	m.CountRules(c.engine)
 	m.CountAdvisories(c.library, c.exposure)
-	m.CountSupport(c.support.Date(), c.supportBroken)
+	m.CountSupport(c.support.state)
 	m.CountAgents(view.NewAgents(c.store, time.Now))
 }
 
@@ -184,6 +184,7 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	work.Go(func() error { return c.feeds.Run(ctx) })
 	work.Go(func() error { return c.view.Run(ctx, log) })
 	work.Go(func() error { return c.engine.Run(ctx) })
+	work.Go(func() error { return c.support.Run(ctx, c.outlive) })
 	work.Go(func() error { return c.notifier.Run(ctx) })
 	work.Go(func() error { return c.refresh.Run(ctx) })
 	work.Go(func() error { return c.exposure.Run(ctx, log) })

@@ -1,32 +1,110 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/policy/eol"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// readSupport returns the end-of-life data of a file where it is newer than what
-// comes along. A file that cannot be used does not keep the collector from
-// starting: broken says so, and the log why.
-func readSupport(name string, log *slog.Logger) (table *eol.Table, broken bool, err error) {
-	builtin, err := eol.Builtin()
-	if err != nil || name == "" {
-		return builtin, false, err
+// lookAtSupport is how often eol_file is looked at for another state.
+const lookAtSupport = 15 * time.Second
+
+// support is the end-of-life data that holds: that of eol_file where it is newer
+// than what comes along. A file that cannot be used takes the place of nothing,
+// neither at the start nor later.
+type support struct {
+	file string
+	log  *slog.Logger
+	// builtin is what came along, and table what holds now.
+	builtin *eol.Table
+	table   atomic.Pointer[eol.Table]
+	broken  atomic.Bool
+	// size and at are the state of the file that was read last; look's alone.
+	size int64
+	at   time.Time
+}
+
+// readSupport reads the end-of-life data, of the file as well if there is a name.
+func readSupport(file string, log *slog.Logger) (*support, error) {
+	s := &support{file: file, log: log}
+	var err error
+	if s.builtin, err = eol.Builtin(); err != nil {
+		return nil, err
 	}
-	table, err = supportFile(name)
+	s.table.Store(s.builtin)
+	s.look()
+	return s, nil
+}
+
+// Derive fills in what the data that holds says of an asset's system.
+func (s *support) Derive(a *pb.Asset) { s.table.Load().Derive(a) }
+
+// state tells the metrics as of which day the data is that holds, and whether the
+// file cannot be used.
+func (s *support) state() (time.Time, bool) { return s.table.Load().Date(), s.broken.Load() }
+
+// look reads the file if it is another than it was, and tells whether other data
+// holds now. One that cannot be used leaves what held.
+func (s *support) look() (changed bool) {
+	if s.file == "" {
+		return false
+	}
+	info, err := os.Stat(s.file)
+	if err == nil {
+		if info.Size() == s.size && info.ModTime().Equal(s.at) {
+			return false
+		}
+		s.size, s.at = info.Size(), info.ModTime()
+	}
+	var table *eol.Table
+	if err == nil {
+		table, err = supportFile(s.file)
+	}
+	held := s.table.Load()
 	switch {
 	case err != nil:
-		log.Warn("eol_file cannot be used, what came along holds", "file", name, "error", err)
-		return builtin, true, nil
-	case table.Date().Before(builtin.Date()):
-		log.Warn("eol_file is older than what came along, which holds", "file", name, "date", table.Date(), "builtin_date", builtin.Date())
-		return builtin, false, nil
+		if !s.broken.Swap(true) || info != nil { // a file that is not there is told once
+			s.log.Warn("eol_file cannot be used, what held before holds on", "file", s.file, "date", held.Date(), "error", err)
+		}
+		if info == nil {
+			s.size, s.at = 0, time.Time{}
+		}
+		return false
+	case table.Date().Before(s.builtin.Date()):
+		s.log.Warn("eol_file is older than what came along, which holds", "file", s.file, "date", table.Date(), "builtin_date", s.builtin.Date())
+		table = s.builtin
 	}
-	return table, false, nil
+	s.broken.Store(false)
+	s.table.Store(table)
+	return table != held
+}
+
+// Run looks at the file until ctx ends, and tells changed of other data.
+func (s *support) Run(ctx context.Context, changed func(context.Context, *eol.Table) error) error {
+	tick := time.NewTicker(lookAtSupport)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !s.look() {
+			continue
+		}
+		table := s.table.Load()
+		s.log.Info("other end-of-life data holds", "file", s.file, "date", table.Date())
+		if err := changed(ctx, table); err != nil && ctx.Err() == nil {
+			s.log.Warn("bring assets up to date with other end-of-life data", "error", err)
+		}
+	}
 }
 
 func supportFile(name string) (*eol.Table, error) {
@@ -40,4 +118,10 @@ func supportFile(name string) (*eol.Table, error) {
 		return nil, fmt.Errorf("read the end-of-life data: %w", err)
 	}
 	return eol.Parse(b)
+}
+
+// outlive has assets judged by other end-of-life data.
+func (c *core) outlive(ctx context.Context, table *eol.Table) error {
+	c.engine.Outlive(table)
+	return c.catalog.Rederive(ctx)
 }

@@ -27,6 +27,7 @@ const (
 const (
 	becauseTime  = "time passed and nothing newer was heard"
 	becauseTable = "the table of precedence changed"
+	becauseKnown = "what is known of products changed"
 )
 
 // noteTable is under which name the store keeps which table made the assets.
@@ -64,6 +65,15 @@ func (c *Catalog) Expire(ctx context.Context) error {
 		return fmt.Errorf("bring %d assets up to date: %w", len(ids), err)
 	}
 	return nil
+}
+
+// Rederive makes the assets anew of which Derive's function says something else by
+// now, and stores those.
+func (c *Catalog) Rederive(ctx context.Context) error {
+	return c.eachBatch(ctx, func(ids []string) error {
+		_, err := c.lookAt(ctx, ids, becauseKnown)
+		return err
+	})
 }
 
 // arrange plans a look at each asset after a start, over one day: none of them

@@ -46,7 +46,7 @@ type Options struct {
 	// written through the API; without Env none can be.
 	Env   *expr.Env
 	Files []*policy.File
-	// Support knows when products end; nil knows of none.
+	// Support knows when products end, until Outlive tells other; nil knows of none.
 	Support *eol.Table
 }
 
@@ -67,7 +67,7 @@ type Engine struct {
 	decided decisions
 	tally   tally
 	pack    atomic.Pointer[policy.Pack]
-	ends    lifetimes
+	ends    atomic.Pointer[lifetimes]
 	log     findingLog
 	advice  atomic.Pointer[advice]
 	// kept is Run's alone.
@@ -108,7 +108,7 @@ func New(o Options) *Engine {
 	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]restock),
 		judged: make(map[string]judgement), decided: make(decisions)}
 	e.pack.Store(o.Pack)
-	e.ends.table = o.Support
+	e.ends.Store(&lifetimes{table: o.Support})
 	e.tally = newTally(enabled(o.Pack))
 	return e
 }

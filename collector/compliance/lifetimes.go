@@ -24,6 +24,12 @@ type lifetimes struct {
 	known map[store.TitleID]*expr.Lifetime
 }
 
+// Outlive has assets judged by other end-of-life data from now on.
+func (e *Engine) Outlive(table *eol.Table) {
+	e.ends.Store(&lifetimes{table: table})
+	e.judgeAnew()
+}
+
 // of returns the lifetime of a title, nil where it is of no known product.
 func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
 	l.mu.Lock()
@@ -35,6 +41,9 @@ func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
 	s, err := tx.Title(id)
 	if err != nil {
 		return nil, err
+	}
+	if l.table == nil {
+		return nil, nil
 	}
 	if m, ok := l.table.Software(s); ok {
 		found = &expr.Lifetime{Name: s.GetName(), Version: s.GetVersion(), Product: m.Product.Name, Cycle: m.Release.Name, End: m.End}
@@ -54,18 +63,18 @@ func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
 // find fills in what the end-of-life data says of an asset: lazily of its
 // software.
 func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *titles) {
-	table := e.Support
-	if table == nil {
+	ends := e.ends.Load()
+	if ends.table == nil {
 		return
 	}
-	if _, release, ok := table.OS(a.GetOs()); ok {
+	if _, release, ok := ends.table.OS(a.GetOs()); ok {
 		r.LatestVersion, r.LatestAt = release.Latest, release.LatestAt
 	}
 	if software == nil {
 		return
 	}
 	r.FindLifetimes = func() []*expr.Lifetime {
-		found, err := e.lifetimesOf(tx, software)
+		found, err := ends.ofAsset(tx, software)
 		if err != nil {
 			software.err = errors.Join(software.err, err)
 		}
@@ -73,7 +82,8 @@ func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *title
 	}
 }
 
-func (e *Engine) lifetimesOf(tx *store.Tx, software *titles) ([]*expr.Lifetime, error) {
+// ofAsset returns the lifetimes of an asset's software, nil where none is stated.
+func (l *lifetimes) ofAsset(tx *store.Tx, software *titles) ([]*expr.Lifetime, error) {
 	if software.lifetimes != nil {
 		return software.lifetimes, nil
 	}
@@ -87,14 +97,14 @@ func (e *Engine) lifetimesOf(tx *store.Tx, software *titles) ([]*expr.Lifetime, 
 	software.lifetimes = []*expr.Lifetime{}
 	seen := make(map[string]bool)
 	for _, id := range ids {
-		l, err := e.ends.of(tx, id)
+		found, err := l.of(tx, id)
 		if err != nil {
 			return nil, err
 		}
 		// One product in several parts is told once.
-		if l != nil && !seen[l.Product+" "+l.Cycle] {
-			seen[l.Product+" "+l.Cycle] = true
-			software.lifetimes = append(software.lifetimes, l)
+		if found != nil && !seen[found.Product+" "+found.Cycle] {
+			seen[found.Product+" "+found.Cycle] = true
+			software.lifetimes = append(software.lifetimes, found)
 		}
 	}
 	return software.lifetimes, nil

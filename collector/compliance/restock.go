@@ -85,7 +85,7 @@ func (e *Engine) takeRestocked() map[string]restock {
 // matters tells whether the rules know more of what came or went than its name.
 func (e *Engine) matters(tx *store.Tx, r restock) (bool, error) {
 	for _, id := range r.titles {
-		if ends, err := e.ends.of(tx, id); err != nil || ends != nil {
+		if ends, err := e.ends.Load().of(tx, id); err != nil || ends != nil {
 			return true, err
 		}
 		if weak, err := e.weak(tx, r.scope, id); err != nil || weak {

@@ -50,6 +50,11 @@ type systemTitle struct {
 // Advise has assets judged by other advisories from now on; nil for none.
 func (e *Engine) Advise(set *advisory.Set) {
 	e.advice.Store(&advice{set: set, known: make(map[systemTitle][]*expr.Vulnerability)})
+	e.judgeAnew()
+}
+
+// judgeAnew has all assets judged anew.
+func (e *Engine) judgeAnew() {
 	e.mu.Lock()
 	for id := range e.judged {
 		e.dirty[id] = struct{}{}

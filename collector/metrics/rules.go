@@ -132,11 +132,16 @@ func each(ages compliance.Ages, fn func(age string, n int)) {
 
 // CountSupport tells how old the end-of-life data is, and whether the file of it
 // that the site named cannot be used.
-func (m *Metrics) CountSupport(asOf time.Time, broken bool) {
-	date := prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_eol_data_timestamp_seconds", Help: "The day as of which the end-of-life data is, in Unix seconds."})
-	bad := prometheus.NewGauge(prometheus.GaugeOpts{Name: "rollcall_eol_file_broken", Help: "1 if eol_file cannot be used and what came along holds."})
-	if date.Set(float64(asOf.Unix())); broken {
-		bad.Set(1)
-	}
+func (m *Metrics) CountSupport(state func() (asOf time.Time, broken bool)) {
+	date := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_eol_data_timestamp_seconds", Help: "The day as of which the end-of-life data is, in Unix seconds."}, func() float64 {
+		asOf, _ := state()
+		return float64(asOf.Unix())
+	})
+	bad := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "rollcall_eol_file_broken", Help: "1 if eol_file cannot be used and what held before holds on."}, func() float64 {
+		if _, broken := state(); broken {
+			return 1
+		}
+		return 0
+	})
 	m.MustRegister(date, bad)
 }
