@@ -130,6 +130,12 @@ var grants = map[string]grant{
 	adminpb.AdminService_ListTokens_FullMethodName:           {reach: whole, least: admin},
 	adminpb.AdminService_GetCaller_FullMethodName:            {reach: nothing, least: viewer, also: serviceDesk},
 	adminpb.AdminService_RevokeToken_FullMethodName:          {reach: whole, least: admin},
+	// A view is a question: what it finds depends on who asks it.
+	adminpb.AdminService_ListViews_FullMethodName:  {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetView_FullMethodName:    {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_CreateView_FullMethodName: {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_UpdateView_FullMethodName: {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_DeleteView_FullMethodName: {reach: nothing, least: viewer, also: serviceDesk},
 	// Whoever subscribes has what is known of the fleet sent out.
 	adminpb.AdminService_ListSubscriptions_FullMethodName:        {reach: whole, least: viewer},
 	adminpb.AdminService_GetSubscription_FullMethodName:          {reach: whole, least: viewer},

@@ -73,6 +73,11 @@ var allowed = map[string]string{
 	"RevokeToken":          "admin",
 	"GetCaller":            "viewer operator admin servicedesk",
 
+	"ListViews":                "viewer operator admin servicedesk",
+	"GetView":                  "viewer operator admin servicedesk",
+	"CreateView":               "viewer operator admin servicedesk",
+	"UpdateView":               "viewer operator admin servicedesk",
+	"DeleteView":               "viewer operator admin servicedesk",
 	"ListSubscriptions":        "viewer operator admin",
 	"GetSubscription":          "viewer operator admin",
 	"CreateSubscription":       "admin",

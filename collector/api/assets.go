@@ -20,6 +20,8 @@ const (
 	maxPage     = 1000
 )
 
+var errOfThePresent = status.Error(codes.InvalidArgument, "filter, search, order_by and view are of the present: leave them out, or as_of")
+
 // ListAssets answers with assets in the order of their ids, or with those that
 // a filter or a search finds, in the order that is asked for.
 func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) (*adminpb.ListAssetsResponse, error) {
@@ -27,19 +29,26 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 	if err != nil {
 		return nil, err
 	}
+	if r.GetAsOf() != nil && r.GetView() != "" {
+		return nil, errOfThePresent
+	}
+	q := question{filter: r.GetFilter(), search: r.GetSearch(), orderBy: r.GetOrderBy(), fields: r.GetFields()}
+	if err := s.under(ctx, r.GetView(), &q); err != nil {
+		return nil, err
+	}
 	f := s.fleet(ctx)
-	if r.GetFilter() != "" || r.GetSearch() != "" || r.GetOrderBy() != "" || f.scope != nil && r.GetAsOf() == nil {
+	if q.filter != "" || q.search != "" || q.orderBy != "" || f.scope != nil && r.GetAsOf() == nil {
 		if r.GetAsOf() != nil {
-			return nil, status.Error(codes.InvalidArgument, "filter, search and order_by are of the present: leave them out, or as_of")
+			return nil, errOfThePresent
 		}
-		return s.findAssets(ctx, assetQuery{list: "assets", token: r.GetPageToken(), fields: r.GetFields(),
-			Query: view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), OrderBy: r.GetOrderBy(), Limit: limit}})
+		return s.findAssets(ctx, assetQuery{list: "assets", token: r.GetPageToken(), fields: q.fields,
+			Query: view.Query{Filter: q.filter, Search: q.search, OrderBy: q.orderBy, Limit: limit}})
 	}
 	after, err := pageAfter("assets", r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	want, err := parseMask(r.GetFields(), (*pb.Asset)(nil).ProtoReflect().Descriptor())
+	want, err := parseMask(q.fields, (*pb.Asset)(nil).ProtoReflect().Descriptor())
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // audited names what is written to the audit log once a call has changed
-// something, or has taken data out. Calls of the tokens and of enrolment are not
+// something, or has taken data out. Calls of the tokens, of views and of enrolment are not
 // here: they write theirs in the transaction of the change.
 var audited = map[string]string{
 	adminpb.AdminService_AssertAsset_FullMethodName:       "asset.assert",

@@ -138,10 +138,14 @@ func (s *Service) newExport(ctx context.Context, r *adminpb.ExportAssetsRequest)
 	if !slices.Contains(export.Formats, e.options.Format) {
 		return nil, status.Errorf(codes.InvalidArgument, "format %.20q is none of: %s", r.GetFormat(), strings.Join(export.Formats, ", "))
 	}
-	if err := checkQuery(r.GetSearch(), ""); err != nil {
+	q := question{filter: r.GetFilter(), search: r.GetSearch(), fields: r.GetFields()}
+	if err := s.under(ctx, r.GetView(), &q); err != nil {
 		return nil, err
 	}
-	if err := e.columns(r.GetFields()); err != nil {
+	if err := checkQuery(q.search, ""); err != nil {
+		return nil, err
+	}
+	if err := e.columns(q.fields); err != nil {
 		return nil, err
 	}
 	select {
@@ -151,7 +155,7 @@ func (s *Service) newExport(ctx context.Context, r *adminpb.ExportAssetsRequest)
 		return nil, later(codes.ResourceExhausted, fmt.Sprintf("%d exports are being written already: come back later", maxExports), retryLater)
 	}
 	var err error
-	if e.ids, err = s.fleet(ctx).All(ctx, view.Query{Filter: r.GetFilter(), Search: r.GetSearch(), Now: s.Now()}); err != nil {
+	if e.ids, err = s.fleet(ctx).All(ctx, view.Query{Filter: q.filter, Search: q.search, Now: s.Now()}); err != nil {
 		e.done()
 		return nil, s.answerQuery("find the assets", err)
 	}

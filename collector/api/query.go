@@ -121,13 +121,17 @@ func (s *Service) GroupAssets(ctx context.Context, r *adminpb.GroupAssetsRequest
 	case limit < 0 || limit > maxGroups:
 		return nil, status.Errorf(codes.InvalidArgument, "limit is %d: ask for 1 to %d groups", limit, maxGroups)
 	}
-	if r.GetBy() == "" {
-		return nil, status.Error(codes.InvalidArgument, "by is missing: name the field to count by, as in by=os.version")
-	}
-	if err := checkQuery(r.GetSearch(), r.GetBy()); err != nil {
+	q := question{filter: r.GetFilter(), search: r.GetSearch(), by: r.GetBy()}
+	if err := s.under(ctx, r.GetView(), &q); err != nil {
 		return nil, err
 	}
-	g, err := s.fleet(ctx).GroupBy(ctx, view.GroupQuery{By: r.GetBy(), Filter: r.GetFilter(), Search: r.GetSearch(), Limit: limit, Now: s.Now()})
+	if q.by == "" {
+		return nil, status.Error(codes.InvalidArgument, "by is missing: name the field to count by, as in by=os.version")
+	}
+	if err := checkQuery(q.search, q.by); err != nil {
+		return nil, err
+	}
+	g, err := s.fleet(ctx).GroupBy(ctx, view.GroupQuery{By: q.by, Filter: q.filter, Search: q.search, Limit: limit, Now: s.Now()})
 	if err != nil {
 		return nil, s.answerQuery("count the assets", err)
 	}

@@ -21,7 +21,7 @@ import (
 // sorted says of each call what it is about, so that nobody changes that, or adds
 // a call, without a thought: whole is closed to who may see a part.
 var sorted = map[reach]string{
-	nothing: "GetCaller GetAdvisoryStatus",
+	nothing: "GetCaller GetAdvisoryStatus ListViews GetView CreateView UpdateView DeleteView",
 	whole: "PutSource ListSources TryRules PutRule DeleteRule ListFeeds RunFeed PauseFeed CreateFeed UpdateFeed DeleteFeed TestFeed PreviewObservations " +
 		"ListAudit VerifyAudit ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
 		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",

@@ -26,16 +26,18 @@ type assetsCommands struct {
 type assetsListCommand struct {
 	selection
 	OrderBy string `placeholder:"FIELD" help:"Field to sort by; \"last_seen desc\" is the latest first. Without it, by id."`
+	Fields  string `placeholder:"PATHS" help:"Comma-separated fields to show, as in name,hardware.serial,labels.site."`
 }
 
 // selection says which assets are meant.
 type selection struct {
 	Filter string `placeholder:"CEL" help:"Condition, as in 'asset.os.family == \"linux\" && has_software(\"openssl\", \"< 3.0.13\")'. docs/api.md describes the language."`
 	Search string `placeholder:"WORDS" help:"Words that are looked for in names, numbers, addresses, people and software."`
+	View   string `placeholder:"VIEW" help:"Saved view whose condition and words must hold too; rollcall views lists them."`
 }
 
 func (x selection) set(query url.Values) {
-	for key, value := range map[string]string{"filter": x.Filter, "search": x.Search} {
+	for key, value := range map[string]string{"filter": x.Filter, "search": x.Search, "view": x.View} {
 		if value != "" {
 			query.Set(key, value)
 		}
@@ -57,7 +59,21 @@ func (cmd assetsListCommand) Run(s *session) error {
 		query.Set("order_by", cmd.OrderBy)
 	}
 	if s.format != formatTable {
+		if cmd.Fields != "" {
+			query.Set("fields", cmd.Fields)
+		}
 		return s.printList("assets", c.pages(s.ctx, "/v1/assets", "assets", query))
+	}
+	fields, err := s.chosenFields(c, cmd.Fields, cmd.View)
+	if err != nil {
+		return err
+	}
+	if len(fields) > 0 {
+		t, err := s.chosenTable(c, query, fields)
+		if err != nil {
+			return err
+		}
+		return cmd.print(s, t)
 	}
 	query.Set("fields", listFields)
 	t := &table{columns: []column{
@@ -71,7 +87,12 @@ func (cmd assetsListCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if len(t.rows) == 0 && (cmd.Filter != "" || cmd.Search != "") {
+	return cmd.print(s, t)
+}
+
+// print prints what was found, or tells why it is nothing.
+func (cmd assetsListCommand) print(s *session, t *table) error {
+	if len(t.rows) == 0 && (cmd.View != "" || cmd.Filter != "" || cmd.Search != "") {
 		s.note("no asset is like that")
 		return nil
 	}

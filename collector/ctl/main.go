@@ -26,6 +26,7 @@ type command struct {
 
 	Login           loginCommand            `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
 	Assets          assetsCommands          `cmd:"" help:"Look at assets."`
+	Views           viewsCommands           `cmd:"" help:"Look after questions for assets that are kept under a name."`
 	Group           groupCommand            `cmd:"" help:"Count assets by the values of a field."`
 	Software        softwareCommands        `cmd:"" help:"List the software of an asset, or of all."`
 	People          peopleCommands          `cmd:"" help:"Look at people: who they are, what they have, and what needs a look."`

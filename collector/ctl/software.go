@@ -111,7 +111,7 @@ func firstOf(pages iter.Seq2[page, error], most int) iter.Seq2[page, error] {
 }
 
 type groupCommand struct {
-	By string `arg:"" help:"Field to count by, as in os.version or labels.site."`
+	By string `arg:"" optional:"" help:"Field to count by, as in os.version or labels.site; without it, what --view counts by."`
 	selection
 	Limit int `default:"100" help:"The most groups to list."`
 }
@@ -121,6 +121,9 @@ func (cmd groupCommand) Run(s *session) error {
 	c, err := s.open()
 	if err != nil {
 		return err
+	}
+	if cmd.By == "" && cmd.View == "" {
+		return fail(exitUsage, "name the field to count by, as in rollcall group os.version")
 	}
 	query := url.Values{"by": {cmd.By}, "limit": {strconv.Itoa(cmd.Limit)}}
 	cmd.set(query)
@@ -135,7 +138,7 @@ func (cmd groupCommand) Run(s *session) error {
 	if err := decode(raw, groups); err != nil {
 		return err
 	}
-	t := &table{columns: []column{{strings.ToUpper(cmd.By), 16, 0}, {"ASSETS", 0, 0}}}
+	t := &table{columns: []column{{strings.ToUpper(or(cmd.By, "value")), 16, 0}, {"ASSETS", 0, 0}}}
 	for _, g := range groups.GetGroups() {
 		t.add(or(g.GetValue(), "(not stated)"), strconv.Itoa(int(g.GetCount())))
 	}

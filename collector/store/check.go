@@ -59,6 +59,7 @@ var kinds = map[string]kind{
 	prefixSubState:     {name: "states of subscriptions", check: decodes[storagepb.SubscriptionState]},
 	prefixLetter:       {name: "dead letters", check: decodes[storagepb.LetterRecord]},
 	prefixFindingLog:   {name: "changes of findings", check: decodes[storagepb.FindingChangeRecord]},
+	prefixView:         {name: "saved views", check: decodes[storagepb.ViewRecord]},
 	prefixErasure:      {name: "erasures", check: decodes[storagepb.ErasureRecord]},
 	prefixPerson:       {name: "people", check: decodes[adminpb.Person], derived: true},
 	prefixPersonKey:    {name: "identifiers of people", check: (*check).personKey, derived: true},

@@ -111,6 +111,7 @@ var texts = map[string]func() proto.Message{
 	prefixSubState:     func() proto.Message { return new(storagepb.SubscriptionState) },
 	prefixLetter:       func() proto.Message { return new(storagepb.LetterRecord) },
 	prefixFindingLog:   func() proto.Message { return new(storagepb.FindingChangeRecord) },
+	prefixView:         func() proto.Message { return new(storagepb.ViewRecord) },
 	prefixSource:       func() proto.Message { return new(storagepb.SourceRecord) },
 	prefixEnrolment:    func() proto.Message { return new(storagepb.EnrolmentRecord) },
 	prefixToken:        func() proto.Message { return new(storagepb.TokenRecord) },

@@ -39,6 +39,7 @@ const (
 	prefixSubState     = "z/s/" // z/s/<subscription>            SubscriptionState: how far it has come
 	prefixLetter       = "z/l/" // z/l/<subscription>\0<letter id> LetterRecord: a message that was given up
 	prefixFindingLog   = "z/p/" // z/p/<sequence, 8 bytes>       FindingChangeRecord: the log of findings
+	prefixView         = "z/w/" // z/w/<whose>\0<view>            ViewRecord; whose is empty for one that is shared, else a keyed hash of the owner
 	prefixNote         = "f/"   // f/<name>                      what a feed must know after a restart
 	prefixFeed         = "z/f/" // z/f/<feed>                    FeedRecord: how a feed is connected
 	prefixRedirect     = "r/"   // r/<old asset id>              new asset id

@@ -40,7 +40,10 @@ type ListAssetsRequest struct {
 	Search string `protobuf:"bytes,6,opt,name=search,proto3" json:"search,omitempty"`
 	// A field, with desc after it to turn the order round: "name", "last_seen desc".
 	// Empty means by id; not with as_of.
-	OrderBy       string `protobuf:"bytes,7,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	OrderBy string `protobuf:"bytes,7,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
+	// The id of a saved view: its filter and words must hold too, and its order_by
+	// and fields take the place of those that are empty; not with as_of.
+	View          string `protobuf:"bytes,8,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +127,13 @@ func (x *ListAssetsRequest) GetOrderBy() string {
 	return ""
 }
 
+func (x *ListAssetsRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
 type ListAssetsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Assets []*v1.Asset            `protobuf:"bytes,1,rep,name=assets,proto3" json:"assets,omitempty"`
@@ -193,7 +203,9 @@ type GroupAssetsRequest struct {
 	Filter string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	Search string `protobuf:"bytes,3,opt,name=search,proto3" json:"search,omitempty"`
 	// The most groups to answer with, 1 to 10000; 0 means 100.
-	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// As for ListAssets; its group_by takes the place of by where that is empty.
+	View          string `protobuf:"bytes,5,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +266,13 @@ func (x *GroupAssetsRequest) GetLimit() int32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *GroupAssetsRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
 }
 
 type GroupAssetsResponse struct {
@@ -2307,7 +2326,7 @@ var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\x1a\x1frollcall/v1/vulnerability.proto\"\xe3\x01\n" +
+	"\x17rollcall/v1/admin.proto\x12\vrollcall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18rollcall/v1/asking.proto\x1a\x17rollcall/v1/asset.proto\x1a\x18rollcall/v1/person.proto\x1a\x19rollcall/v1/preview.proto\x1a\x18rollcall/v1/record.proto\x1a\x17rollcall/v1/saved.proto\x1a\x1erollcall/v1/subscription.proto\x1a\x1frollcall/v1/vulnerability.proto\"\xf7\x01\n" +
 	"\x11ListAssetsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2316,17 +2335,19 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x05as_of\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12\x16\n" +
 	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x16\n" +
 	"\x06search\x18\x06 \x01(\tR\x06search\x12\x19\n" +
-	"\border_by\x18\a \x01(\tR\aorderBy\"\x87\x01\n" +
+	"\border_by\x18\a \x01(\tR\aorderBy\x12\x12\n" +
+	"\x04view\x18\b \x01(\tR\x04view\"\x87\x01\n" +
 	"\x12ListAssetsResponse\x12*\n" +
 	"\x06assets\x18\x01 \x03(\v2\x12.rollcall.v1.AssetR\x06assets\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1d\n" +
 	"\n" +
-	"total_size\x18\x03 \x01(\x05R\ttotalSize\"j\n" +
+	"total_size\x18\x03 \x01(\x05R\ttotalSize\"~\n" +
 	"\x12GroupAssetsRequest\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x16\n" +
 	"\x06search\x18\x03 \x01(\tR\x06search\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\"\xa7\x01\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\x12\x12\n" +
+	"\x04view\x18\x05 \x01(\tR\x04view\"\xa7\x01\n" +
 	"\x13GroupAssetsResponse\x12/\n" +
 	"\x06groups\x18\x01 \x03(\v2\x17.rollcall.v1.AssetGroupR\x06groups\x12\x1d\n" +
 	"\n" +
@@ -2507,7 +2528,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
 	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xb0)\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x97,\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2579,7 +2600,15 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x10TestSubscription\x12$.rollcall.v1.TestSubscriptionRequest\x1a%.rollcall.v1.TestSubscriptionResponse\x12w\n" +
 	"\x18RotateSubscriptionSecret\x12,.rollcall.v1.RotateSubscriptionSecretRequest\x1a-.rollcall.v1.RotateSubscriptionSecretResponse\x12\\\n" +
 	"\x0fListDeadLetters\x12#.rollcall.v1.ListDeadLettersRequest\x1a$.rollcall.v1.ListDeadLettersResponse\x12_\n" +
-	"\x10RetryDeadLetters\x12$.rollcall.v1.RetryDeadLettersRequest\x1a%.rollcall.v1.RetryDeadLettersResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\x10RetryDeadLetters\x12$.rollcall.v1.RetryDeadLettersRequest\x1a%.rollcall.v1.RetryDeadLettersResponse\x12J\n" +
+	"\tListViews\x12\x1d.rollcall.v1.ListViewsRequest\x1a\x1e.rollcall.v1.ListViewsResponse\x12>\n" +
+	"\aGetView\x12\x1b.rollcall.v1.GetViewRequest\x1a\x16.rollcall.v1.SavedView\x12D\n" +
+	"\n" +
+	"CreateView\x12\x1e.rollcall.v1.CreateViewRequest\x1a\x16.rollcall.v1.SavedView\x12D\n" +
+	"\n" +
+	"UpdateView\x12\x1e.rollcall.v1.UpdateViewRequest\x1a\x16.rollcall.v1.SavedView\x12M\n" +
+	"\n" +
+	"DeleteView\x12\x1e.rollcall.v1.DeleteViewRequest\x1a\x1f.rollcall.v1.DeleteViewResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_admin_proto_rawDescOnce sync.Once
@@ -2686,48 +2715,56 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*RotateSubscriptionSecretRequest)(nil),  // 88: rollcall.v1.RotateSubscriptionSecretRequest
 	(*ListDeadLettersRequest)(nil),           // 89: rollcall.v1.ListDeadLettersRequest
 	(*RetryDeadLettersRequest)(nil),          // 90: rollcall.v1.RetryDeadLettersRequest
-	(*AssetExplanation)(nil),                 // 91: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),          // 92: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),           // 93: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),          // 94: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                           // 95: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),              // 96: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),             // 97: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),            // 98: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                          // 99: rollcall.v1.Finding
-	(*Compliance)(nil),                       // 100: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),                // 101: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),                 // 102: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                             // 103: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),               // 104: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),                // 105: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                             // 106: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),               // 107: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),                 // 108: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),      // 109: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),        // 110: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                      // 111: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),               // 112: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                           // 113: rollcall.v1.Person
-	(*PersonContext)(nil),                    // 114: rollcall.v1.PersonContext
-	(*Erasure)(nil),                          // 115: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),             // 116: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),            // 117: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                      // 118: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),                // 119: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),              // 120: rollcall.v1.VerifyAuditResponse
-	(*ListAssetVulnerabilitiesResponse)(nil), // 121: rollcall.v1.ListAssetVulnerabilitiesResponse
-	(*ListVulnerabilitiesResponse)(nil),      // 122: rollcall.v1.ListVulnerabilitiesResponse
-	(*GetVulnerabilityResponse)(nil),         // 123: rollcall.v1.GetVulnerabilityResponse
-	(*AdvisoryStatus)(nil),                   // 124: rollcall.v1.AdvisoryStatus
-	(*ListSubscriptionsResponse)(nil),        // 125: rollcall.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                     // 126: rollcall.v1.Subscription
-	(*CreateSubscriptionResponse)(nil),       // 127: rollcall.v1.CreateSubscriptionResponse
-	(*DeleteSubscriptionResponse)(nil),       // 128: rollcall.v1.DeleteSubscriptionResponse
-	(*TestSubscriptionResponse)(nil),         // 129: rollcall.v1.TestSubscriptionResponse
-	(*RotateSubscriptionSecretResponse)(nil), // 130: rollcall.v1.RotateSubscriptionSecretResponse
-	(*ListDeadLettersResponse)(nil),          // 131: rollcall.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),         // 132: rollcall.v1.RetryDeadLettersResponse
+	(*ListViewsRequest)(nil),                 // 91: rollcall.v1.ListViewsRequest
+	(*GetViewRequest)(nil),                   // 92: rollcall.v1.GetViewRequest
+	(*CreateViewRequest)(nil),                // 93: rollcall.v1.CreateViewRequest
+	(*UpdateViewRequest)(nil),                // 94: rollcall.v1.UpdateViewRequest
+	(*DeleteViewRequest)(nil),                // 95: rollcall.v1.DeleteViewRequest
+	(*AssetExplanation)(nil),                 // 96: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 97: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 98: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 99: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 100: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 101: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 102: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 103: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 104: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 105: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 106: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 107: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 108: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 109: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 110: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 111: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 112: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 113: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 114: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 115: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 116: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 117: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 118: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 119: rollcall.v1.PersonContext
+	(*Erasure)(nil),                          // 120: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 121: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 122: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 123: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 124: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 125: rollcall.v1.VerifyAuditResponse
+	(*ListAssetVulnerabilitiesResponse)(nil), // 126: rollcall.v1.ListAssetVulnerabilitiesResponse
+	(*ListVulnerabilitiesResponse)(nil),      // 127: rollcall.v1.ListVulnerabilitiesResponse
+	(*GetVulnerabilityResponse)(nil),         // 128: rollcall.v1.GetVulnerabilityResponse
+	(*AdvisoryStatus)(nil),                   // 129: rollcall.v1.AdvisoryStatus
+	(*ListSubscriptionsResponse)(nil),        // 130: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 131: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 132: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 133: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 134: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 135: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 136: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 137: rollcall.v1.RetryDeadLettersResponse
+	(*ListViewsResponse)(nil),                // 138: rollcall.v1.ListViewsResponse
+	(*SavedView)(nil),                        // 139: rollcall.v1.SavedView
+	(*DeleteViewResponse)(nil),               // 140: rollcall.v1.DeleteViewResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2823,71 +2860,81 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	88,  // 90: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
 	89,  // 91: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
 	90,  // 92: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
-	1,   // 93: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 94: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 95: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 96: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	39,  // 97: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 98: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 99: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	91,  // 100: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	92,  // 101: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	39,  // 102: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	93,  // 103: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	94,  // 104: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	95,  // 105: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	96,  // 106: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	97,  // 107: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	98,  // 108: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	99,  // 109: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	99,  // 110: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	99,  // 111: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	100, // 112: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	101, // 113: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	102, // 114: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	103, // 115: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	104, // 116: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	105, // 117: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	106, // 118: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	106, // 119: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	106, // 120: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	106, // 121: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	107, // 122: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	108, // 123: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	109, // 124: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	110, // 125: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 126: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 127: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 128: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 129: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 130: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 131: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	111, // 132: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	112, // 133: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	113, // 134: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	114, // 135: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	115, // 136: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	116, // 137: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	117, // 138: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	118, // 139: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	119, // 140: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	120, // 141: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	121, // 142: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
-	122, // 143: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
-	123, // 144: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
-	124, // 145: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
-	33,  // 146: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	125, // 147: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
-	126, // 148: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
-	127, // 149: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
-	126, // 150: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
-	128, // 151: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
-	129, // 152: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
-	130, // 153: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
-	131, // 154: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
-	132, // 155: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
-	93,  // [93:156] is the sub-list for method output_type
-	30,  // [30:93] is the sub-list for method input_type
+	91,  // 93: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
+	92,  // 94: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
+	93,  // 95: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
+	94,  // 96: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
+	95,  // 97: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
+	1,   // 98: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 99: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 100: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 101: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	39,  // 102: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 103: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 104: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	96,  // 105: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	97,  // 106: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	39,  // 107: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	98,  // 108: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	99,  // 109: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	100, // 110: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	101, // 111: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	102, // 112: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	103, // 113: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	104, // 114: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	104, // 115: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	104, // 116: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	105, // 117: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	106, // 118: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	107, // 119: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	108, // 120: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	109, // 121: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	110, // 122: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	111, // 123: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	111, // 124: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	111, // 125: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	111, // 126: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	112, // 127: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	113, // 128: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	114, // 129: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	115, // 130: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 131: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 132: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 133: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 134: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 135: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 136: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	116, // 137: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	117, // 138: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	118, // 139: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	119, // 140: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	120, // 141: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	121, // 142: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	122, // 143: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	123, // 144: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	124, // 145: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	125, // 146: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	126, // 147: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
+	127, // 148: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
+	128, // 149: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
+	129, // 150: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
+	33,  // 151: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	130, // 152: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	131, // 153: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	132, // 154: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	131, // 155: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	133, // 156: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	134, // 157: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	135, // 158: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	136, // 159: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	137, // 160: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	138, // 161: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
+	139, // 162: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
+	139, // 163: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
+	139, // 164: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
+	140, // 165: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
+	98,  // [98:166] is the sub-list for method output_type
+	30,  // [30:98] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name
@@ -2902,6 +2949,7 @@ func file_rollcall_v1_admin_proto_init() {
 	file_rollcall_v1_person_proto_init()
 	file_rollcall_v1_preview_proto_init()
 	file_rollcall_v1_record_proto_init()
+	file_rollcall_v1_saved_proto_init()
 	file_rollcall_v1_subscription_proto_init()
 	file_rollcall_v1_vulnerability_proto_init()
 	file_rollcall_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}

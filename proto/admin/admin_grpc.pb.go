@@ -83,6 +83,11 @@ const (
 	AdminService_RotateSubscriptionSecret_FullMethodName = "/rollcall.v1.AdminService/RotateSubscriptionSecret"
 	AdminService_ListDeadLetters_FullMethodName          = "/rollcall.v1.AdminService/ListDeadLetters"
 	AdminService_RetryDeadLetters_FullMethodName         = "/rollcall.v1.AdminService/RetryDeadLetters"
+	AdminService_ListViews_FullMethodName                = "/rollcall.v1.AdminService/ListViews"
+	AdminService_GetView_FullMethodName                  = "/rollcall.v1.AdminService/GetView"
+	AdminService_CreateView_FullMethodName               = "/rollcall.v1.AdminService/CreateView"
+	AdminService_UpdateView_FullMethodName               = "/rollcall.v1.AdminService/UpdateView"
+	AdminService_DeleteView_FullMethodName               = "/rollcall.v1.AdminService/DeleteView"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -215,6 +220,13 @@ type AdminServiceClient interface {
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
 	// RetryDeadLetters has messages that were given up sent again.
 	RetryDeadLetters(ctx context.Context, in *RetryDeadLettersRequest, opts ...grpc.CallOption) (*RetryDeadLettersResponse, error)
+	// ListViews lists the questions that the caller keeps, and those that are shared.
+	ListViews(ctx context.Context, in *ListViewsRequest, opts ...grpc.CallOption) (*ListViewsResponse, error)
+	GetView(ctx context.Context, in *GetViewRequest, opts ...grpc.CallOption) (*SavedView, error)
+	// CreateView keeps a question for assets under a name.
+	CreateView(ctx context.Context, in *CreateViewRequest, opts ...grpc.CallOption) (*SavedView, error)
+	UpdateView(ctx context.Context, in *UpdateViewRequest, opts ...grpc.CallOption) (*SavedView, error)
+	DeleteView(ctx context.Context, in *DeleteViewRequest, opts ...grpc.CallOption) (*DeleteViewResponse, error)
 }
 
 type adminServiceClient struct {
@@ -873,6 +885,56 @@ func (c *adminServiceClient) RetryDeadLetters(ctx context.Context, in *RetryDead
 	return out, nil
 }
 
+func (c *adminServiceClient) ListViews(ctx context.Context, in *ListViewsRequest, opts ...grpc.CallOption) (*ListViewsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListViewsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListViews_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetView(ctx context.Context, in *GetViewRequest, opts ...grpc.CallOption) (*SavedView, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedView)
+	err := c.cc.Invoke(ctx, AdminService_GetView_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) CreateView(ctx context.Context, in *CreateViewRequest, opts ...grpc.CallOption) (*SavedView, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedView)
+	err := c.cc.Invoke(ctx, AdminService_CreateView_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) UpdateView(ctx context.Context, in *UpdateViewRequest, opts ...grpc.CallOption) (*SavedView, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SavedView)
+	err := c.cc.Invoke(ctx, AdminService_UpdateView_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) DeleteView(ctx context.Context, in *DeleteViewRequest, opts ...grpc.CallOption) (*DeleteViewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteViewResponse)
+	err := c.cc.Invoke(ctx, AdminService_DeleteView_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -1003,6 +1065,13 @@ type AdminServiceServer interface {
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
 	// RetryDeadLetters has messages that were given up sent again.
 	RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error)
+	// ListViews lists the questions that the caller keeps, and those that are shared.
+	ListViews(context.Context, *ListViewsRequest) (*ListViewsResponse, error)
+	GetView(context.Context, *GetViewRequest) (*SavedView, error)
+	// CreateView keeps a question for assets under a name.
+	CreateView(context.Context, *CreateViewRequest) (*SavedView, error)
+	UpdateView(context.Context, *UpdateViewRequest) (*SavedView, error)
+	DeleteView(context.Context, *DeleteViewRequest) (*DeleteViewResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -1201,6 +1270,21 @@ func (UnimplementedAdminServiceServer) ListDeadLetters(context.Context, *ListDea
 }
 func (UnimplementedAdminServiceServer) RetryDeadLetters(context.Context, *RetryDeadLettersRequest) (*RetryDeadLettersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) ListViews(context.Context, *ListViewsRequest) (*ListViewsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListViews not implemented")
+}
+func (UnimplementedAdminServiceServer) GetView(context.Context, *GetViewRequest) (*SavedView, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetView not implemented")
+}
+func (UnimplementedAdminServiceServer) CreateView(context.Context, *CreateViewRequest) (*SavedView, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateView not implemented")
+}
+func (UnimplementedAdminServiceServer) UpdateView(context.Context, *UpdateViewRequest) (*SavedView, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateView not implemented")
+}
+func (UnimplementedAdminServiceServer) DeleteView(context.Context, *DeleteViewRequest) (*DeleteViewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteView not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -2343,6 +2427,96 @@ func _AdminService_RetryDeadLetters_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListViews_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListViewsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListViews(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListViews_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListViews(ctx, req.(*ListViewsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetView_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetViewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetView(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetView_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetView(ctx, req.(*GetViewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_CreateView_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateViewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CreateView(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CreateView_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CreateView(ctx, req.(*CreateViewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_UpdateView_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateViewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).UpdateView(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_UpdateView_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).UpdateView(ctx, req.(*UpdateViewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_DeleteView_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteViewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DeleteView(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DeleteView_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DeleteView(ctx, req.(*DeleteViewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2593,6 +2767,26 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryDeadLetters",
 			Handler:    _AdminService_RetryDeadLetters_Handler,
+		},
+		{
+			MethodName: "ListViews",
+			Handler:    _AdminService_ListViews_Handler,
+		},
+		{
+			MethodName: "GetView",
+			Handler:    _AdminService_GetView_Handler,
+		},
+		{
+			MethodName: "CreateView",
+			Handler:    _AdminService_CreateView_Handler,
+		},
+		{
+			MethodName: "UpdateView",
+			Handler:    _AdminService_UpdateView_Handler,
+		},
+		{
+			MethodName: "DeleteView",
+			Handler:    _AdminService_DeleteView_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -244,7 +244,9 @@ type ExportAssetsRequest struct {
 	Fields string `protobuf:"bytes,4,opt,name=fields,proto3" json:"fields,omitempty"`
 	// A row for each piece of software of each asset, instead of one for each
 	// asset.
-	Software      bool `protobuf:"varint,5,opt,name=software,proto3" json:"software,omitempty"`
+	Software bool `protobuf:"varint,5,opt,name=software,proto3" json:"software,omitempty"`
+	// As for ListAssets.
+	View          string `protobuf:"bytes,6,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -312,6 +314,13 @@ func (x *ExportAssetsRequest) GetSoftware() bool {
 		return x.Software
 	}
 	return false
+}
+
+func (x *ExportAssetsRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
 }
 
 type ExportChunk struct {
@@ -727,13 +736,14 @@ const file_rollcall_v1_asking_proto_rawDesc = "" +
 	"\tsource_id\x18\t \x01(\tR\bsourceId\x12\x16\n" +
 	"\x06fields\x18\n" +
 	" \x03(\tR\x06fields\x12\x16\n" +
-	"\x06missed\x18\v \x01(\x03R\x06missed\"\x91\x01\n" +
+	"\x06missed\x18\v \x01(\x03R\x06missed\"\xa5\x01\n" +
 	"\x13ExportAssetsRequest\x12\x16\n" +
 	"\x06filter\x18\x01 \x01(\tR\x06filter\x12\x16\n" +
 	"\x06search\x18\x02 \x01(\tR\x06search\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12\x16\n" +
 	"\x06fields\x18\x04 \x01(\tR\x06fields\x12\x1a\n" +
-	"\bsoftware\x18\x05 \x01(\bR\bsoftware\"!\n" +
+	"\bsoftware\x18\x05 \x01(\bR\bsoftware\x12\x12\n" +
+	"\x04view\x18\x06 \x01(\tR\x04view\"!\n" +
 	"\vExportChunk\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\xe0\x01\n" +
 	"\x10ListAuditRequest\x12\x1b\n" +

@@ -2663,11 +2663,57 @@ func (x *LetterRecord) GetTitle() string {
 	return ""
 }
 
+// ViewRecord is a question that somebody keeps. Its key has whose it is, so that
+// the names of private ones do not get into each other's way.
+type ViewRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	View          *admin.SavedView       `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ViewRecord) Reset() {
+	*x = ViewRecord{}
+	mi := &file_rollcall_v1_storage_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ViewRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ViewRecord) ProtoMessage() {}
+
+func (x *ViewRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_storage_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ViewRecord.ProtoReflect.Descriptor instead.
+func (*ViewRecord) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_storage_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ViewRecord) GetView() *admin.SavedView {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
 var File_rollcall_v1_storage_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\n" +
-	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\x1a\x18rollcall/v1/record.proto\x1a\x1erollcall/v1/subscription.proto\"\xeb\x05\n" +
+	"\x19rollcall/v1/storage.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drollcall/v1/observation.proto\x1a\x18rollcall/v1/record.proto\x1a\x17rollcall/v1/saved.proto\x1a\x1erollcall/v1/subscription.proto\"\xeb\x05\n" +
 	"\x0fEnrolmentRecord\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x19\n" +
 	"\bkey_hash\x18\x02 \x01(\fR\akeyHash\x12*\n" +
@@ -2944,7 +2990,10 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x05error\x18\v \x01(\tR\x05error\x12:\n" +
 	"\vgiven_up_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tgivenUpAt\x12\x14\n" +
 	"\x05retry\x18\r \x01(\bR\x05retry\x12\x14\n" +
-	"\x05title\x18\x0e \x01(\tR\x05titleB;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
+	"\x05title\x18\x0e \x01(\tR\x05title\"8\n" +
+	"\n" +
+	"ViewRecord\x12*\n" +
+	"\x04view\x18\x01 \x01(\v2\x16.rollcall.v1.SavedViewR\x04viewB;Z9github.com/rollcall-itam/rollcall/proto/storage;storagepbb\x06proto3"
 
 var (
 	file_rollcall_v1_storage_proto_rawDescOnce sync.Once
@@ -2958,7 +3007,7 @@ func file_rollcall_v1_storage_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_storage_proto_rawDescData
 }
 
-var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_rollcall_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*EnrolmentRecord)(nil),       // 0: rollcall.v1.EnrolmentRecord
 	(*BaselineRecord)(nil),        // 1: rollcall.v1.BaselineRecord
@@ -2988,77 +3037,80 @@ var file_rollcall_v1_storage_proto_goTypes = []any{
 	(*SubscriptionRecord)(nil),    // 25: rollcall.v1.SubscriptionRecord
 	(*SubscriptionState)(nil),     // 26: rollcall.v1.SubscriptionState
 	(*LetterRecord)(nil),          // 27: rollcall.v1.LetterRecord
-	nil,                           // 28: rollcall.v1.EnrolmentRecord.LabelsEntry
-	nil,                           // 29: rollcall.v1.BaselineRecord.DigestsEntry
-	nil,                           // 30: rollcall.v1.TokenRecord.LabelsEntry
-	nil,                           // 31: rollcall.v1.FeedRecord.SettingsEntry
-	nil,                           // 32: rollcall.v1.FeedRecord.SealedEntry
-	nil,                           // 33: rollcall.v1.ErasureRecord.CountsEntry
-	nil,                           // 34: rollcall.v1.SubscriptionRecord.SealedEntry
-	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
-	(*v1.Problem)(nil),            // 36: rollcall.v1.Problem
-	(*v1.SectionStatus)(nil),      // 37: rollcall.v1.SectionStatus
-	(*admin.ComplianceDay)(nil),   // 38: rollcall.v1.ComplianceDay
-	(*admin.Subscription)(nil),    // 39: rollcall.v1.Subscription
+	(*ViewRecord)(nil),            // 28: rollcall.v1.ViewRecord
+	nil,                           // 29: rollcall.v1.EnrolmentRecord.LabelsEntry
+	nil,                           // 30: rollcall.v1.BaselineRecord.DigestsEntry
+	nil,                           // 31: rollcall.v1.TokenRecord.LabelsEntry
+	nil,                           // 32: rollcall.v1.FeedRecord.SettingsEntry
+	nil,                           // 33: rollcall.v1.FeedRecord.SealedEntry
+	nil,                           // 34: rollcall.v1.ErasureRecord.CountsEntry
+	nil,                           // 35: rollcall.v1.SubscriptionRecord.SealedEntry
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*v1.Problem)(nil),            // 37: rollcall.v1.Problem
+	(*v1.SectionStatus)(nil),      // 38: rollcall.v1.SectionStatus
+	(*admin.ComplianceDay)(nil),   // 39: rollcall.v1.ComplianceDay
+	(*admin.Subscription)(nil),    // 40: rollcall.v1.Subscription
+	(*admin.SavedView)(nil),       // 41: rollcall.v1.SavedView
 }
 var file_rollcall_v1_storage_proto_depIdxs = []int32{
-	35, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
-	35, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	35, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	28, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
-	29, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
-	35, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
-	36, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
-	37, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
+	36, // 0: rollcall.v1.EnrolmentRecord.enrolled_at:type_name -> google.protobuf.Timestamp
+	36, // 1: rollcall.v1.EnrolmentRecord.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	36, // 2: rollcall.v1.EnrolmentRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	29, // 3: rollcall.v1.EnrolmentRecord.labels:type_name -> rollcall.v1.EnrolmentRecord.LabelsEntry
+	30, // 4: rollcall.v1.BaselineRecord.digests:type_name -> rollcall.v1.BaselineRecord.DigestsEntry
+	36, // 5: rollcall.v1.HeadRecord.observed_at:type_name -> google.protobuf.Timestamp
+	37, // 6: rollcall.v1.HeadRecord.problems:type_name -> rollcall.v1.Problem
+	38, // 7: rollcall.v1.HeadRecord.sections:type_name -> rollcall.v1.SectionStatus
 	1,  // 8: rollcall.v1.HeadRecord.baseline:type_name -> rollcall.v1.BaselineRecord
-	35, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
-	35, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
+	36, // 9: rollcall.v1.HeadRecord.first_observed:type_name -> google.protobuf.Timestamp
+	36, // 10: rollcall.v1.HeadRecord.last_observed:type_name -> google.protobuf.Timestamp
 	3,  // 11: rollcall.v1.HeadRecord.parts:type_name -> rollcall.v1.HeldPart
 	4,  // 12: rollcall.v1.HeadRecord.listed_by:type_name -> rollcall.v1.ListedBy
-	35, // 13: rollcall.v1.ListedBy.last:type_name -> google.protobuf.Timestamp
-	35, // 14: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
-	35, // 15: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
-	30, // 16: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
-	35, // 17: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
-	35, // 18: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
-	35, // 19: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 13: rollcall.v1.ListedBy.last:type_name -> google.protobuf.Timestamp
+	36, // 14: rollcall.v1.TokenRecord.created_at:type_name -> google.protobuf.Timestamp
+	36, // 15: rollcall.v1.TokenRecord.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 16: rollcall.v1.TokenRecord.labels:type_name -> rollcall.v1.TokenRecord.LabelsEntry
+	36, // 17: rollcall.v1.TokenRecord.revoked_at:type_name -> google.protobuf.Timestamp
+	36, // 18: rollcall.v1.StatementRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 19: rollcall.v1.EventRecord.at:type_name -> google.protobuf.Timestamp
 	9,  // 20: rollcall.v1.EventRecord.changes:type_name -> rollcall.v1.FieldChange
-	35, // 21: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
-	35, // 22: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
+	36, // 21: rollcall.v1.FindingRecord.opened_at:type_name -> google.protobuf.Timestamp
+	36, // 22: rollcall.v1.FindingRecord.resolved_at:type_name -> google.protobuf.Timestamp
 	15, // 23: rollcall.v1.FindingRecord.decision:type_name -> rollcall.v1.DecisionRecord
-	38, // 24: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
+	39, // 24: rollcall.v1.TrendRecord.days:type_name -> rollcall.v1.ComplianceDay
 	14, // 25: rollcall.v1.RuleRecord.now:type_name -> rollcall.v1.RuleRevision
 	14, // 26: rollcall.v1.RuleRecord.past:type_name -> rollcall.v1.RuleRevision
-	35, // 27: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
-	35, // 28: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
-	35, // 29: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
-	35, // 30: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
-	35, // 31: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
-	35, // 32: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
-	31, // 33: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
-	32, // 34: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
-	35, // 35: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
-	35, // 36: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
-	35, // 37: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
-	33, // 38: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
-	35, // 39: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
+	36, // 27: rollcall.v1.RuleRevision.at:type_name -> google.protobuf.Timestamp
+	36, // 28: rollcall.v1.DecisionRecord.until:type_name -> google.protobuf.Timestamp
+	36, // 29: rollcall.v1.DecisionRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 30: rollcall.v1.ChangeRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 31: rollcall.v1.AuthorityRecord.created_at:type_name -> google.protobuf.Timestamp
+	36, // 32: rollcall.v1.AuditRecord.at:type_name -> google.protobuf.Timestamp
+	32, // 33: rollcall.v1.FeedRecord.settings:type_name -> rollcall.v1.FeedRecord.SettingsEntry
+	33, // 34: rollcall.v1.FeedRecord.sealed:type_name -> rollcall.v1.FeedRecord.SealedEntry
+	36, // 35: rollcall.v1.FeedRecord.created_at:type_name -> google.protobuf.Timestamp
+	36, // 36: rollcall.v1.ErasureRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 37: rollcall.v1.ErasureRecord.completed_at:type_name -> google.protobuf.Timestamp
+	34, // 38: rollcall.v1.ErasureRecord.counts:type_name -> rollcall.v1.ErasureRecord.CountsEntry
+	36, // 39: rollcall.v1.ErasureRecord.last_refused_at:type_name -> google.protobuf.Timestamp
 	22, // 40: rollcall.v1.ErasureRecord.subject:type_name -> rollcall.v1.ErasureSubject
 	23, // 41: rollcall.v1.ErasureSubject.records:type_name -> rollcall.v1.ErasedRecord
-	35, // 42: rollcall.v1.FindingChangeRecord.at:type_name -> google.protobuf.Timestamp
-	39, // 43: rollcall.v1.SubscriptionRecord.definition:type_name -> rollcall.v1.Subscription
-	34, // 44: rollcall.v1.SubscriptionRecord.sealed:type_name -> rollcall.v1.SubscriptionRecord.SealedEntry
-	35, // 45: rollcall.v1.SubscriptionRecord.old_until:type_name -> google.protobuf.Timestamp
+	36, // 42: rollcall.v1.FindingChangeRecord.at:type_name -> google.protobuf.Timestamp
+	40, // 43: rollcall.v1.SubscriptionRecord.definition:type_name -> rollcall.v1.Subscription
+	35, // 44: rollcall.v1.SubscriptionRecord.sealed:type_name -> rollcall.v1.SubscriptionRecord.SealedEntry
+	36, // 45: rollcall.v1.SubscriptionRecord.old_until:type_name -> google.protobuf.Timestamp
 	27, // 46: rollcall.v1.SubscriptionState.pending:type_name -> rollcall.v1.LetterRecord
-	35, // 47: rollcall.v1.SubscriptionState.sent_at:type_name -> google.protobuf.Timestamp
-	35, // 48: rollcall.v1.SubscriptionState.last_success:type_name -> google.protobuf.Timestamp
-	35, // 49: rollcall.v1.LetterRecord.at:type_name -> google.protobuf.Timestamp
-	35, // 50: rollcall.v1.LetterRecord.next_attempt:type_name -> google.protobuf.Timestamp
-	35, // 51: rollcall.v1.LetterRecord.given_up_at:type_name -> google.protobuf.Timestamp
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	36, // 47: rollcall.v1.SubscriptionState.sent_at:type_name -> google.protobuf.Timestamp
+	36, // 48: rollcall.v1.SubscriptionState.last_success:type_name -> google.protobuf.Timestamp
+	36, // 49: rollcall.v1.LetterRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 50: rollcall.v1.LetterRecord.next_attempt:type_name -> google.protobuf.Timestamp
+	36, // 51: rollcall.v1.LetterRecord.given_up_at:type_name -> google.protobuf.Timestamp
+	41, // 52: rollcall.v1.ViewRecord.view:type_name -> rollcall.v1.SavedView
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_storage_proto_init() }
@@ -3073,7 +3125,7 @@ func file_rollcall_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_storage_proto_rawDesc), len(file_rollcall_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

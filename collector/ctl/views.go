@@ -1,0 +1,172 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+)
+
+type viewsCommands struct {
+	List   viewsListCommand   `cmd:"" default:"withargs" help:"List your views, and those that are shared."`
+	Show   viewsShowCommand   `cmd:"" help:"Show one view."`
+	Create viewsCreateCommand `cmd:"" help:"Keep a question for assets under a name."`
+	Update viewsUpdateCommand `cmd:"" help:"Change a view."`
+	Delete viewsDeleteCommand `cmd:"" help:"Forget a view."`
+}
+
+type viewsListCommand struct{}
+
+// Help shows examples.
+func (viewsListCommand) Help() string {
+	return examples(`rollcall views`, `rollcall assets list --view stale-laptops`)
+}
+
+// Run lists the views.
+func (viewsListCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	pages := c.pages(s.ctx, "/v1/views", "views", pageSize(listPage))
+	if s.format != formatTable {
+		return s.printList("views", pages)
+	}
+	t := viewTable()
+	err = each(pages, func() *adminpb.SavedView { return new(adminpb.SavedView) }, func(v *adminpb.SavedView) { addView(t, v) })
+	if err != nil {
+		return err
+	}
+	if len(t.rows) == 0 {
+		s.note("no views yet: see rollcall views create --help")
+		return nil
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+func viewTable() *table {
+	return &table{columns: []column{{"VIEW", 12, 0}, {"TITLE", 12, 3}, {"FILTER", 20, 1}, {"SEARCH", 8, 4}, {"ORDER BY", 8, 4}, {"FIELDS", 8, 5}, {"GROUP BY", 8, 5}, {"SHARED", 0, 2}, {"OWNER", 0, 2}}}
+}
+
+func addView(t *table, v *adminpb.SavedView) {
+	t.add(v.GetId(), v.GetTitle(), v.GetFilter(), v.GetSearch(), v.GetOrderBy(), v.GetFields(), v.GetGroupBy(), truth(v.GetShared()), v.GetOwner())
+}
+
+func truth(is bool) string {
+	if is {
+		return "yes"
+	}
+	return "no"
+}
+
+// oneView names a view.
+type oneView struct {
+	View string `arg:"" help:"Id of the view, as the list has it."`
+}
+
+func viewPath(id string) string { return "/v1/views/" + url.PathEscape(id) }
+
+type viewsShowCommand struct{ oneView }
+
+// Help shows examples.
+func (viewsShowCommand) Help() string { return examples(`rollcall views show stale-laptops`) }
+
+// Run shows a view.
+func (cmd viewsShowCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.get(s.ctx, viewPath(cmd.View), nil)
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	v := new(adminpb.SavedView)
+	if err := decode(raw, v); err != nil {
+		return err
+	}
+	t := viewTable()
+	addView(t, v)
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
+// viewFields is what a view has. What is not given is left as it is; an empty text
+// is given, too.
+type viewFields struct {
+	Title   *string `placeholder:"TEXT" help:"What it is called."`
+	Filter  *string `placeholder:"CEL" help:"Condition, as for assets list."`
+	Search  *string `placeholder:"WORDS" help:"Words, as for assets list."`
+	OrderBy *string `placeholder:"FIELD" help:"Field to sort by; \"last_seen desc\" is the latest first."`
+	Fields  *string `placeholder:"PATHS" help:"Comma-separated fields to show, as in name,hardware.serial."`
+	GroupBy *string `placeholder:"FIELD" help:"Field that rollcall group counts by."`
+	Shared  *bool   `negatable:"" help:"Let everybody with a token use it."`
+}
+
+// given returns what was given, as the API takes it, and the names of its fields.
+func (f viewFields) given() (view map[string]any, names []string) {
+	view = make(map[string]any)
+	for name, value := range map[string]*string{"title": f.Title, "filter": f.Filter, "search": f.Search, "order_by": f.OrderBy, "fields": f.Fields, "group_by": f.GroupBy} {
+		if value != nil {
+			view[name] = *value
+			names = append(names, name)
+		}
+	}
+	if f.Shared != nil {
+		view["shared"] = *f.Shared
+		names = append(names, "shared")
+	}
+	return view, names
+}
+
+type viewsCreateCommand struct {
+	oneView
+	viewFields
+}
+
+// Help shows examples.
+func (viewsCreateCommand) Help() string {
+	return examples(`rollcall views create stale-laptops --filter 'asset.class == "laptop" && age(asset.last_seen) > days(30)' --order-by last_seen --fields name,owner.email,last_seen`,
+		`rollcall views create systems --group-by os.version --shared && rollcall group --view systems`)
+}
+
+// Run keeps a view.
+func (cmd viewsCreateCommand) Run(s *session) error {
+	view, _ := cmd.given()
+	view["id"] = cmd.View
+	return s.change(http.MethodPost, "/v1/views", view, "view "+cmd.View+" is kept; `rollcall assets list --view "+cmd.View+"` asks it")
+}
+
+type viewsUpdateCommand struct {
+	oneView
+	viewFields
+}
+
+// Help shows examples.
+func (viewsUpdateCommand) Help() string {
+	return examples(`rollcall views update stale-laptops --filter 'age(asset.last_seen) > days(60)' --no-shared`, `rollcall views update stale-laptops --fields ''    # all fields again`)
+}
+
+// Run changes a view.
+func (cmd viewsUpdateCommand) Run(s *session) error {
+	view, names := cmd.given()
+	if len(names) == 0 {
+		return fail(exitUsage, "nothing is to be changed: give one of --title, --filter, --search, --order-by, --fields, --group-by, --shared, --no-shared")
+	}
+	return s.change(http.MethodPatch, viewPath(cmd.View), map[string]any{"view": view, "fields": strings.Join(names, ",")}, "view "+cmd.View+" is changed")
+}
+
+type viewsDeleteCommand struct{ oneView }
+
+// Help shows examples.
+func (viewsDeleteCommand) Help() string { return examples(`rollcall views delete stale-laptops`) }
+
+// Run forgets a view.
+func (cmd viewsDeleteCommand) Run(s *session) error {
+	return s.change(http.MethodDelete, viewPath(cmd.View), nil, "view "+cmd.View+" is deleted")
+}
