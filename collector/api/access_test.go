@@ -65,6 +65,8 @@ var allowed = map[string]string{
 	"ListPeople":           "viewer operator admin servicedesk",
 	"GetPerson":            "viewer operator admin servicedesk",
 	"GetPersonContext":     "viewer operator admin servicedesk",
+	"ExplainPerson":        "viewer operator admin servicedesk",
+	"AssertPerson":         "operator admin",
 	"ErasePerson":          "admin",
 	"ListErasures":         "admin",
 	"DeleteErasure":        "admin",

@@ -25,6 +25,7 @@ import (
 // here: they write theirs in the transaction of the change.
 var audited = map[string]string{
 	adminpb.AdminService_AssertAsset_FullMethodName:       "asset.assert",
+	adminpb.AdminService_AssertPerson_FullMethodName:      "person.assert",
 	adminpb.AdminService_DeleteStatement_FullMethodName:   "statement.delete",
 	adminpb.AdminService_PutSource_FullMethodName:         "source.put",
 	adminpb.AdminService_DeleteObservation_FullMethodName: "observation.delete",

@@ -23,11 +23,11 @@ import (
 var sorted = map[reach]string{
 	nothing: "GetCaller GetAdvisoryStatus ListViews GetView CreateView UpdateView DeleteView",
 	whole: "PutSource ListSources TryRules PutRule DeleteRule ListFeeds RunFeed PauseFeed CreateFeed UpdateFeed DeleteFeed TestFeed PreviewObservations " +
-		"ListAudit VerifyAudit ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
+		"ListAudit VerifyAudit AssertPerson ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
 		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",
 	part: "ListAssets GroupAssets ListSoftware ListSoftwareAssets GetAsset ListAssetSoftware GetAssetSourceStates ExplainAsset GetAssetHistory AssertAsset " +
 		"ListStatements DeleteStatement DeleteObservation ListFindings GroupFindings WaiveFinding AcknowledgeFinding ReopenFinding GetCompliance ListRules " +
-		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext ListAssetVulnerabilities ListVulnerabilities GetVulnerability",
+		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext ExplainPerson ListAssetVulnerabilities ListVulnerabilities GetVulnerability",
 }
 
 // No call, whatever it is asked, tells of what is outside its caller's scope,

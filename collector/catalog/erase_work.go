@@ -109,6 +109,12 @@ func (e *eraser) search(ctx context.Context) error {
 			}
 		}
 	}
+	// What operators say of the person need not mention them.
+	for ref := range e.own {
+		if err := e.mendRecord(ctx, ref, "observations"); err != nil {
+			return fmt.Errorf("withdraw a record of the person: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -270,6 +276,15 @@ func (e *eraser) endProfile(f *filing, p personPart) error {
 		return err
 	}
 	former := held.GetRedirects()
+	said, err := f.tx.StatementsOf(f.ref)
+	if err != nil {
+		return err
+	}
+	for _, s := range said {
+		if err := f.tx.DeleteStatement(s); err != nil {
+			return err
+		}
+	}
 	if err := f.withdrawPerson(p.part); err != nil {
 		return err
 	}

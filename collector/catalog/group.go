@@ -115,7 +115,9 @@ func (c *component) visit(ref store.Ref) error {
 	if err != nil {
 		return err
 	}
-	c.add(p)
+	if p.o.GetPerson() == nil {
+		c.add(p)
+	}
 	return nil
 }
 
@@ -172,7 +174,7 @@ func (c *component) visitSpoken(ref store.Ref) error {
 	}
 	for _, s := range said {
 		c.statements[s.GetId()] = s
-		for _, other := range []store.Ref{{Source: s.GetSubjectSource(), ID: s.GetSubjectId()}, {Source: s.GetOtherSource(), ID: s.GetOtherId()}} {
+		for _, other := range []store.Ref{subjectOf(s), otherOf(s)} {
 			if err := c.visit(other); err != nil {
 				return err
 			}
@@ -211,12 +213,26 @@ func (c *component) claims() ([]identity.Claim, []identity.Statement) {
 	for _, p := range c.parts {
 		claims = append(claims, c.trusted(p.claim))
 	}
-	statements := make([]identity.Statement, 0, len(c.statements))
-	for _, s := range c.statements {
+	return claims, said(c.statements)
+}
+
+// subjectOf and otherOf return the records that an operator spoke of.
+func subjectOf(s *storagepb.StatementRecord) store.Ref {
+	return store.Ref{Source: s.GetSubjectSource(), ID: s.GetSubjectId()}
+}
+
+func otherOf(s *storagepb.StatementRecord) store.Ref {
+	return store.Ref{Source: s.GetOtherSource(), ID: s.GetOtherId()}
+}
+
+// said returns what operators said, in no order.
+func said(records map[string]*storagepb.StatementRecord) []identity.Statement {
+	statements := make([]identity.Statement, 0, len(records))
+	for _, s := range records {
 		statements = append(statements, identity.Statement{Same: s.GetSame(), At: s.GetAt().AsTime(), By: s.GetBy(),
-			Subject: identity.Ref{Source: s.GetSubjectSource(), ID: s.GetSubjectId()}, Other: identity.Ref{Source: s.GetOtherSource(), ID: s.GetOtherId()}})
+			Subject: identity.Ref(subjectOf(s)), Other: identity.Ref(otherOf(s))})
 	}
-	return claims, statements
+	return statements
 }
 
 // trusted sets aside the identifiers of a claim that too many records carry.

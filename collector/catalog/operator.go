@@ -195,8 +195,8 @@ func (c *Catalog) Say(ctx context.Context, by string, same bool, subject, other 
 	_, err := c.update(ctx, store.Ref{}, func(f *filing) error {
 		f.cause = store.Ref{Source: Operator, ID: by}
 		for _, ref := range []store.Ref{subject, other} {
-			if _, err := f.tx.Head(ref); err != nil {
-				return fmt.Errorf("record %s: %w", ref, err)
+			if _, err := f.tx.Member(ref); err != nil {
+				return fmt.Errorf("record %s of a thing: %w", ref, err)
 			}
 		}
 		if err := f.say(s); err != nil {
@@ -222,10 +222,17 @@ func (c *Catalog) Unsay(ctx context.Context, by, id string) error {
 		if s.GetAnchor() {
 			return fmt.Errorf("%w: it ties fields that an operator stated to their asset, and ends with those", ErrInvalid)
 		}
+		people, err := f.speaksOfPeople(s)
+		if err != nil {
+			return err
+		}
 		if err := f.tx.DeleteStatement(s); err != nil {
 			return err
 		}
-		return f.regroup(store.Ref{Source: s.GetSubjectSource(), ID: s.GetSubjectId()}, store.Ref{Source: s.GetOtherSource(), ID: s.GetOtherId()})
+		if people {
+			return f.regroupPeople(subjectOf(s), otherOf(s))
+		}
+		return f.regroup(subjectOf(s), otherOf(s))
 	})
 	if err != nil {
 		return fmt.Errorf("take back statement %s: %w", id, err)

@@ -150,7 +150,7 @@ func (f *filing) withdrawPerson(self part) error {
 	if err != nil {
 		return fmt.Errorf("person of %s: %w", f.ref, err)
 	}
-	if err := f.claimPerson(p.says, identity.PersonClaim{}); err != nil {
+	if err := errors.Join(f.claimPerson(p.says, identity.PersonClaim{}), f.unanchorPerson(part{ref: f.ref, member: member})); err != nil {
 		return err
 	}
 	if err := errors.Join(f.tx.DeleteObservation(f.ref), f.tx.DeletePersonMember(f.ref), f.tx.DeleteLastSeen(f.ref)); err != nil {

@@ -74,12 +74,14 @@ type crowd struct {
 	waiting      []store.Ref
 	keys         map[identity.Key]bool
 	placeholders map[identity.Key]bool
+	statements   map[string]*storagepb.StatementRecord
 	// people holds the former ids of each person that a record is about.
 	people map[string][]string
 }
 
 func newCrowd(f *filing) *crowd {
-	return &crowd{f: f, parts: make(map[store.Ref]personPart), keys: make(map[identity.Key]bool), placeholders: make(map[identity.Key]bool), people: make(map[string][]string)}
+	return &crowd{f: f, parts: make(map[store.Ref]personPart), keys: make(map[identity.Key]bool), placeholders: make(map[identity.Key]bool),
+		statements: make(map[string]*storagepb.StatementRecord), people: make(map[string][]string)}
 }
 
 func (c *crowd) add(p personPart) {
@@ -103,7 +105,26 @@ func (c *crowd) visit(ref store.Ref) error {
 	if err != nil {
 		return err
 	}
-	c.add(p)
+	// An operator's word ties records of people only.
+	if p.o.GetPerson() != nil {
+		c.add(p)
+	}
+	return nil
+}
+
+func (c *crowd) visitSpoken(ref store.Ref) error {
+	said, err := c.f.tx.StatementsOf(ref)
+	if err != nil {
+		return err
+	}
+	for _, s := range said {
+		c.statements[s.GetId()] = s
+		for _, other := range []store.Ref{subjectOf(s), otherOf(s)} {
+			if err := c.visit(other); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -156,24 +177,29 @@ func (c *crowd) complete() error {
 	for len(c.waiting) > 0 {
 		p := c.parts[c.waiting[0]]
 		c.waiting = c.waiting[1:]
-		if err := errors.Join(c.visitKeys(p.says.Keys), c.visitPerson(p.member.GetAssetId())); err != nil {
+		if err := errors.Join(c.visitKeys(p.says.Keys), c.visitSpoken(p.ref), c.visitPerson(p.member.GetAssetId())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// groups returns the records of each person-to-be, the oldest first, and the
-// groups in the order of their oldest record.
-func (c *crowd) groups() [][]part {
+// resolve decides which of the records are one person.
+func (c *crowd) resolve() identity.Resolution {
 	claims := make([]identity.PersonClaim, 0, len(c.parts))
 	for _, p := range c.parts {
 		claim := p.says
 		claim.Keys = slices.DeleteFunc(slices.Clone(claim.Keys), func(k identity.Key) bool { return c.placeholders[k] })
 		claims = append(claims, claim)
 	}
+	return identity.ResolvePeople(claims, said(c.statements))
+}
+
+// groups returns the records of each person-to-be, the oldest first, and the
+// groups in the order of their oldest record.
+func (c *crowd) groups() [][]part {
 	var groups [][]part
-	for _, refs := range identity.ResolvePeople(claims).Groups {
+	for _, refs := range c.resolve().Groups {
 		group := make([]part, len(refs))
 		for i, ref := range refs {
 			group[i] = c.parts[store.Ref(ref)].part

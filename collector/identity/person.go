@@ -106,9 +106,11 @@ func employeeID(value string) (Key, bool) {
 //
 // An address, an account or an employee id unites all who carry it, unless two
 // of them cannot be one person. Where those that remain once the departed are
-// left out can be, the identifier passed on to them.
-func ResolvePeople(claims []PersonClaim) Resolution {
+// left out can be, the identifier passed on to them. What operators say
+// outranks identifiers, as it does for devices.
+func ResolvePeople(claims []PersonClaim, statements []Statement) Resolution {
 	r := newPeople(claims)
+	r.state(statements)
 	for _, k := range r.keys() {
 		r.judge(k)
 	}
@@ -119,7 +121,9 @@ type people struct {
 	claims  []PersonClaim
 	holders map[Key][]int
 	sets    *sets
-	res     Resolution
+	// denied are the pairs that operators keep apart, with what they say.
+	denied map[denial]string
+	res    Resolution
 }
 
 func newPeople(claims []PersonClaim) *people {
@@ -128,7 +132,7 @@ func newPeople(claims []PersonClaim) *people {
 		return cmp.Or(compareRefs(a.Ref, b.Ref), slices.CompareFunc(a.Keys, b.Keys, compareKeys))
 	})
 	claims = slices.CompactFunc(claims, func(a, b PersonClaim) bool { return a.Ref == b.Ref })
-	p := &people{claims: claims, holders: make(map[Key][]int), sets: newSets(len(claims))}
+	p := &people{claims: claims, holders: make(map[Key][]int), sets: newSets(len(claims)), denied: make(map[denial]string)}
 	for i, c := range claims {
 		for _, k := range c.Keys {
 			p.holders[k] = append(p.holders[k], i)
@@ -148,8 +152,70 @@ func (p *people) keys() []Key {
 	return sortKeys(keys)
 }
 
+// state files what operators say: of two that contradict each other, the one
+// said later holds and the other is listed as refused.
+func (p *people) state(statements []Statement) {
+	statements = slices.Clone(statements)
+	slices.SortFunc(statements, compareStatements)
+	index := make(map[Ref]int, len(p.claims))
+	for i, c := range p.claims {
+		index[c.Ref] = i
+	}
+	for _, s := range slices.CompactFunc(statements, func(a, b Statement) bool { return compareStatements(a, b) == 0 }) {
+		subject, ok := index[s.Subject]
+		other, known := index[s.Other]
+		if !ok || !known || subject == other {
+			continue // of a record that is gone, or not of this crowd
+		}
+		members := []int{min(subject, other), max(subject, other)}
+		says := "operator " + s.By + " says " + verb(s)
+		switch {
+		case s.Same && p.deniedBetween(members) != "", !s.Same && p.sets.root(subject) == p.sets.root(other):
+			p.res.Refusals = append(p.res.Refusals, Refusal{Records: p.refs(members), Reason: says + ", and what was said later contradicts it"})
+		case s.Same:
+			p.sets.unite(subject, other)
+			p.res.Ties = append(p.res.Ties, Tie{Reason: says, Records: p.refs(members)})
+		default:
+			p.denied[denial{subject, other}] = says
+			p.res.Refusals = append(p.res.Refusals, Refusal{Records: p.refs(members), Reason: says})
+		}
+	}
+}
+
+// allowed leaves out of the claims that carry an identifier those that an
+// operator said are not the same as another of them.
+func (p *people) allowed(holders []int) []int {
+	return slices.DeleteFunc(slices.Clone(holders), func(i int) bool {
+		for d := range p.denied {
+			if d.other == i && slices.Contains(holders, d.subject) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// deniedBetween tells which operator keeps apart any two members of the groups
+// of these claims.
+func (p *people) deniedBetween(members []int) string {
+	var says []string
+	for d, said := range p.denied {
+		a, b := p.sets.root(d.subject), p.sets.root(d.other)
+		in := func(root int) bool {
+			return slices.ContainsFunc(members, func(i int) bool { return p.sets.root(i) == root })
+		}
+		if a != b && in(a) && in(b) {
+			says = append(says, said)
+		}
+	}
+	if len(says) == 0 {
+		return ""
+	}
+	return slices.Min(says)
+}
+
 func (p *people) judge(k Key) {
-	holders := p.holders[k]
+	holders := p.allowed(p.holders[k])
 	if len(holders) > MaxClaimants {
 		p.res.Refusals = append(p.res.Refusals, Refusal{Key: k, Records: p.refs(holders), Quarantined: true,
 			Reason: fmt.Sprintf("more than %d records carry it", MaxClaimants)})
@@ -173,6 +239,9 @@ func (p *people) judge(k Key) {
 
 // conflict tells why the groups of these claims cannot all be one person.
 func (p *people) conflict(members []int) string {
+	if said := p.deniedBetween(members); said != "" {
+		return said
+	}
 	var roots []int
 	for _, i := range members {
 		roots = append(roots, p.sets.root(i))

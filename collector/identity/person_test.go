@@ -68,7 +68,7 @@ func TestPeopleUnite(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got [][]string
-			for _, g := range ResolvePeople(c.claims).Groups {
+			for _, g := range ResolvePeople(c.claims, nil).Groups {
 				var names []string
 				for _, ref := range g {
 					names = append(names, ref.String())
@@ -87,7 +87,7 @@ func TestAnAddressOfTooManyUnitesNobody(t *testing.T) {
 	for i := range MaxClaimants + 1 {
 		claims = append(claims, profile(fmt.Sprintf("csv:%02d", i), "1", &pb.Profile{Emails: []string{"everybody@example.com"}}))
 	}
-	r := ResolvePeople(claims)
+	r := ResolvePeople(claims, nil)
 	if len(r.Groups) != MaxClaimants+1 || len(r.Refusals) != 1 || !r.Refusals[0].Quarantined {
 		t.Errorf("%d groups, refusals %v", len(r.Groups), r.Refusals)
 	}
@@ -124,9 +124,9 @@ func somePeople(t *rapid.T) []PersonClaim {
 func TestPeopleDoNotDependOnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		claims := somePeople(t)
-		want := ResolvePeople(claims)
+		want := ResolvePeople(claims, nil)
 		again := slices.Concat(rapid.Permutation(claims).Draw(t, "order"), claims[:len(claims)/2])
-		if d := cmp.Diff(want, ResolvePeople(again)); d != "" {
+		if d := cmp.Diff(want, ResolvePeople(again, nil)); d != "" {
 			t.Fatal(d)
 		}
 		for _, g := range want.Groups {

@@ -2528,7 +2528,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
 	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x97,\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xb2-\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2580,7 +2580,9 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
 	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
-	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12D\n" +
+	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12R\n" +
+	"\rExplainPerson\x12!.rollcall.v1.ExplainPersonRequest\x1a\x1e.rollcall.v1.PersonExplanation\x12E\n" +
+	"\fAssertPerson\x12 .rollcall.v1.AssertPersonRequest\x1a\x13.rollcall.v1.Person\x12D\n" +
 	"\vErasePerson\x12\x1f.rollcall.v1.ErasePersonRequest\x1a\x14.rollcall.v1.Erasure\x12S\n" +
 	"\fListErasures\x12 .rollcall.v1.ListErasuresRequest\x1a!.rollcall.v1.ListErasuresResponse\x12V\n" +
 	"\rDeleteErasure\x12!.rollcall.v1.DeleteErasureRequest\x1a\".rollcall.v1.DeleteErasureResponse\x12L\n" +
@@ -2696,75 +2698,78 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListPeopleRequest)(nil),                // 69: rollcall.v1.ListPeopleRequest
 	(*GetPersonRequest)(nil),                 // 70: rollcall.v1.GetPersonRequest
 	(*GetPersonContextRequest)(nil),          // 71: rollcall.v1.GetPersonContextRequest
-	(*ErasePersonRequest)(nil),               // 72: rollcall.v1.ErasePersonRequest
-	(*ListErasuresRequest)(nil),              // 73: rollcall.v1.ListErasuresRequest
-	(*DeleteErasureRequest)(nil),             // 74: rollcall.v1.DeleteErasureRequest
-	(*ExportAssetsRequest)(nil),              // 75: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),                 // 76: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),               // 77: rollcall.v1.VerifyAuditRequest
-	(*ListAssetVulnerabilitiesRequest)(nil),  // 78: rollcall.v1.ListAssetVulnerabilitiesRequest
-	(*ListVulnerabilitiesRequest)(nil),       // 79: rollcall.v1.ListVulnerabilitiesRequest
-	(*GetVulnerabilityRequest)(nil),          // 80: rollcall.v1.GetVulnerabilityRequest
-	(*GetAdvisoryStatusRequest)(nil),         // 81: rollcall.v1.GetAdvisoryStatusRequest
-	(*ListSubscriptionsRequest)(nil),         // 82: rollcall.v1.ListSubscriptionsRequest
-	(*GetSubscriptionRequest)(nil),           // 83: rollcall.v1.GetSubscriptionRequest
-	(*CreateSubscriptionRequest)(nil),        // 84: rollcall.v1.CreateSubscriptionRequest
-	(*PauseSubscriptionRequest)(nil),         // 85: rollcall.v1.PauseSubscriptionRequest
-	(*DeleteSubscriptionRequest)(nil),        // 86: rollcall.v1.DeleteSubscriptionRequest
-	(*TestSubscriptionRequest)(nil),          // 87: rollcall.v1.TestSubscriptionRequest
-	(*RotateSubscriptionSecretRequest)(nil),  // 88: rollcall.v1.RotateSubscriptionSecretRequest
-	(*ListDeadLettersRequest)(nil),           // 89: rollcall.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),          // 90: rollcall.v1.RetryDeadLettersRequest
-	(*ListViewsRequest)(nil),                 // 91: rollcall.v1.ListViewsRequest
-	(*GetViewRequest)(nil),                   // 92: rollcall.v1.GetViewRequest
-	(*CreateViewRequest)(nil),                // 93: rollcall.v1.CreateViewRequest
-	(*UpdateViewRequest)(nil),                // 94: rollcall.v1.UpdateViewRequest
-	(*DeleteViewRequest)(nil),                // 95: rollcall.v1.DeleteViewRequest
-	(*AssetExplanation)(nil),                 // 96: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),          // 97: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),           // 98: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),          // 99: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                           // 100: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),              // 101: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),             // 102: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),            // 103: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                          // 104: rollcall.v1.Finding
-	(*Compliance)(nil),                       // 105: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),                // 106: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),                 // 107: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                             // 108: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),               // 109: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),                // 110: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                             // 111: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),               // 112: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),                 // 113: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),      // 114: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),        // 115: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                      // 116: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),               // 117: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                           // 118: rollcall.v1.Person
-	(*PersonContext)(nil),                    // 119: rollcall.v1.PersonContext
-	(*Erasure)(nil),                          // 120: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),             // 121: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),            // 122: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                      // 123: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),                // 124: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),              // 125: rollcall.v1.VerifyAuditResponse
-	(*ListAssetVulnerabilitiesResponse)(nil), // 126: rollcall.v1.ListAssetVulnerabilitiesResponse
-	(*ListVulnerabilitiesResponse)(nil),      // 127: rollcall.v1.ListVulnerabilitiesResponse
-	(*GetVulnerabilityResponse)(nil),         // 128: rollcall.v1.GetVulnerabilityResponse
-	(*AdvisoryStatus)(nil),                   // 129: rollcall.v1.AdvisoryStatus
-	(*ListSubscriptionsResponse)(nil),        // 130: rollcall.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                     // 131: rollcall.v1.Subscription
-	(*CreateSubscriptionResponse)(nil),       // 132: rollcall.v1.CreateSubscriptionResponse
-	(*DeleteSubscriptionResponse)(nil),       // 133: rollcall.v1.DeleteSubscriptionResponse
-	(*TestSubscriptionResponse)(nil),         // 134: rollcall.v1.TestSubscriptionResponse
-	(*RotateSubscriptionSecretResponse)(nil), // 135: rollcall.v1.RotateSubscriptionSecretResponse
-	(*ListDeadLettersResponse)(nil),          // 136: rollcall.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),         // 137: rollcall.v1.RetryDeadLettersResponse
-	(*ListViewsResponse)(nil),                // 138: rollcall.v1.ListViewsResponse
-	(*SavedView)(nil),                        // 139: rollcall.v1.SavedView
-	(*DeleteViewResponse)(nil),               // 140: rollcall.v1.DeleteViewResponse
+	(*ExplainPersonRequest)(nil),             // 72: rollcall.v1.ExplainPersonRequest
+	(*AssertPersonRequest)(nil),              // 73: rollcall.v1.AssertPersonRequest
+	(*ErasePersonRequest)(nil),               // 74: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),              // 75: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),             // 76: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),              // 77: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),                 // 78: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),               // 79: rollcall.v1.VerifyAuditRequest
+	(*ListAssetVulnerabilitiesRequest)(nil),  // 80: rollcall.v1.ListAssetVulnerabilitiesRequest
+	(*ListVulnerabilitiesRequest)(nil),       // 81: rollcall.v1.ListVulnerabilitiesRequest
+	(*GetVulnerabilityRequest)(nil),          // 82: rollcall.v1.GetVulnerabilityRequest
+	(*GetAdvisoryStatusRequest)(nil),         // 83: rollcall.v1.GetAdvisoryStatusRequest
+	(*ListSubscriptionsRequest)(nil),         // 84: rollcall.v1.ListSubscriptionsRequest
+	(*GetSubscriptionRequest)(nil),           // 85: rollcall.v1.GetSubscriptionRequest
+	(*CreateSubscriptionRequest)(nil),        // 86: rollcall.v1.CreateSubscriptionRequest
+	(*PauseSubscriptionRequest)(nil),         // 87: rollcall.v1.PauseSubscriptionRequest
+	(*DeleteSubscriptionRequest)(nil),        // 88: rollcall.v1.DeleteSubscriptionRequest
+	(*TestSubscriptionRequest)(nil),          // 89: rollcall.v1.TestSubscriptionRequest
+	(*RotateSubscriptionSecretRequest)(nil),  // 90: rollcall.v1.RotateSubscriptionSecretRequest
+	(*ListDeadLettersRequest)(nil),           // 91: rollcall.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),          // 92: rollcall.v1.RetryDeadLettersRequest
+	(*ListViewsRequest)(nil),                 // 93: rollcall.v1.ListViewsRequest
+	(*GetViewRequest)(nil),                   // 94: rollcall.v1.GetViewRequest
+	(*CreateViewRequest)(nil),                // 95: rollcall.v1.CreateViewRequest
+	(*UpdateViewRequest)(nil),                // 96: rollcall.v1.UpdateViewRequest
+	(*DeleteViewRequest)(nil),                // 97: rollcall.v1.DeleteViewRequest
+	(*AssetExplanation)(nil),                 // 98: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 99: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 100: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 101: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 102: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 103: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 104: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 105: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 106: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 107: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 108: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 109: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 110: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 111: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 112: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 113: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 114: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 115: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 116: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 117: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 118: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 119: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 120: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 121: rollcall.v1.PersonContext
+	(*PersonExplanation)(nil),                // 122: rollcall.v1.PersonExplanation
+	(*Erasure)(nil),                          // 123: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 124: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 125: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 126: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 127: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 128: rollcall.v1.VerifyAuditResponse
+	(*ListAssetVulnerabilitiesResponse)(nil), // 129: rollcall.v1.ListAssetVulnerabilitiesResponse
+	(*ListVulnerabilitiesResponse)(nil),      // 130: rollcall.v1.ListVulnerabilitiesResponse
+	(*GetVulnerabilityResponse)(nil),         // 131: rollcall.v1.GetVulnerabilityResponse
+	(*AdvisoryStatus)(nil),                   // 132: rollcall.v1.AdvisoryStatus
+	(*ListSubscriptionsResponse)(nil),        // 133: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 134: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 135: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 136: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 137: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 138: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 139: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 140: rollcall.v1.RetryDeadLettersResponse
+	(*ListViewsResponse)(nil),                // 141: rollcall.v1.ListViewsResponse
+	(*SavedView)(nil),                        // 142: rollcall.v1.SavedView
+	(*DeleteViewResponse)(nil),               // 143: rollcall.v1.DeleteViewResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -2840,101 +2845,105 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	69,  // 70: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
 	70,  // 71: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
 	71,  // 72: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	72,  // 73: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
-	73,  // 74: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
-	74,  // 75: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
-	75,  // 76: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	76,  // 77: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	77,  // 78: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	78,  // 79: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
-	79,  // 80: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
-	80,  // 81: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
-	81,  // 82: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
-	32,  // 83: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
-	82,  // 84: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
-	83,  // 85: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
-	84,  // 86: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
-	85,  // 87: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
-	86,  // 88: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
-	87,  // 89: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
-	88,  // 90: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
-	89,  // 91: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
-	90,  // 92: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
-	91,  // 93: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
-	92,  // 94: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
-	93,  // 95: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
-	94,  // 96: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
-	95,  // 97: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
-	1,   // 98: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 99: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 100: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 101: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	39,  // 102: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 103: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 104: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	96,  // 105: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	97,  // 106: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	39,  // 107: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	98,  // 108: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	99,  // 109: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	100, // 110: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	101, // 111: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	102, // 112: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	103, // 113: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	104, // 114: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	104, // 115: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	104, // 116: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	105, // 117: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	106, // 118: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	107, // 119: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	108, // 120: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	109, // 121: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	110, // 122: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	111, // 123: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	111, // 124: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	111, // 125: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	111, // 126: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	112, // 127: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	113, // 128: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	114, // 129: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	115, // 130: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 131: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 132: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 133: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 134: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 135: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 136: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	116, // 137: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	117, // 138: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	118, // 139: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	119, // 140: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	120, // 141: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	121, // 142: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	122, // 143: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	123, // 144: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	124, // 145: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	125, // 146: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	126, // 147: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
-	127, // 148: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
-	128, // 149: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
-	129, // 150: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
-	33,  // 151: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	130, // 152: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
-	131, // 153: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
-	132, // 154: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
-	131, // 155: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
-	133, // 156: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
-	134, // 157: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
-	135, // 158: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
-	136, // 159: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
-	137, // 160: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
-	138, // 161: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
-	139, // 162: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
-	139, // 163: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
-	139, // 164: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
-	140, // 165: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
-	98,  // [98:166] is the sub-list for method output_type
-	30,  // [30:98] is the sub-list for method input_type
+	72,  // 73: rollcall.v1.AdminService.ExplainPerson:input_type -> rollcall.v1.ExplainPersonRequest
+	73,  // 74: rollcall.v1.AdminService.AssertPerson:input_type -> rollcall.v1.AssertPersonRequest
+	74,  // 75: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
+	75,  // 76: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
+	76,  // 77: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
+	77,  // 78: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	78,  // 79: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	79,  // 80: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	80,  // 81: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
+	81,  // 82: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
+	82,  // 83: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
+	83,  // 84: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
+	32,  // 85: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
+	84,  // 86: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
+	85,  // 87: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
+	86,  // 88: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
+	87,  // 89: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
+	88,  // 90: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
+	89,  // 91: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
+	90,  // 92: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
+	91,  // 93: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
+	92,  // 94: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
+	93,  // 95: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
+	94,  // 96: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
+	95,  // 97: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
+	96,  // 98: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
+	97,  // 99: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
+	1,   // 100: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 101: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 102: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 103: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	39,  // 104: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 105: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 106: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	98,  // 107: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	99,  // 108: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	39,  // 109: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	100, // 110: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	101, // 111: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	102, // 112: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	103, // 113: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	104, // 114: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	105, // 115: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	106, // 116: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	106, // 117: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	106, // 118: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	107, // 119: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	108, // 120: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	109, // 121: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	110, // 122: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	111, // 123: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	112, // 124: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	113, // 125: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	113, // 126: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	113, // 127: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	113, // 128: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	114, // 129: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	115, // 130: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	116, // 131: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	117, // 132: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 133: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 134: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 135: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 136: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 137: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 138: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	118, // 139: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	119, // 140: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	120, // 141: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	121, // 142: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	122, // 143: rollcall.v1.AdminService.ExplainPerson:output_type -> rollcall.v1.PersonExplanation
+	120, // 144: rollcall.v1.AdminService.AssertPerson:output_type -> rollcall.v1.Person
+	123, // 145: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	124, // 146: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	125, // 147: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	126, // 148: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	127, // 149: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	128, // 150: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	129, // 151: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
+	130, // 152: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
+	131, // 153: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
+	132, // 154: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
+	33,  // 155: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	133, // 156: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	134, // 157: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	135, // 158: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	134, // 159: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	136, // 160: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	137, // 161: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	138, // 162: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	139, // 163: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	140, // 164: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	141, // 165: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
+	142, // 166: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
+	142, // 167: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
+	142, // 168: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
+	143, // 169: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
+	100, // [100:170] is the sub-list for method output_type
+	30,  // [30:100] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name

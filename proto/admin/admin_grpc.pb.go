@@ -63,6 +63,8 @@ const (
 	AdminService_ListPeople_FullMethodName               = "/rollcall.v1.AdminService/ListPeople"
 	AdminService_GetPerson_FullMethodName                = "/rollcall.v1.AdminService/GetPerson"
 	AdminService_GetPersonContext_FullMethodName         = "/rollcall.v1.AdminService/GetPersonContext"
+	AdminService_ExplainPerson_FullMethodName            = "/rollcall.v1.AdminService/ExplainPerson"
+	AdminService_AssertPerson_FullMethodName             = "/rollcall.v1.AdminService/AssertPerson"
 	AdminService_ErasePerson_FullMethodName              = "/rollcall.v1.AdminService/ErasePerson"
 	AdminService_ListErasures_FullMethodName             = "/rollcall.v1.AdminService/ListErasures"
 	AdminService_DeleteErasure_FullMethodName            = "/rollcall.v1.AdminService/DeleteErasure"
@@ -181,6 +183,11 @@ type AdminServiceClient interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error)
+	// ExplainPerson says why the records of a person are about one.
+	ExplainPerson(ctx context.Context, in *ExplainPersonRequest, opts ...grpc.CallOption) (*PersonExplanation, error)
+	// AssertPerson lets an operator state fields of a person, or that they are the
+	// same as another or are not. It can be taken back.
+	AssertPerson(ctx context.Context, in *AssertPersonRequest, opts ...grpc.CallOption) (*Person, error)
 	// ErasePerson removes a person from everything that is kept, and has what is
 	// said of them later not taken. Repeating it does no harm.
 	ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*Erasure, error)
@@ -676,6 +683,26 @@ func (c *adminServiceClient) GetPersonContext(ctx context.Context, in *GetPerson
 	return out, nil
 }
 
+func (c *adminServiceClient) ExplainPerson(ctx context.Context, in *ExplainPersonRequest, opts ...grpc.CallOption) (*PersonExplanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PersonExplanation)
+	err := c.cc.Invoke(ctx, AdminService_ExplainPerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) AssertPerson(ctx context.Context, in *AssertPersonRequest, opts ...grpc.CallOption) (*Person, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Person)
+	err := c.cc.Invoke(ctx, AdminService_AssertPerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ErasePerson(ctx context.Context, in *ErasePersonRequest, opts ...grpc.CallOption) (*Erasure, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Erasure)
@@ -1026,6 +1053,11 @@ type AdminServiceServer interface {
 	// GetPersonContext tells all that a service desk needs of a person at once:
 	// devices with their state and findings, software access, location.
 	GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error)
+	// ExplainPerson says why the records of a person are about one.
+	ExplainPerson(context.Context, *ExplainPersonRequest) (*PersonExplanation, error)
+	// AssertPerson lets an operator state fields of a person, or that they are the
+	// same as another or are not. It can be taken back.
+	AssertPerson(context.Context, *AssertPersonRequest) (*Person, error)
 	// ErasePerson removes a person from everything that is kept, and has what is
 	// said of them later not taken. Repeating it does no harm.
 	ErasePerson(context.Context, *ErasePersonRequest) (*Erasure, error)
@@ -1210,6 +1242,12 @@ func (UnimplementedAdminServiceServer) GetPerson(context.Context, *GetPersonRequ
 }
 func (UnimplementedAdminServiceServer) GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPersonContext not implemented")
+}
+func (UnimplementedAdminServiceServer) ExplainPerson(context.Context, *ExplainPersonRequest) (*PersonExplanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainPerson not implemented")
+}
+func (UnimplementedAdminServiceServer) AssertPerson(context.Context, *AssertPersonRequest) (*Person, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssertPerson not implemented")
 }
 func (UnimplementedAdminServiceServer) ErasePerson(context.Context, *ErasePersonRequest) (*Erasure, error) {
 	return nil, status.Error(codes.Unimplemented, "method ErasePerson not implemented")
@@ -2074,6 +2112,42 @@ func _AdminService_GetPersonContext_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ExplainPerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainPersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ExplainPerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ExplainPerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ExplainPerson(ctx, req.(*ExplainPersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_AssertPerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssertPersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AssertPerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AssertPerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AssertPerson(ctx, req.(*AssertPersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ErasePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ErasePersonRequest)
 	if err := dec(in); err != nil {
@@ -2691,6 +2765,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPersonContext",
 			Handler:    _AdminService_GetPersonContext_Handler,
+		},
+		{
+			MethodName: "ExplainPerson",
+			Handler:    _AdminService_ExplainPerson_Handler,
+		},
+		{
+			MethodName: "AssertPerson",
+			Handler:    _AdminService_AssertPerson_Handler,
 		},
 		{
 			MethodName: "ErasePerson",

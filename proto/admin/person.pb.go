@@ -1281,6 +1281,237 @@ func (*DeleteErasureResponse) Descriptor() ([]byte, []int) {
 	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{12}
 }
 
+type ExplainPersonRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As for GetPerson.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPersonRequest) Reset() {
+	*x = ExplainPersonRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPersonRequest) ProtoMessage() {}
+
+func (x *ExplainPersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPersonRequest.ProtoReflect.Descriptor instead.
+func (*ExplainPersonRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExplainPersonRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// PersonExplanation says why records are about one person.
+type PersonExplanation struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	PersonId string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	Name     string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The whole in sentences, for people.
+	Summary []string           `protobuf:"bytes,3,rep,name=summary,proto3" json:"summary,omitempty"`
+	Records []*ExplainedRecord `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
+	// What unites the records.
+	Ties []*ExplainedTie `protobuf:"bytes,5,rep,name=ties,proto3" json:"ties,omitempty"`
+	// Identifiers that records carry and that unite them with nobody, or not with
+	// all that carry them.
+	Refusals      []*ExplainedRefusal  `protobuf:"bytes,6,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Statements    []*OperatorStatement `protobuf:"bytes,7,rep,name=statements,proto3" json:"statements,omitempty"`
+	Conflicts     []*v1.Conflict       `protobuf:"bytes,8,rep,name=conflicts,proto3" json:"conflicts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonExplanation) Reset() {
+	*x = PersonExplanation{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonExplanation) ProtoMessage() {}
+
+func (x *PersonExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonExplanation.ProtoReflect.Descriptor instead.
+func (*PersonExplanation) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PersonExplanation) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *PersonExplanation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PersonExplanation) GetSummary() []string {
+	if x != nil {
+		return x.Summary
+	}
+	return nil
+}
+
+func (x *PersonExplanation) GetRecords() []*ExplainedRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *PersonExplanation) GetTies() []*ExplainedTie {
+	if x != nil {
+		return x.Ties
+	}
+	return nil
+}
+
+func (x *PersonExplanation) GetRefusals() []*ExplainedRefusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *PersonExplanation) GetStatements() []*OperatorStatement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *PersonExplanation) GetConflicts() []*v1.Conflict {
+	if x != nil {
+		return x.Conflicts
+	}
+	return nil
+}
+
+type AssertPersonRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As for GetPerson.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Fields to state; see docs/api.md for those that operators may.
+	Set *v1.Profile `protobuf:"bytes,2,opt,name=set,proto3" json:"set,omitempty"`
+	// Paths of fields on which the operator's word is taken back.
+	Clear []string `protobuf:"bytes,3,rep,name=clear,proto3" json:"clear,omitempty"`
+	// People (named as in id) or records (as source/source_id) that are this same
+	// person, or are not.
+	SameAs        []string `protobuf:"bytes,4,rep,name=same_as,json=sameAs,proto3" json:"same_as,omitempty"`
+	NotSameAs     []string `protobuf:"bytes,5,rep,name=not_same_as,json=notSameAs,proto3" json:"not_same_as,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssertPersonRequest) Reset() {
+	*x = AssertPersonRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssertPersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssertPersonRequest) ProtoMessage() {}
+
+func (x *AssertPersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssertPersonRequest.ProtoReflect.Descriptor instead.
+func (*AssertPersonRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *AssertPersonRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AssertPersonRequest) GetSet() *v1.Profile {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *AssertPersonRequest) GetClear() []string {
+	if x != nil {
+		return x.Clear
+	}
+	return nil
+}
+
+func (x *AssertPersonRequest) GetSameAs() []string {
+	if x != nil {
+		return x.SameAs
+	}
+	return nil
+}
+
+func (x *AssertPersonRequest) GetNotSameAs() []string {
+	if x != nil {
+		return x.NotSameAs
+	}
+	return nil
+}
+
 var File_rollcall_v1_person_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_person_proto_rawDesc = "" +
@@ -1428,7 +1659,26 @@ const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"&\n" +
 	"\x14DeleteErasureRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x17\n" +
-	"\x15DeleteErasureResponseB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\x15DeleteErasureResponse\"&\n" +
+	"\x14ExplainPersonRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xf5\x02\n" +
+	"\x11PersonExplanation\x12\x1b\n" +
+	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\asummary\x18\x03 \x03(\tR\asummary\x126\n" +
+	"\arecords\x18\x04 \x03(\v2\x1c.rollcall.v1.ExplainedRecordR\arecords\x12-\n" +
+	"\x04ties\x18\x05 \x03(\v2\x19.rollcall.v1.ExplainedTieR\x04ties\x129\n" +
+	"\brefusals\x18\x06 \x03(\v2\x1d.rollcall.v1.ExplainedRefusalR\brefusals\x12>\n" +
+	"\n" +
+	"statements\x18\a \x03(\v2\x1e.rollcall.v1.OperatorStatementR\n" +
+	"statements\x123\n" +
+	"\tconflicts\x18\b \x03(\v2\x15.rollcall.v1.ConflictR\tconflicts\"\x9c\x01\n" +
+	"\x13AssertPersonRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12&\n" +
+	"\x03set\x18\x02 \x01(\v2\x14.rollcall.v1.ProfileR\x03set\x12\x14\n" +
+	"\x05clear\x18\x03 \x03(\tR\x05clear\x12\x17\n" +
+	"\asame_as\x18\x04 \x03(\tR\x06sameAs\x12\x1e\n" +
+	"\vnot_same_as\x18\x05 \x03(\tR\tnotSameAsB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_person_proto_rawDescOnce sync.Once
@@ -1442,7 +1692,7 @@ func file_rollcall_v1_person_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_person_proto_rawDescData
 }
 
-var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_rollcall_v1_person_proto_goTypes = []any{
 	(*Person)(nil),                  // 0: rollcall.v1.Person
 	(*ListPeopleRequest)(nil),       // 1: rollcall.v1.ListPeopleRequest
@@ -1457,46 +1707,60 @@ var file_rollcall_v1_person_proto_goTypes = []any{
 	(*ListErasuresResponse)(nil),    // 10: rollcall.v1.ListErasuresResponse
 	(*DeleteErasureRequest)(nil),    // 11: rollcall.v1.DeleteErasureRequest
 	(*DeleteErasureResponse)(nil),   // 12: rollcall.v1.DeleteErasureResponse
-	nil,                             // 13: rollcall.v1.Person.LabelsEntry
-	nil,                             // 14: rollcall.v1.Person.ProvenanceEntry
-	nil,                             // 15: rollcall.v1.Erasure.CountsEntry
-	(*v1.Location)(nil),             // 16: rollcall.v1.Location
-	(*v1.AppAccess)(nil),            // 17: rollcall.v1.AppAccess
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
-	(*v1.AssetSource)(nil),          // 19: rollcall.v1.AssetSource
-	(*v1.Conflict)(nil),             // 20: rollcall.v1.Conflict
-	(*v1.Warranty)(nil),             // 21: rollcall.v1.Warranty
-	(*Finding)(nil),                 // 22: rollcall.v1.Finding
-	(*v1.Provenance)(nil),           // 23: rollcall.v1.Provenance
+	(*ExplainPersonRequest)(nil),    // 13: rollcall.v1.ExplainPersonRequest
+	(*PersonExplanation)(nil),       // 14: rollcall.v1.PersonExplanation
+	(*AssertPersonRequest)(nil),     // 15: rollcall.v1.AssertPersonRequest
+	nil,                             // 16: rollcall.v1.Person.LabelsEntry
+	nil,                             // 17: rollcall.v1.Person.ProvenanceEntry
+	nil,                             // 18: rollcall.v1.Erasure.CountsEntry
+	(*v1.Location)(nil),             // 19: rollcall.v1.Location
+	(*v1.AppAccess)(nil),            // 20: rollcall.v1.AppAccess
+	(*timestamppb.Timestamp)(nil),   // 21: google.protobuf.Timestamp
+	(*v1.AssetSource)(nil),          // 22: rollcall.v1.AssetSource
+	(*v1.Conflict)(nil),             // 23: rollcall.v1.Conflict
+	(*v1.Warranty)(nil),             // 24: rollcall.v1.Warranty
+	(*Finding)(nil),                 // 25: rollcall.v1.Finding
+	(*ExplainedRecord)(nil),         // 26: rollcall.v1.ExplainedRecord
+	(*ExplainedTie)(nil),            // 27: rollcall.v1.ExplainedTie
+	(*ExplainedRefusal)(nil),        // 28: rollcall.v1.ExplainedRefusal
+	(*OperatorStatement)(nil),       // 29: rollcall.v1.OperatorStatement
+	(*v1.Profile)(nil),              // 30: rollcall.v1.Profile
+	(*v1.Provenance)(nil),           // 31: rollcall.v1.Provenance
 }
 var file_rollcall_v1_person_proto_depIdxs = []int32{
-	16, // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
-	17, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
-	13, // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
-	18, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
-	18, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
-	19, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
-	14, // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
-	20, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
+	19, // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
+	20, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
+	16, // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
+	21, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
+	21, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
+	22, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
+	17, // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
+	23, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
 	0,  // 8: rollcall.v1.ListPeopleResponse.people:type_name -> rollcall.v1.Person
 	0,  // 9: rollcall.v1.PersonContext.person:type_name -> rollcall.v1.Person
 	6,  // 10: rollcall.v1.PersonContext.devices:type_name -> rollcall.v1.PersonDevice
-	16, // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
-	18, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
-	21, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
-	16, // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
-	22, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
-	18, // 16: rollcall.v1.Erasure.at:type_name -> google.protobuf.Timestamp
-	18, // 17: rollcall.v1.Erasure.completed_at:type_name -> google.protobuf.Timestamp
-	15, // 18: rollcall.v1.Erasure.counts:type_name -> rollcall.v1.Erasure.CountsEntry
-	18, // 19: rollcall.v1.Erasure.last_refused_at:type_name -> google.protobuf.Timestamp
+	19, // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
+	21, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
+	24, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
+	19, // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
+	25, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
+	21, // 16: rollcall.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	21, // 17: rollcall.v1.Erasure.completed_at:type_name -> google.protobuf.Timestamp
+	18, // 18: rollcall.v1.Erasure.counts:type_name -> rollcall.v1.Erasure.CountsEntry
+	21, // 19: rollcall.v1.Erasure.last_refused_at:type_name -> google.protobuf.Timestamp
 	8,  // 20: rollcall.v1.ListErasuresResponse.erasures:type_name -> rollcall.v1.Erasure
-	23, // 21: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	26, // 21: rollcall.v1.PersonExplanation.records:type_name -> rollcall.v1.ExplainedRecord
+	27, // 22: rollcall.v1.PersonExplanation.ties:type_name -> rollcall.v1.ExplainedTie
+	28, // 23: rollcall.v1.PersonExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
+	29, // 24: rollcall.v1.PersonExplanation.statements:type_name -> rollcall.v1.OperatorStatement
+	23, // 25: rollcall.v1.PersonExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	30, // 26: rollcall.v1.AssertPersonRequest.set:type_name -> rollcall.v1.Profile
+	31, // 27: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_person_proto_init() }
@@ -1513,7 +1777,7 @@ func file_rollcall_v1_person_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_person_proto_rawDesc), len(file_rollcall_v1_person_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
