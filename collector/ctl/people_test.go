@@ -48,3 +48,29 @@ func TestPeople(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
+
+func TestOperatorsWordOnPeople(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.catalog.DeclareOperator(t.Context()))
+	must(t, w.catalog.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "okta", Kind: "idp"}))
+	for id, p := range map[string]*pb.Profile{
+		"u1": {Name: "Ann Berg", Emails: []string{"ann@example.com"}, Department: "Sales"}, "u2": {Name: "Ann B", Emails: []string{"annb@example.com"}},
+	} {
+		_, err := w.catalog.Accept(t.Context(), &pb.Observation{Source: "okta", SourceId: id, ObservedAt: timestamppb.New(noon), Subject: &pb.Observation_Person{Person: p}})
+		must(t, err)
+	}
+	w.ok("people", "assert", "ann@example.com", "department=Finance", "location.site=Oslo", "--same-as", "annb@example.com")
+	if out := w.ok("people", "show", "annb@example.com"); !strings.Contains(out, "Finance") || !strings.Contains(out, "Oslo") {
+		t.Error(out)
+	}
+	if out := w.ok("people", "explain", "ann@example.com"); !strings.Contains(out, "says that they are the same") || !strings.Contains(out, "DELETE /v1/statements/") {
+		t.Error(out)
+	}
+	w.ok("people", "assert", "ann@example.com", "department=", "location.site=")
+	if out := w.ok("people", "show", "ann@example.com"); strings.Contains(out, "Finance") || !strings.Contains(out, "Sales") {
+		t.Error(out)
+	}
+	if _, errs, code := w.call("people", "assert", "ann@example.com", "name=Zoe"); code == 0 || !strings.Contains(errs, "only for: title") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -129,6 +130,7 @@ func TestPeopleDoNotDependOnOrder(t *testing.T) {
 		if d := cmp.Diff(want, ResolvePeople(again, nil)); d != "" {
 			t.Fatal(d)
 		}
+		obey(t, claims, again)
 		for _, g := range want.Groups {
 			living := make(map[string]int)
 			for _, ref := range g {
@@ -155,4 +157,26 @@ func FuzzPersonKey(f *testing.F) {
 			}
 		}
 	})
+}
+
+// obey checks that the words of operators count alike in any order, and that the
+// last one about a pair holds.
+func obey(t *rapid.T, claims, again []PersonClaim) {
+	if len(claims) < 2 {
+		return
+	}
+	var words []Statement
+	for n := range rapid.IntRange(1, 4).Draw(t, "words") {
+		pair := rapid.Permutation(claims).Draw(t, "pair")
+		words = append(words, Statement{Same: rapid.Bool().Draw(t, "same"), Subject: pair[0].Ref, Other: pair[1].Ref, By: "op", At: time.Unix(int64(n), 0)})
+	}
+	got := ResolvePeople(claims, words)
+	if d := cmp.Diff(got, ResolvePeople(again, rapid.Permutation(words).Draw(t, "said"))); d != "" {
+		t.Fatal(d)
+	}
+	last := words[len(words)-1]
+	together := slices.ContainsFunc(got.Groups, func(g []Ref) bool { return slices.Contains(g, last.Subject) && slices.Contains(g, last.Other) })
+	if together != last.Same {
+		t.Fatalf("the operator says %+v, and the people are %v", last, got.Groups)
+	}
 }
