@@ -139,6 +139,11 @@ func accepted(t *testing.T, estate *synth.Estate, seed uint64) ([]record, []int)
 			last[ref] = record{s.Truth, s.Observation}
 		}
 	}
+	seen, err := seenDisplays(ctx, st, estate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(last, seen)
 	assets := make(map[string]int)
 	var records []record
 	var group []int
@@ -160,6 +165,29 @@ func accepted(t *testing.T, estate *synth.Estate, seed uint64) ([]record, []int)
 		t.Fatal(err)
 	}
 	return records, group
+}
+
+// seenDisplays are the records of the displays that machines list, and which each
+// truly is of.
+func seenDisplays(ctx context.Context, st *store.Store, estate *synth.Estate) (map[store.Ref]record, error) {
+	out, truths := make(map[store.Ref]record), estate.DisplayTruths()
+	err := st.View(ctx, func(tx *store.Tx) error {
+		return tx.ScanObservations(func(o *pb.Observation) error {
+			if o.GetSource() != catalog.Parts {
+				return nil
+			}
+			truth, ok := truths[o.GetDevice().GetHardware().GetSerial()]
+			if !ok {
+				return fmt.Errorf("display %v is none of the estate", o)
+			}
+			out[store.Ref{Source: o.GetSource(), ID: o.GetSourceId()}] = record{truth, o}
+			return nil
+		})
+	})
+	if err == nil && len(out) == 0 {
+		err = fmt.Errorf("no machine lists a display")
+	}
+	return out, err
 }
 
 // An estate with every hazard is matched without a single stranger united, and

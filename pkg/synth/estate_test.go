@@ -86,7 +86,7 @@ func TestEachHazardCanBeSwitched(t *testing.T) {
 		{"Reimages", Reimages, 100, 700}, {"BoardSwaps", BoardSwaps, 15, 400}, {"DualBoots", DualBoots, 3, 60},
 		{"SharedDocks", SharedDocks, 200, 800}, {"Renames|Lags", Renames | Lags, 200, 2000}, {"DuplicateRecords", DuplicateRecords, 20, 200},
 		{"NeverArrived", NeverArrived, 40, 400}, {"NeverBought", NeverBought, 30, 120}, {"Leavers", Leavers, 20, 120},
-		{"Lags", Lags, 200, 2000}, {"Lies", Lies, 5, 80}, {"Spelling", Spelling, 1000, 6000},
+		{"Lags", Lags, 200, 2000}, {"Lies", Lies, 5, 80}, {"Spelling", Spelling, 1000, 6000}, {"Displays", Displays, 500, 1500},
 	} {
 		got, _ := latest(t, NewEstate(5, devices, tc.hazard))
 		changed := 0
@@ -116,5 +116,27 @@ func TestStatementsOfADeviceAreInOrder(t *testing.T) {
 		}) {
 			t.Fatalf("the statements of device %d are out of order", i)
 		}
+	}
+}
+
+// Every display has a number of its own, some of them that of a computer.
+func TestDisplaysHaveNumbersOfTheirOwn(t *testing.T) {
+	e := NewEstate(1, 1000, AllHazards)
+	truths := e.DisplayTruths()
+	if len(truths) != e.displayCount() {
+		t.Errorf("%d numbers of %d displays", len(truths), e.displayCount())
+	}
+	shared, attached := 0, make(map[string]bool)
+	for i := range 1000 {
+		m := e.machine(i)
+		if _, ok := truths[m.serial]; ok {
+			shared++
+		}
+		for _, d := range m.displays {
+			attached[d.GetSerial()] = true
+		}
+	}
+	if shared < 3 || len(attached) < 30 || !attached["16843009"] {
+		t.Errorf("%d computers have the number of a display, and %d displays are attached", shared, len(attached))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // machine is the truth about one device.
@@ -33,6 +35,7 @@ type machine struct {
 	junkSerial, lostTag  bool
 	arrived, bought, two bool
 	spelling             bool
+	displays             []*pb.Display
 }
 
 type kind int
@@ -95,6 +98,7 @@ func (e *Estate) machine(i int) *machine {
 	m.arrived = m.kind > phone || !e.chance(i, NeverArrived, "arrived", 0.02)
 	m.two = e.chance(i, DuplicateRecords, "duplicate", 0.05)
 	e.events(m)
+	m.displays = e.displaysOf(m)
 	return m
 }
 

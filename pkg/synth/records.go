@@ -258,6 +258,7 @@ func (r record) observation(m *machine) *pb.Observation {
 		if m.kind <= desktop {
 			hw.Disks = []*pb.Disk{{Name: "nvme0n1", Kind: "nvme", Bus: "nvme", Serial: m.disk}}
 		}
+		hw.Displays = m.displays
 	case "mdm":
 		d.Mdm = &pb.Mdm{Enrolled: proto.Bool(true), Vendor: "intune", Id: r.mdm, EnrolledAt: timestamppb.New(r.first), LastCheckIn: timestamppb.New(r.checkedIn)}
 		if m.imei != "" {
