@@ -19,6 +19,8 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/diagnose"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/ingest"
+	"github.com/rollcall-itam/rollcall/collector/kv"
+	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/metrics"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
@@ -194,6 +196,8 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serve agents: %w", err)
+	case <-storeFailed(c.db):
+		err = errors.New("the store failed, as the log tells; the collector ends, and takes data again once its service manager has started it anew")
 	case <-ctx.Done():
 		log.Info("collector is stopping")
 	}
@@ -202,6 +206,15 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	drain(server, p.web, log)
 	stopFlush()
 	return errors.Join(err, work.Wait())
+}
+
+// storeFailed is closed once an engine takes nothing more until it is opened
+// again; nil for one that never comes to that.
+func storeFailed(db kv.DB) <-chan struct{} {
+	if b, ok := db.(*badgerkv.DB); ok {
+		return b.Failed()
+	}
+	return nil
 }
 
 // drain lets calls under way end, for a while.

@@ -126,6 +126,7 @@ type DB struct {
 	store [16]byte
 
 	failed  atomic.Pointer[error]
+	broken  chan struct{}
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup
@@ -173,6 +174,7 @@ func openVerified(opts Options, s *space) (*DB, error) {
 		badger: b, space: s, logger: opts.Logger, own: newOverlay(),
 		turn: make(chan struct{}, 1), full: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		committed: make(chan struct{}), stop: make(chan struct{}), watched: make(chan struct{}),
+		broken: make(chan struct{}),
 	}
 	if err := d.loadHead(marked); err != nil {
 		return nil, errors.Join(fmt.Errorf("data folder %s: %w", opts.Dir, err), b.Close())
@@ -274,9 +276,14 @@ func (d *DB) fail(err error) error {
 	err = fmt.Errorf("the store takes no more updates until the collector is restarted: %w", err)
 	if d.failed.CompareAndSwap(nil, &err) {
 		d.logger.Error("store failed, updates are refused until a restart", "error", err)
+		close(d.broken)
 	}
 	return err
 }
+
+// Failed is closed once a write failed, after which only opening the store again
+// helps.
+func (d *DB) Failed() <-chan struct{} { return d.broken }
 
 func (d *DB) failure() error {
 	if err := d.failed.Load(); err != nil {

@@ -1,0 +1,198 @@
+package systest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shirou/gopsutil/v3/disk"
+)
+
+// smallDisk mounts a file system of so many MiB.
+func smallDisk(t *testing.T, mib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("a small disk cannot be mounted here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir
+}
+
+// ballast is what fills a disk, in two files.
+func ballast(dir string) [2]string {
+	return [2]string{filepath.Join(dir, "ballast"), filepath.Join(dir, "ballast-rest")}
+}
+
+// fill leaves no byte of a disk.
+func fill(t *testing.T, dir string) {
+	t.Helper()
+	usage, err := disk.Usage(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The bulk is only claimed; what others wrote meanwhile may be too much for
+	// that, and is then written.
+	names := ballast(dir)
+	if usage.Free > 1<<20 {
+		if out, err := exec.Command("fallocate", "-l", strconv.FormatUint(usage.Free-1<<20, 10), names[0]).CombinedOutput(); err != nil {
+			t.Logf("fallocate: %v: %s", err, out)
+		}
+	}
+	rest, err := os.Create(names[1])
+	if err != nil {
+		return // there is not even room for its name
+	}
+	defer rest.Close()
+	for _, size := range []int{1 << 20, 4 << 10, 1} {
+		for err = nil; err == nil; {
+			_, err = rest.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range ballast(dir) {
+		if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// service keeps a collector running as a service manager does: whenever it ends,
+// it is started again.
+type service struct {
+	collector
+	args  []string
+	out   *output
+	ended chan struct{}
+	halt  chan struct{}
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	starts int
+}
+
+// restartAfter is what a service manager waits, shorter than it would.
+const restartAfter = 200 * time.Millisecond
+
+func supervise(t *testing.T, dir string, more ...string) *service {
+	t.Helper()
+	if err := touchSources(); err != nil {
+		t.Fatal(err)
+	}
+	s := &service{out: new(output), ended: make(chan struct{}), halt: make(chan struct{}),
+		collector: collector{dir: dir, http: freeAddr(t), grpc: freeAddr(t)}}
+	s.args = append([]string{"serve", "--data-dir", dir, "--http-addr", s.http, "--grpc-addr", s.grpc}, more...)
+	go s.run()
+	t.Cleanup(func() {
+		s.end(syscall.SIGKILL)
+		if t.Failed() {
+			t.Logf("the collector, started %d times, printed:\n%s", s.starts, tail(s.out.String()))
+		}
+	})
+	return s
+}
+
+func (s *service) run() {
+	defer close(s.ended)
+	for {
+		cmd := exec.Command(program("rollcall-collector"), s.args...)
+		cmd.Stdout, cmd.Stderr, cmd.Env = s.out, s.out, environment()
+		s.mu.Lock()
+		err := cmd.Start()
+		s.cmd = cmd
+		s.starts++
+		s.mu.Unlock()
+		if err == nil {
+			err = cmd.Wait()
+		}
+		fmt.Fprintln(s.out, "systest: the collector ended:", err)
+		select {
+		case <-s.halt:
+			return
+		case <-time.After(restartAfter):
+		}
+	}
+}
+
+func (s *service) signal(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd != nil && s.cmd.Process != nil {
+		_ = s.cmd.Process.Signal(sig) // it may have ended by itself
+	}
+}
+
+// end stops the collector for good; it may be called again.
+func (s *service) end(sig os.Signal) {
+	select {
+	case <-s.halt:
+	default:
+		close(s.halt)
+	}
+	tick := time.NewTicker(restartAfter)
+	defer tick.Stop()
+	for {
+		s.signal(sig)
+		select {
+		case <-s.ended:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// answers waits until the collector is ready, and reads its token.
+func (s *service) answers(t *testing.T) {
+	t.Helper()
+	until(t, "the collector is ready", func() error {
+		resp, err := http.Get("http://" + s.http + "/readyz")
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, tail(s.out.String()))
+		}
+		defer resp.Body.Close()
+		if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("/readyz answers %s: %s, %v", resp.Status, text, err)
+		}
+		return nil
+	})
+	secret, err := os.ReadFile(filepath.Join(s.dir, "admin-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.token = strings.TrimSpace(string(secret))
+}
+
+// rounds is how many rounds a test does that has disasters at random points:
+// some, or as many as ROLLCALL_ROUNDS says.
+func rounds(t *testing.T, some int) int {
+	t.Helper()
+	text := os.Getenv("ROLLCALL_ROUNDS")
+	if text == "" {
+		return some
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("ROLLCALL_ROUNDS=%s: want a number from 1", text)
+	}
+	return n
+}
