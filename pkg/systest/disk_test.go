@@ -38,22 +38,27 @@ func ballast(dir string) [2]string {
 	return [2]string{filepath.Join(dir, "ballast"), filepath.Join(dir, "ballast-rest")}
 }
 
-// fill leaves no byte of a disk.
-func fill(t *testing.T, dir string) {
+// leave claims all of a disk but so many bytes. Where others wrote meanwhile
+// there may not be that many, and nothing is claimed.
+func leave(t *testing.T, dir string, free uint64) {
 	t.Helper()
 	usage, err := disk.Usage(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The bulk is only claimed; what others wrote meanwhile may be too much for
-	// that, and is then written.
-	names := ballast(dir)
-	if usage.Free > 1<<20 {
-		if out, err := exec.Command("fallocate", "-l", strconv.FormatUint(usage.Free-1<<20, 10), names[0]).CombinedOutput(); err != nil {
-			t.Logf("fallocate: %v: %s", err, out)
-		}
+	if usage.Free <= free {
+		return
 	}
-	rest, err := os.Create(names[1])
+	if out, err := exec.Command("fallocate", "-l", strconv.FormatUint(usage.Free-free, 10), ballast(dir)[0]).CombinedOutput(); err != nil {
+		t.Logf("fallocate: %v: %s", err, out)
+	}
+}
+
+// fill leaves no byte of a disk: the bulk is only claimed, the rest written.
+func fill(t *testing.T, dir string) {
+	t.Helper()
+	leave(t, dir, 1<<20)
+	rest, err := os.Create(ballast(dir)[1])
 	if err != nil {
 		return // there is not even room for its name
 	}
@@ -180,6 +185,40 @@ func (s *service) answers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.token = strings.TrimSpace(string(secret))
+}
+
+// On a disk with little left the collector refuses what is new, says so, and
+// answers; it takes data again once there is space, without a restart.
+func TestDiskIsKeptFromFilling(t *testing.T) {
+	d := newTortured(t)
+	refused := "data folder is nearly full, updates are refused"
+	leave(t, d.disk, minFree*2/3)
+	until(t, "it notices", func() error {
+		if !strings.Contains(d.out.String(), refused) {
+			return errors.New(tail(d.out.String()))
+		}
+		return nil
+	})
+	if body, code := d.ask(t, http.MethodPost, "/v1/tokens", `{"kind":"api","role":"viewer","name":"one more"}`); code == http.StatusOK || !strings.Contains(string(body), "free") {
+		t.Errorf("a token is made on a full disk: %d %s", code, body)
+	}
+	if n := len(d.assets(t)); n < tortureAgents {
+		t.Errorf("%d assets, want %d or more", n, tortureAgents)
+	}
+	body, code := d.ask(t, http.MethodGet, "/metrics", "")
+	if code != http.StatusOK || !strings.Contains(string(body), `rollcall_ingest_rejected_total{reason="storage_full"}`) {
+		t.Errorf("/metrics answers %d and does not tell of reports that were refused", code)
+	}
+	usage, err := disk.Usage(d.disk)
+	if err != nil || usage.Free < minFree/2 {
+		t.Errorf("%d bytes are free, %v", usage.Free, err)
+	}
+	empty(t, d.disk)
+	d.progresses(t)
+	d.holdsAll(t)
+	if d.starts != 1 {
+		t.Errorf("it was started %d times", d.starts)
+	}
 }
 
 // rounds is how many rounds a test does that has disasters at random points:

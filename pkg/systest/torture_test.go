@@ -220,7 +220,7 @@ func (d *tortured) ordered(t *testing.T) {
 // feed, is backed up and compacts: it starts by itself, holds all that it
 // acknowledged, and its store is whole. ROLLCALL_ROUNDS=100 does that often.
 func TestDisastersWhileItWorks(t *testing.T) {
-	n := rounds(t, 4)
+	n := rounds(t, 2)
 	for done := 0; done < n; done += lifeRounds {
 		t.Run(fmt.Sprintf("from round %d", done), func(t *testing.T) {
 			d := newTortured(t)
