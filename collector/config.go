@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/api"
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
+	"github.com/rollcall-itam/rollcall/collector/signin"
 	"github.com/rollcall-itam/rollcall/collector/updates"
 )
 
@@ -64,6 +66,7 @@ type layer struct {
 	Expiry        *expirySettings       `yaml:"expiry" kong:"-"`
 	Notifications *notificationSettings `yaml:"notifications" kong:"-"`
 	Advisories    *[]advisorySettings   `yaml:"advisories" kong:"-"`
+	OIDC          *signin.Settings      `yaml:"oidc" kong:"-"`
 }
 
 // configFlags are those of the commands that need the settings.
@@ -105,6 +108,8 @@ type settings struct {
 	Notifications notificationSettings `yaml:"notifications,omitempty"`
 	// Advisories are read over and over.
 	Advisories []advisorySettings `yaml:"advisories,omitempty"`
+	// OIDC says which provider lets people in; nil where none does.
+	OIDC *signin.Settings `yaml:"oidc,omitempty"`
 
 	level slog.Level
 	// noMigrationBackup is a flag of one start, and of no file.
@@ -138,6 +143,7 @@ func (c configFlags) settings(getenv func(string) string) (settings, error) {
 	}
 	s.Expiry, s.Notifications = first(nil, file.Expiry), first(notificationSettings{}, file.Notifications)
 	s.Advisories = first(nil, file.Advisories)
+	s.OIDC = signInSettings(file.OIDC, s.Notifications.Link)
 	s.Store = first("badger:"+filepath.Join(s.DataDir, "store"), flags.Store, file.Store)
 	return s, s.check()
 }
@@ -164,6 +170,11 @@ func (s *settings) check() error {
 	}
 	if _, err := s.advisorySources(); err != nil {
 		return err
+	}
+	if s.OIDC != nil {
+		if err := s.OIDC.Check(); err != nil {
+			return fmt.Errorf("oidc: %w", err)
+		}
 	}
 	engine, dir, _ := strings.Cut(s.Store, ":")
 	switch {
@@ -227,13 +238,15 @@ func readConfig(name string) (layer, error) {
 	return l, nil
 }
 
+var unknownKey = regexp.MustCompile(` not found in type [A-Za-z.]+`)
+
 func decodeConfig(b []byte) (layer, error) {
 	var l layer
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(&l); err != nil && !errors.Is(err, io.EOF) {
 		// The library names our type, which tells a reader nothing.
-		return layer{}, errors.New(strings.ReplaceAll(err.Error(), " not found in type main.layer", " is unknown"))
+		return layer{}, errors.New(unknownKey.ReplaceAllString(err.Error(), " is unknown"))
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return layer{}, errors.New("more than one document")
@@ -270,6 +283,10 @@ func (s settings) shown() ([]byte, error) {
 	s.Notifications = s.Notifications.shown()
 	for i, a := range s.Advisories {
 		s.Advisories[i] = a.shown()
+	}
+	if s.OIDC != nil {
+		shown := s.OIDC.Shown()
+		s.OIDC = &shown
 	}
 	b, err := yaml.Marshal(s)
 	if err != nil {

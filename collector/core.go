@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/kv/badgerkv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/notify"
+	"github.com/rollcall-itam/rollcall/collector/signin"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/collector/watch"
@@ -42,6 +43,8 @@ type core struct {
 	library  *advisory.Library
 	refresh  *advisory.Refresh
 	exposure *exposure.Exposure
+	// signIn lets people in; nil where no provider does.
+	signIn *signin.Flow
 	// support knows when products end.
 	support *support
 	// device signs agents, and server the collector's own certificate.

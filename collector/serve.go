@@ -162,7 +162,10 @@ func openAPI(ctx context.Context, s settings, c *core, log *slog.Logger, p parts
 	if c.notifier, err = newNotifier(ctx, s, c, log, p.metrics.Registry); err != nil {
 		return nil, err
 	}
-	return api.New(api.Options{Library: c.library, Exposure: c.exposure, Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
+	if c.signIn, err = newSignIn(s, c, log); err != nil {
+		return nil, err
+	}
+	return api.New(api.Options{SignIn: c.signIn, Library: c.library, Exposure: c.exposure, Feeds: c.feeds, Connections: connections, Notifications: c.notifier, Changes: c.changes, Compliance: c.engine, Store: c.store,
 		Catalog: c.catalog, View: c.view, Tokens: c.tokens, Enroller: c.enroller, Logger: log, Now: time.Now, Engine: s.Store, Rate: s.APIRate,
 		CAPin: c.server.Pin().String(), Metrics: p.metrics.Registry})
 }
@@ -190,6 +193,9 @@ func run(ctx context.Context, c *core, server *grpc.Server, log *slog.Logger, p 
 	work.Go(func() error { return c.notifier.Run(ctx) })
 	work.Go(func() error { return c.refresh.Run(ctx) })
 	work.Go(func() error { return c.exposure.Run(ctx, log) })
+	if c.signIn != nil {
+		work.Go(func() error { return c.signIn.Run(ctx) })
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(p.grpc) }()
 	var err error

@@ -130,6 +130,8 @@ var grants = map[string]grant{
 	adminpb.AdminService_ListTokens_FullMethodName:           {reach: whole, least: admin},
 	adminpb.AdminService_GetCaller_FullMethodName:            {reach: nothing, least: viewer, also: serviceDesk},
 	adminpb.AdminService_RevokeToken_FullMethodName:          {reach: whole, least: admin},
+	adminpb.AdminService_SignOut_FullMethodName:              {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_RevokeSessions_FullMethodName:       {reach: whole, least: admin},
 	// A view is a question: what it finds depends on who asks it.
 	adminpb.AdminService_ListViews_FullMethodName:     {reach: nothing, least: viewer, also: serviceDesk},
 	adminpb.AdminService_GetView_FullMethodName:       {reach: nothing, least: viewer, also: serviceDesk},
@@ -166,8 +168,8 @@ const callTimeout = 30 * time.Second
 // caller is who asks.
 type caller struct {
 	// name is how the audit log calls him, and account that of which his calls
-	// are counted.
-	name, account string
+	// are counted: the id of his token or session, which kind tells apart.
+	name, account, kind string
 	// title is what his token is for, or his own name.
 	title string
 	role  string
@@ -300,13 +302,13 @@ func (s *Service) enter(ctx context.Context, header, address string, g grant) (c
 func (s *Service) authorise(ctx context.Context, header, address string, g grant) (*caller, error) {
 	scheme, secret, _ := strings.Cut(header, " ")
 	if secret = strings.TrimSpace(secret); !strings.EqualFold(scheme, "Bearer") || secret == "" {
-		return nil, status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder")
+		return nil, status.Error(codes.Unauthenticated, "a token is needed: send the header `Authorization: Bearer TOKEN`; the first token is in the file admin-token of the collector's data folder, and people get one with `rollcall login` where the collector knows a sign-in provider")
 	}
 	if !s.failures.allow(address, secret) {
 		return nil, later(codes.ResourceExhausted, "too many failed sign-ins from this address: check the token, and wait a few seconds", retryLater)
 	}
 	c, err := s.known(ctx, secret)
-	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken} {
+	for _, reason := range []error{enroll.ErrUnknownToken, enroll.ErrExpired, enroll.ErrRevokedToken, enroll.ErrSessionOver} {
 		if errors.Is(err, reason) {
 			s.failures.failed(address, secret)
 			s.refusedSignIn(ctx, address, reason)
@@ -336,7 +338,7 @@ func (s *Service) known(ctx context.Context, secret string) (*caller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the scope of token %s: %w", r.GetId(), err)
 	}
-	return &caller{name: "token:" + r.GetId(), account: r.GetId(), title: r.GetName(), role: r.GetRole(), scope: sc, until: r.GetExpiresAt()}, nil
+	return &caller{name: enroll.ActorOf(r), account: r.GetId(), kind: r.GetKind(), title: r.GetName(), role: r.GetRole(), scope: sc, until: r.GetExpiresAt()}, nil
 }
 
 // host is the part of an address that stands for one caller.

@@ -74,6 +74,8 @@ var allowed = map[string]string{
 	"ListTokens":           "admin",
 	"RevokeToken":          "admin",
 	"GetCaller":            "viewer operator admin servicedesk",
+	"SignOut":              "viewer operator admin servicedesk",
+	"RevokeSessions":       "admin",
 
 	"ListViews":                "viewer operator admin servicedesk",
 	"GetView":                  "viewer operator admin servicedesk",

@@ -88,7 +88,7 @@ const (
 	signInEvery    = 24 * time.Hour
 	maxSignIns     = 10_000
 	refusedEvery   = time.Minute
-	maxRefusedText = 64
+	maxRefusedText = 300
 )
 
 // signIns remembers who has signed in lately from where, so that the audit log

@@ -21,9 +21,9 @@ import (
 // sorted says of each call what it is about, so that nobody changes that, or adds
 // a call, without a thought: whole is closed to who may see a part.
 var sorted = map[reach]string{
-	nothing: "GetCaller GetAdvisoryStatus ListViews GetView CreateView UpdateView DeleteView",
+	nothing: "GetCaller GetAdvisoryStatus SignOut ListViews GetView CreateView UpdateView DeleteView",
 	whole: "PutSource ListSources TryRules PutRule DeleteRule ListFeeds RunFeed PauseFeed CreateFeed UpdateFeed DeleteFeed TestFeed PreviewObservations " +
-		"ListAudit VerifyAudit AssertPerson ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken " +
+		"ListAudit VerifyAudit AssertPerson ErasePerson ListErasures DeleteErasure CreateToken ListTokens RevokeToken RevokeSessions " +
 		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",
 	part: "ListAssets GroupAssets ListSoftware ListSoftwareAssets GetAsset ListAssetSoftware GetAssetSourceStates ExplainAsset GetAssetHistory AssertAsset " +
 		"ListStatements DeleteStatement DeleteObservation ListFindings GroupFindings WaiveFinding AcknowledgeFinding ReopenFinding GetCompliance ListRules " +

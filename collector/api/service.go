@@ -24,6 +24,7 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/exposure"
 	"github.com/rollcall-itam/rollcall/collector/feed"
 	"github.com/rollcall-itam/rollcall/collector/notify"
+	"github.com/rollcall-itam/rollcall/collector/signin"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
 	"github.com/rollcall-itam/rollcall/collector/watch"
@@ -51,6 +52,8 @@ type Options struct {
 	Connections *connect.Connections
 	// Notifications tell receivers outside what happens; nil where nobody is told.
 	Notifications *notify.Notifier
+	// SignIn lets people in whom a provider knows; nil where there is none.
+	SignIn *signin.Flow
 	// Changes is the log of changes; nil has the service follow the catalog itself.
 	Changes *watch.Log
 	Logger  *slog.Logger
@@ -74,6 +77,7 @@ type Service struct {
 	failures *failures
 	limits   *limits
 	signIns  signIns
+	doors    *doors
 	calls    calls
 	changes  *watch.Log
 	// forgetAnswers drops what is kept of answers to calls that may be repeated.
@@ -93,7 +97,11 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Options: o, started: o.Now(), failures: f, limits: l, calls: newCalls(o.Metrics), changes: o.Changes, watchers: watchers{of: make(map[string]int)},
+	d, err := newDoors(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{Options: o, started: o.Now(), failures: f, doors: d, limits: l, calls: newCalls(o.Metrics), changes: o.Changes, watchers: watchers{of: make(map[string]int)},
 		exports: make(chan struct{}, maxExports)}
 	s.forgetAnswers = func() {}
 	if s.changes == nil {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/collector/enroll"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
@@ -67,7 +68,31 @@ func (s *Service) RevokeToken(ctx context.Context, r *adminpb.RevokeTokenRequest
 // GetCaller tells who asks.
 func (s *Service) GetCaller(ctx context.Context, _ *adminpb.GetCallerRequest) (*adminpb.Caller, error) {
 	c := callerOf(ctx)
-	return &adminpb.Caller{Actor: c.name, Name: c.title, Role: c.role, Scope: c.scope.Texts(), ExpiresAt: c.until}, nil
+	return &adminpb.Caller{Actor: c.name, Name: c.title, Role: c.role, Scope: c.scope.Texts(), ExpiresAt: c.until, Kind: c.kind}, nil
+}
+
+// SignOut ends the session of who asks.
+func (s *Service) SignOut(ctx context.Context, _ *adminpb.SignOutRequest) (*adminpb.SignOutResponse, error) {
+	c := callerOf(ctx)
+	if c.kind != enroll.KindSession {
+		return nil, status.Error(codes.FailedPrecondition, "this is a token and no session: forget it, or have an administrator revoke it with `rollcall token revoke`")
+	}
+	if err := s.Tokens.Revoke(ctx, c.name, c.account); err != nil {
+		return nil, s.answer("end the session", err)
+	}
+	return &adminpb.SignOutResponse{}, nil
+}
+
+// RevokeSessions ends all sessions of a person.
+func (s *Service) RevokeSessions(ctx context.Context, r *adminpb.RevokeSessionsRequest) (*adminpb.RevokeSessionsResponse, error) {
+	if r.GetPerson() == "" || len(r.GetPerson()) > maxID {
+		return nil, status.Error(codes.InvalidArgument, "person is missing: name who signed in, as GET /v1/tokens has them, like ann@example.com")
+	}
+	n, err := s.Tokens.RevokeSessions(ctx, actor(ctx), r.GetPerson())
+	if err != nil {
+		return nil, s.answer("end the sessions", err)
+	}
+	return &adminpb.RevokeSessionsResponse{Revoked: int32(n)}, nil
 }
 
 // agentSource is the source under which agents report.

@@ -107,7 +107,9 @@ func (c *client) request(ctx context.Context, method, path string, content io.Re
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.to.Token)
+	if c.to.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.to.Token)
+	}
 	req.Header.Set("User-Agent", "rollcall/"+buildinfo.Version())
 	return req, nil
 }

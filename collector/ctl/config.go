@@ -29,7 +29,7 @@ type connection struct {
 // saved is the file that login writes, and a connection with all layers joined.
 type saved struct {
 	URL    string `yaml:"url"`
-	Token  string `yaml:"token"`
+	Token  string `yaml:"token,omitempty"`
 	CAFile string `yaml:"ca_file,omitempty"`
 }
 
@@ -54,9 +54,9 @@ func (c connection) resolve(world outside) (saved, error) {
 	}
 	switch {
 	case now.URL == "":
-		return saved{}, fail(exitUsage, "no collector is named: pass --url, set ROLLCALL_URL, or run `rollcall login --url URL --token-file FILE` once")
+		return saved{}, fail(exitUsage, "no collector is named: pass --url, set ROLLCALL_URL, or run `rollcall login --url URL` once")
 	case now.Token == "":
-		return saved{}, fail(exitUsage, "no token for %s: pass --token-file, set ROLLCALL_TOKEN, or run `rollcall login --url %s --token-file FILE` once; the first token is in the file admin-token of the collector's data folder", now.URL, now.URL)
+		return saved{}, fail(exitUsage, "no token for %s: run `rollcall login --url %s` to sign in, or pass --token-file or set ROLLCALL_TOKEN; the first token is in the file admin-token of the collector's data folder", now.URL, now.URL)
 	}
 	return now, nil
 }
@@ -181,42 +181,4 @@ func or(a, b string) string {
 		return a
 	}
 	return b
-}
-
-type loginCommand struct{}
-
-// Run asks the collector who it is, with the token, and saves both.
-func (loginCommand) Run(s *session) error {
-	c, err := s.connection.given(s.world)
-	if err != nil {
-		return err
-	}
-	if c.URL == "" || c.Token == "" {
-		return fail(exitUsage, "login needs --url and --token-file, as in: rollcall login --url https://rollcall.example.com:8470 --token-file FILE")
-	}
-	if c.CAFile != "" {
-		if c.CAFile, err = filepath.Abs(c.CAFile); err != nil {
-			return fmt.Errorf("find %s: %w", c.CAFile, err)
-		}
-	}
-	cl, err := newClient(c)
-	if err != nil {
-		return err
-	}
-	answer, err := cl.get(s.ctx, "/v1/server", nil)
-	if err != nil {
-		return fmt.Errorf("nothing is saved: %w", err)
-	}
-	path, err := configPath(s.world)
-	if err != nil {
-		return err
-	}
-	if err := c.store(path); err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(answer)
-	}
-	fmt.Fprintf(s.out, "logged in at %s; saved in %s\n", clean(c.URL), clean(path))
-	return nil
 }

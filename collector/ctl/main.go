@@ -24,7 +24,8 @@ type command struct {
 	connection
 	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
 
-	Login           loginCommand            `cmd:"" help:"Check --url and --token-file, and save them for later calls."`
+	Login           loginCommand            `cmd:"" help:"Sign in at the collector's provider, or with --token-file, and save that for later calls."`
+	Logout          logoutCommand           `cmd:"" help:"End your session, and forget what login has saved."`
 	Assets          assetsCommands          `cmd:"" help:"Look at assets."`
 	Views           viewsCommands           `cmd:"" help:"Look after questions for assets that are kept under a name."`
 	Group           groupCommand            `cmd:"" help:"Count assets by the values of a field."`
@@ -57,13 +58,15 @@ type outside struct {
 	// configDir returns the folder of the user's own settings.
 	configDir func() (string, error)
 	now       func() time.Time
+	// open shows an address in the person's browser.
+	open func(address string) error
 	// columns is the width of the terminal; 0 where stdout is none, and tables
 	// may be as wide as they want.
 	columns int
 }
 
 func main() {
-	world := outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, configDir: os.UserConfigDir, now: time.Now}
+	world := outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, configDir: os.UserConfigDir, now: time.Now, open: openBrowser}
 	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // an error means that it is no terminal
 		world.columns = width
 	}

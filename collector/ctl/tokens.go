@@ -14,7 +14,7 @@ import (
 type tokenCommands struct {
 	Create tokenCreateCommand `cmd:"" help:"Make a token; its secret is shown once."`
 	List   tokenListCommand   `cmd:"" help:"List all tokens, without their secrets."`
-	Revoke tokenRevokeCommand `cmd:"" help:"Refuse a token from now on."`
+	Revoke tokenRevokeCommand `cmd:"" help:"Refuse a token, or all sessions of a person, from now on."`
 }
 
 // lifetime is a duration that may also be told in days, as in 90d.
@@ -127,7 +127,7 @@ func (tokenListCommand) Run(s *session) error {
 		if k.GetMaxUses() > 0 {
 			uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
 		}
-		t.add(k.GetId(), k.GetKind(), k.GetName(), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), strings.Join(k.GetScope(), " "), pairs(k.GetLabels()))
+		t.add(k.GetId(), k.GetKind(), or(k.GetPerson(), k.GetName()), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), strings.Join(k.GetScope(), " "), pairs(k.GetLabels()))
 	})
 	if err != nil {
 		return err
@@ -149,12 +149,36 @@ func (s *session) tokenState(k *adminpb.Token) string {
 }
 
 type tokenRevokeCommand struct {
-	ID string `arg:"" help:"Id of the token (not the token itself)."`
+	ID     string `arg:"" optional:"" help:"Id of the token or session (not the token itself)."`
+	Person string `placeholder:"ADDRESS" help:"End all sessions of this person instead, as rollcall token list names them."`
 }
 
-// Run revokes a token.
+// Run revokes a token, or ends the sessions of a person.
 func (cmd tokenRevokeCommand) Run(s *session) error {
-	return s.change(http.MethodDelete, "/v1/tokens/"+url.PathEscape(cmd.ID), nil, "revoked token "+cmd.ID)
+	if (cmd.ID == "") == (cmd.Person == "") {
+		return fail(exitUsage, "name the id of a token or session, or --person, but not both")
+	}
+	if cmd.Person == "" {
+		return s.change(http.MethodDelete, "/v1/tokens/"+url.PathEscape(cmd.ID), nil, "revoked token "+cmd.ID)
+	}
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	raw, err := c.call(s.ctx, http.MethodPost, "/v1/sessions:revoke", map[string]string{"person": cmd.Person})
+	if err != nil {
+		return err
+	}
+	if s.format != formatTable {
+		return s.printObject(raw)
+	}
+	r := new(adminpb.RevokeSessionsResponse)
+	if err := decode(raw, r); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "ended %d sessions of %s\n", r.GetRevoked(), clean(cmd.Person))
+	s.note("who may still sign in at the provider can do so again: disable the account there as well")
+	return nil
 }
 
 // change sends a request whose answer says nothing, and tells what was done.
@@ -195,6 +219,7 @@ func (whoamiCommand) Run(s *session) error {
 	}
 	sh := new(sheet)
 	sh.row("Caller", r.GetActor())
+	sh.row("Kind", r.GetKind())
 	sh.row("Name", r.GetName())
 	sh.row("Role", r.GetRole())
 	sh.row("Scope", strings.Join(r.GetScope(), " "))

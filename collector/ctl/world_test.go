@@ -42,11 +42,13 @@ type world struct {
 	config  string
 	columns int
 	stdin   string
+	open    func(string) error
 	// asked counts the requests.
 	asked int
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld starts a collector; change may add to what its API works with.
+func newWorld(t *testing.T, change ...func(url string, o *api.Options)) *world {
 	t.Helper()
 	db := memkv.New()
 	t.Cleanup(func() { _ = db.Close() })
@@ -61,23 +63,27 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	server, err := enroll.OpenAuthority(t.Context(), st, dir, enroll.PurposeServer, noon)
 	must(t, err)
-	s, err := api.New(api.Options{Store: st, Catalog: w.catalog, View: v, Tokens: w.tokens, Logger: log, Now: now, Engine: "memory", CAPin: "sha256:" + strings.Repeat("a", 64),
-		Enroller: enroll.New(st, w.tokens, device, server, 0)})
-	must(t, err)
-	w.service = s
-	h, err := api.NewHandler(s, http.NotFoundHandler(), false)
-	must(t, err)
 	gate := api.NewGate("starting")
-	gate.Open(h)
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.asked++
 		gate.ServeHTTP(rw, r)
 	}))
+	w.url = srv.URL
+	o := api.Options{Store: st, Catalog: w.catalog, View: v, Tokens: w.tokens, Logger: log, Now: now, Engine: "memory", CAPin: "sha256:" + strings.Repeat("a", 64),
+		Enroller: enroll.New(st, w.tokens, device, server, 0)}
+	for _, fn := range change {
+		fn(w.url, &o)
+	}
+	s, err := api.New(o)
+	must(t, err)
+	w.service = s
+	h, err := api.NewHandler(s, http.NotFoundHandler(), false)
+	must(t, err)
+	gate.Open(h)
 	t.Cleanup(func() {
 		srv.Close()
 		must(t, h.Close())
 	})
-	w.url = srv.URL
 	must(t, w.catalog.DeclareSource(t.Context(), &storagepb.SourceRecord{Id: "agent", Kind: "agent", Unique: true}))
 	w.env = map[string]string{"ROLLCALL_URL": w.url, "ROLLCALL_TOKEN": w.token("admin")}
 	return w
@@ -120,7 +126,7 @@ func (w *world) callIn(ctx context.Context, args ...string) (out, errs string, c
 	var o, e bytes.Buffer
 	code = execute(ctx, args, outside{stdin: strings.NewReader(w.stdin), stdout: &o, stderr: &e,
 		getenv: func(k string) string { return w.env[k] }, configDir: func() (string, error) { return w.config, nil },
-		now: func() time.Time { return noon.Add(3 * time.Hour) }, columns: w.columns})
+		now: func() time.Time { return noon.Add(3 * time.Hour) }, columns: w.columns, open: w.open})
 	return o.String(), e.String(), code
 }
 

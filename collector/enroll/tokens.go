@@ -28,9 +28,12 @@ import (
 const (
 	KindAPI    = "api"
 	KindEnroll = "enroll"
+	// KindSession is the token of a person who signed in.
+	KindSession = "session"
 
-	prefixAPI    = "rca"
-	prefixEnroll = "rce"
+	prefixAPI     = "rca"
+	prefixEnroll  = "rce"
+	prefixSession = "rcs"
 )
 
 // metricsRole is the role of those who read the metrics.
@@ -76,6 +79,8 @@ type Tokens struct {
 
 	mu   sync.Mutex
 	used map[string]time.Time
+	// basis is that of sessions which are good; empty where nobody can sign in.
+	basis string
 }
 
 // NewTokens returns the tokens of a store.
@@ -181,7 +186,7 @@ func plain(s string, limit int) bool {
 func tokenID(secret string) (string, bool) {
 	prefix, rest, _ := strings.Cut(secret, "_")
 	id, _, ok := strings.Cut(rest, "_")
-	return id, ok && len(id) == idLen && (prefix == prefixAPI || prefix == prefixEnroll)
+	return id, ok && len(id) == idLen && (prefix == prefixAPI || prefix == prefixEnroll || prefix == prefixSession)
 }
 
 // authentic returns the record of a secret, usable or not, or ErrUnknownToken.
@@ -206,9 +211,12 @@ func authentic(tx *store.Tx, secret string) (*storagepb.TokenRecord, error) {
 	return nil, ErrUnknownToken
 }
 
-// usable tells why a token cannot be used, uses apart.
+// usable tells why a token cannot be used, uses apart. A session can where a token
+// of kind api can.
 func (t *Tokens) usable(r *storagepb.TokenRecord, kind string) error {
 	switch {
+	case r.GetKind() == KindSession && kind == KindAPI:
+		return t.open(r)
 	case r.GetKind() != kind && kind == KindAPI:
 		return fmt.Errorf("%w (this is a token for enrolment, not for the API)", ErrUnknownToken)
 	case r.GetKind() != kind:
@@ -247,8 +255,9 @@ func (t *Tokens) known(ctx context.Context, secret string) error {
 	})
 }
 
-// Verify returns the record of an API token that may be used. Its error wraps
-// ErrUnknownToken, ErrExpired or ErrRevokedToken, or is the store's.
+// Verify returns the record of an API token or session that may be used. Its error
+// wraps ErrUnknownToken, ErrExpired, ErrRevokedToken or ErrSessionOver, or is the
+// store's.
 func (t *Tokens) Verify(ctx context.Context, secret string) (*storagepb.TokenRecord, error) {
 	var r *storagepb.TokenRecord
 	err := t.store.View(ctx, func(tx *store.Tx) (err error) {
@@ -274,7 +283,7 @@ func (t *Tokens) List(ctx context.Context, after string, limit int) ([]*adminpb.
 	err := t.store.View(ctx, func(tx *store.Tx) error {
 		return tx.ScanTokens(after, func(r *storagepb.TokenRecord) error {
 			out = append(out, &adminpb.Token{Id: r.GetId(), Kind: r.GetKind(), Name: r.GetName(), Role: r.GetRole(), CreatedAt: r.GetCreatedAt(),
-				ExpiresAt: r.GetExpiresAt(), MaxUses: r.GetMaxUses(), Uses: r.GetUses(), Labels: r.GetLabels(), RevokedAt: r.GetRevokedAt(), Scope: r.GetScope()})
+				ExpiresAt: r.GetExpiresAt(), MaxUses: r.GetMaxUses(), Uses: r.GetUses(), Labels: r.GetLabels(), RevokedAt: r.GetRevokedAt(), Scope: r.GetScope(), Person: r.GetPerson()})
 			if len(out) == limit {
 				return store.Stop
 			}
@@ -302,12 +311,7 @@ func (t *Tokens) Revoke(ctx context.Context, actor, id string) error {
 		if err != nil || r.GetRevokedAt() != nil {
 			return err
 		}
-		r = proto.CloneOf(r)
-		r.RevokedAt = timestamppb.New(t.now())
-		if err := tx.PutToken(r); err != nil {
-			return err
-		}
-		return tx.AppendAudit(&storagepb.AuditRecord{At: r.RevokedAt, Actor: actor, Action: "token.revoke", Target: id, Detail: r.GetName()})
+		return t.end(tx, r, actor)
 	})
 	if err != nil {
 		return fmt.Errorf("revoke token %s: %w", id, err)

@@ -14,6 +14,9 @@ func (r *Redactor) Message(m proto.Message) bool { return r.message(m.ProtoRefle
 
 func (r *Redactor) message(m protoreflect.Message) bool {
 	changed := r.record(m)
+	if m.Descriptor().Name() == "TokenRecord" {
+		changed = r.signedIn(m) || changed
+	}
 	if m.Descriptor().Name() == "Asset" {
 		changed = r.disown(m) || changed
 	}
@@ -104,6 +107,18 @@ func (r *Redactor) record(m protoreflect.Message) bool {
 		return false
 	}
 	m.Clear(id)
+	return true
+}
+
+// signedIn takes out of a session of the person all that says whose it was.
+func (r *Redactor) signedIn(m protoreflect.Message) bool {
+	fields := m.Descriptor().Fields()
+	if !r.Within(m.Get(fields.ByName("person")).String()) {
+		return false
+	}
+	for _, name := range []protoreflect.Name{"person", "name", "subject"} {
+		m.Clear(fields.ByName(name))
+	}
 	return true
 }
 

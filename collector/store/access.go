@@ -41,6 +41,9 @@ func (t *Tx) Token(id string) (*storagepb.TokenRecord, error) {
 // PutToken stores a token's record.
 func (t *Tx) PutToken(r *storagepb.TokenRecord) error { return t.put(join(prefixToken, r.GetId()), r) }
 
+// DeleteToken removes a token's record.
+func (t *Tx) DeleteToken(id string) error { return t.remove(join(prefixToken, id)) }
+
 // ScanTokens calls fn with each token whose id is greater than after, in the
 // order of their ids.
 func (t *Tx) ScanTokens(after string, fn func(*storagepb.TokenRecord) error) error {

@@ -66,7 +66,7 @@ var Rooms = []Room{
 	// The collector: main -> {ingest, api, metrics} -> {catalog, view} -> {identity, merge, store} -> kv.
 	{
 		Dir: "collector", May: []string{
-			"collector/advisory", "collector/exposure", "collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog",
+			"collector/advisory", "collector/exposure", "collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog", "collector/signin",
 			"collector/connect", "collector/diagnose", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
 			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
@@ -90,7 +90,7 @@ var Rooms = []Room{
 		Why: "enrolment decides who is a device; what devices say is not its matter",
 	},
 	{
-		Dir: "collector/api", May: []string{"collector/advisory", "collector/exposure", "proto/gateway/rollcall/v1", "collector/mcp", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
+		Dir: "collector/api", May: []string{"collector/advisory", "collector/exposure", "proto/gateway/rollcall/v1", "collector/mcp", "collector/connect", "collector/notify", "collector/notify/channel", "collector/enroll", "collector/catalog", "collector/compliance", "collector/policy", "collector/feed", "collector/view", "collector/watch", "collector/scope", "collector/signin", "collector/export", "collector/merge", "collector/history", "collector/identity", "collector/store", "pkg/...", schema, asked, stored},
 		Why: "the API reads views and the store and writes through the catalog; it asks enroll for enrolment tokens, and merge to give each field its own provenance",
 	},
 	{
@@ -124,6 +124,14 @@ var Rooms = []Room{
 	{
 		Dir: "collector/scope", May: []string{schema},
 		Why: "whether an asset is in a scope follows from the asset alone, so that memory, store and change log decide alike",
+	},
+	{
+		Dir: "collector/signin", May: []string{"collector/enroll", "collector/scope"},
+		Why: "who somebody is follows from what the provider says and the settings; what comes of it is the API's matter",
+	},
+	{
+		Dir: "collector/signin/signintest", May: []string{},
+		Why: "a provider knows nothing of who asks it",
 	},
 	{
 		Dir: "collector/export", May: []string{schema},
@@ -282,8 +290,9 @@ var Guests = []Guest{
 	},
 	{
 		// badgerkv opens a store in a child process first, because a damaged one
-		// can end the process; archtest asks the go command.
-		Path: "os/exec", Only: []string{"agent/host", "collector/kv/badgerkv", "pkg/archtest"}, Tests: true,
+		// can end the process; ctl opens the browser of who signs in; archtest asks
+		// the go command.
+		Path: "os/exec", Only: []string{"agent/host", "collector/ctl", "collector/kv/badgerkv", "pkg/archtest"}, Tests: true,
 		Why: "external commands stand on one list, in agent/host, with absolute path, timeout and fixed environment",
 	},
 }

@@ -1235,10 +1235,10 @@ func (x *SourceProblem) GetError() string {
 type Token struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// api or enroll
+	// api, enroll, or session of a person who signed in
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// For kind api: viewer, auditor, operator, admin, metrics or servicedesk.
+	// For kind api and session: viewer, auditor, operator, admin, metrics or servicedesk.
 	Role      string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
@@ -1252,7 +1252,9 @@ type Token struct {
 	// For kind api: the assets that it may see and change, as in
 	// labels.site=berlin; values of one field are alternatives, and those of
 	// several fields must all hold. Empty means all.
-	Scope         []string `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
+	Scope []string `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
+	// For kind session: who signed in.
+	Person        string `protobuf:"bytes,13,opt,name=person,proto3" json:"person,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1369,6 +1371,13 @@ func (x *Token) GetScope() []string {
 		return x.Scope
 	}
 	return nil
+}
+
+func (x *Token) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
 }
 
 type CreateTokenRequest struct {
@@ -2252,7 +2261,9 @@ type Caller struct {
 	Role  string   `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
 	Scope []string `protobuf:"bytes,4,rep,name=scope,proto3" json:"scope,omitempty"`
 	// When the token is good no longer.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// api, or session of a person who signed in
+	Kind          string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2320,6 +2331,175 @@ func (x *Caller) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *Caller) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type SignOutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOutRequest) Reset() {
+	*x = SignOutRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOutRequest) ProtoMessage() {}
+
+func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
+func (*SignOutRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{34}
+}
+
+type SignOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOutResponse) Reset() {
+	*x = SignOutResponse{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOutResponse) ProtoMessage() {}
+
+func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
+func (*SignOutResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{35}
+}
+
+type RevokeSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who signed in, as Token.person has it.
+	Person        string `protobuf:"bytes,1,opt,name=person,proto3" json:"person,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsRequest) Reset() {
+	*x = RevokeSessionsRequest{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsRequest) ProtoMessage() {}
+
+func (x *RevokeSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RevokeSessionsRequest) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+type RevokeSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many sessions were ended.
+	Revoked       int32 `protobuf:"varint,1,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsResponse) Reset() {
+	*x = RevokeSessionsResponse{}
+	mi := &file_rollcall_v1_admin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsResponse) ProtoMessage() {}
+
+func (x *RevokeSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_admin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_admin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RevokeSessionsResponse) GetRevoked() int32 {
+	if x != nil {
+		return x.Revoked
+	}
+	return 0
 }
 
 var File_rollcall_v1_admin_proto protoreflect.FileDescriptor
@@ -2422,7 +2602,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\rSourceProblem\x12\x18\n" +
 	"\asection\x18\x01 \x01(\tR\asection\x12\x12\n" +
 	"\x04fact\x18\x02 \x01(\tR\x04fact\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"\xfa\x03\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\x92\x04\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2440,7 +2620,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12<\n" +
 	"\flast_used_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"lastUsedAt\x12\x14\n" +
-	"\x05scope\x18\f \x03(\tR\x05scope\x1a9\n" +
+	"\x05scope\x18\f \x03(\tR\x05scope\x12\x16\n" +
+	"\x06person\x18\r \x01(\tR\x06person\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x02\n" +
@@ -2521,14 +2702,21 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x15\n" +
 	"\x06ca_pin\x18\x06 \x01(\tR\x05caPin\"\x12\n" +
-	"\x10GetCallerRequest\"\x97\x01\n" +
+	"\x10GetCallerRequest\"\xab\x01\n" +
 	"\x06Caller\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x14\n" +
 	"\x05scope\x18\x04 \x03(\tR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xb2-\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\"\x10\n" +
+	"\x0eSignOutRequest\"\x11\n" +
+	"\x0fSignOutResponse\"/\n" +
+	"\x15RevokeSessionsRequest\x12\x16\n" +
+	"\x06person\x18\x01 \x01(\tR\x06person\"2\n" +
+	"\x16RevokeSessionsResponse\x12\x18\n" +
+	"\arevoked\x18\x01 \x01(\x05R\arevoked2\xd3.\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2593,7 +2781,9 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x13ListVulnerabilities\x12'.rollcall.v1.ListVulnerabilitiesRequest\x1a(.rollcall.v1.ListVulnerabilitiesResponse\x12_\n" +
 	"\x10GetVulnerability\x12$.rollcall.v1.GetVulnerabilityRequest\x1a%.rollcall.v1.GetVulnerabilityResponse\x12W\n" +
 	"\x11GetAdvisoryStatus\x12%.rollcall.v1.GetAdvisoryStatusRequest\x1a\x1b.rollcall.v1.AdvisoryStatus\x12?\n" +
-	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.Caller\x12b\n" +
+	"\tGetCaller\x12\x1d.rollcall.v1.GetCallerRequest\x1a\x13.rollcall.v1.Caller\x12D\n" +
+	"\aSignOut\x12\x1b.rollcall.v1.SignOutRequest\x1a\x1c.rollcall.v1.SignOutResponse\x12Y\n" +
+	"\x0eRevokeSessions\x12\".rollcall.v1.RevokeSessionsRequest\x1a#.rollcall.v1.RevokeSessionsResponse\x12b\n" +
 	"\x11ListSubscriptions\x12%.rollcall.v1.ListSubscriptionsRequest\x1a&.rollcall.v1.ListSubscriptionsResponse\x12Q\n" +
 	"\x0fGetSubscription\x12#.rollcall.v1.GetSubscriptionRequest\x1a\x19.rollcall.v1.Subscription\x12e\n" +
 	"\x12CreateSubscription\x12&.rollcall.v1.CreateSubscriptionRequest\x1a'.rollcall.v1.CreateSubscriptionResponse\x12U\n" +
@@ -2624,7 +2814,7 @@ func file_rollcall_v1_admin_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_admin_proto_rawDescData
 }
 
-var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_rollcall_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*ListAssetsRequest)(nil),                // 0: rollcall.v1.ListAssetsRequest
 	(*ListAssetsResponse)(nil),               // 1: rollcall.v1.ListAssetsResponse
@@ -2660,148 +2850,152 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*GetServerInfoResponse)(nil),            // 31: rollcall.v1.GetServerInfoResponse
 	(*GetCallerRequest)(nil),                 // 32: rollcall.v1.GetCallerRequest
 	(*Caller)(nil),                           // 33: rollcall.v1.Caller
-	nil,                                      // 34: rollcall.v1.Token.LabelsEntry
-	nil,                                      // 35: rollcall.v1.CreateTokenRequest.LabelsEntry
-	nil,                                      // 36: rollcall.v1.CreateTokenResponse.LabelsEntry
-	nil,                                      // 37: rollcall.v1.Agent.LabelsEntry
-	(*timestamppb.Timestamp)(nil),            // 38: google.protobuf.Timestamp
-	(*v1.Asset)(nil),                         // 39: rollcall.v1.Asset
-	(*v1.Software)(nil),                      // 40: rollcall.v1.Software
-	(*durationpb.Duration)(nil),              // 41: google.protobuf.Duration
-	(*ExplainAssetRequest)(nil),              // 42: rollcall.v1.ExplainAssetRequest
-	(*GetAssetHistoryRequest)(nil),           // 43: rollcall.v1.GetAssetHistoryRequest
-	(*AssertAssetRequest)(nil),               // 44: rollcall.v1.AssertAssetRequest
-	(*ListStatementsRequest)(nil),            // 45: rollcall.v1.ListStatementsRequest
-	(*DeleteStatementRequest)(nil),           // 46: rollcall.v1.DeleteStatementRequest
-	(*PutSourceRequest)(nil),                 // 47: rollcall.v1.PutSourceRequest
-	(*ListSourcesRequest)(nil),               // 48: rollcall.v1.ListSourcesRequest
-	(*ListFindingsRequest)(nil),              // 49: rollcall.v1.ListFindingsRequest
-	(*GroupFindingsRequest)(nil),             // 50: rollcall.v1.GroupFindingsRequest
-	(*WaiveFindingRequest)(nil),              // 51: rollcall.v1.WaiveFindingRequest
-	(*AcknowledgeFindingRequest)(nil),        // 52: rollcall.v1.AcknowledgeFindingRequest
-	(*ReopenFindingRequest)(nil),             // 53: rollcall.v1.ReopenFindingRequest
-	(*GetComplianceRequest)(nil),             // 54: rollcall.v1.GetComplianceRequest
-	(*ListRulesRequest)(nil),                 // 55: rollcall.v1.ListRulesRequest
-	(*TryRulesRequest)(nil),                  // 56: rollcall.v1.TryRulesRequest
-	(*PutRuleRequest)(nil),                   // 57: rollcall.v1.PutRuleRequest
-	(*DeleteRuleRequest)(nil),                // 58: rollcall.v1.DeleteRuleRequest
-	(*ListFeedsRequest)(nil),                 // 59: rollcall.v1.ListFeedsRequest
-	(*RunFeedRequest)(nil),                   // 60: rollcall.v1.RunFeedRequest
-	(*PauseFeedRequest)(nil),                 // 61: rollcall.v1.PauseFeedRequest
-	(*CreateFeedRequest)(nil),                // 62: rollcall.v1.CreateFeedRequest
-	(*UpdateFeedRequest)(nil),                // 63: rollcall.v1.UpdateFeedRequest
-	(*DeleteFeedRequest)(nil),                // 64: rollcall.v1.DeleteFeedRequest
-	(*TestFeedRequest)(nil),                  // 65: rollcall.v1.TestFeedRequest
-	(*PreviewObservationsRequest)(nil),       // 66: rollcall.v1.PreviewObservationsRequest
-	(*DeleteObservationRequest)(nil),         // 67: rollcall.v1.DeleteObservationRequest
-	(*WatchChangesRequest)(nil),              // 68: rollcall.v1.WatchChangesRequest
-	(*ListPeopleRequest)(nil),                // 69: rollcall.v1.ListPeopleRequest
-	(*GetPersonRequest)(nil),                 // 70: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil),          // 71: rollcall.v1.GetPersonContextRequest
-	(*ExplainPersonRequest)(nil),             // 72: rollcall.v1.ExplainPersonRequest
-	(*AssertPersonRequest)(nil),              // 73: rollcall.v1.AssertPersonRequest
-	(*ErasePersonRequest)(nil),               // 74: rollcall.v1.ErasePersonRequest
-	(*ListErasuresRequest)(nil),              // 75: rollcall.v1.ListErasuresRequest
-	(*DeleteErasureRequest)(nil),             // 76: rollcall.v1.DeleteErasureRequest
-	(*ExportAssetsRequest)(nil),              // 77: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),                 // 78: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),               // 79: rollcall.v1.VerifyAuditRequest
-	(*ListAssetVulnerabilitiesRequest)(nil),  // 80: rollcall.v1.ListAssetVulnerabilitiesRequest
-	(*ListVulnerabilitiesRequest)(nil),       // 81: rollcall.v1.ListVulnerabilitiesRequest
-	(*GetVulnerabilityRequest)(nil),          // 82: rollcall.v1.GetVulnerabilityRequest
-	(*GetAdvisoryStatusRequest)(nil),         // 83: rollcall.v1.GetAdvisoryStatusRequest
-	(*ListSubscriptionsRequest)(nil),         // 84: rollcall.v1.ListSubscriptionsRequest
-	(*GetSubscriptionRequest)(nil),           // 85: rollcall.v1.GetSubscriptionRequest
-	(*CreateSubscriptionRequest)(nil),        // 86: rollcall.v1.CreateSubscriptionRequest
-	(*PauseSubscriptionRequest)(nil),         // 87: rollcall.v1.PauseSubscriptionRequest
-	(*DeleteSubscriptionRequest)(nil),        // 88: rollcall.v1.DeleteSubscriptionRequest
-	(*TestSubscriptionRequest)(nil),          // 89: rollcall.v1.TestSubscriptionRequest
-	(*RotateSubscriptionSecretRequest)(nil),  // 90: rollcall.v1.RotateSubscriptionSecretRequest
-	(*ListDeadLettersRequest)(nil),           // 91: rollcall.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),          // 92: rollcall.v1.RetryDeadLettersRequest
-	(*ListViewsRequest)(nil),                 // 93: rollcall.v1.ListViewsRequest
-	(*GetViewRequest)(nil),                   // 94: rollcall.v1.GetViewRequest
-	(*CreateViewRequest)(nil),                // 95: rollcall.v1.CreateViewRequest
-	(*UpdateViewRequest)(nil),                // 96: rollcall.v1.UpdateViewRequest
-	(*DeleteViewRequest)(nil),                // 97: rollcall.v1.DeleteViewRequest
-	(*AssetExplanation)(nil),                 // 98: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),          // 99: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),           // 100: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),          // 101: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                           // 102: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),              // 103: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),             // 104: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),            // 105: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                          // 106: rollcall.v1.Finding
-	(*Compliance)(nil),                       // 107: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),                // 108: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),                 // 109: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                             // 110: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),               // 111: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),                // 112: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                             // 113: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),               // 114: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),                 // 115: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),      // 116: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),        // 117: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                      // 118: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),               // 119: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                           // 120: rollcall.v1.Person
-	(*PersonContext)(nil),                    // 121: rollcall.v1.PersonContext
-	(*PersonExplanation)(nil),                // 122: rollcall.v1.PersonExplanation
-	(*Erasure)(nil),                          // 123: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),             // 124: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),            // 125: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                      // 126: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),                // 127: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),              // 128: rollcall.v1.VerifyAuditResponse
-	(*ListAssetVulnerabilitiesResponse)(nil), // 129: rollcall.v1.ListAssetVulnerabilitiesResponse
-	(*ListVulnerabilitiesResponse)(nil),      // 130: rollcall.v1.ListVulnerabilitiesResponse
-	(*GetVulnerabilityResponse)(nil),         // 131: rollcall.v1.GetVulnerabilityResponse
-	(*AdvisoryStatus)(nil),                   // 132: rollcall.v1.AdvisoryStatus
-	(*ListSubscriptionsResponse)(nil),        // 133: rollcall.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                     // 134: rollcall.v1.Subscription
-	(*CreateSubscriptionResponse)(nil),       // 135: rollcall.v1.CreateSubscriptionResponse
-	(*DeleteSubscriptionResponse)(nil),       // 136: rollcall.v1.DeleteSubscriptionResponse
-	(*TestSubscriptionResponse)(nil),         // 137: rollcall.v1.TestSubscriptionResponse
-	(*RotateSubscriptionSecretResponse)(nil), // 138: rollcall.v1.RotateSubscriptionSecretResponse
-	(*ListDeadLettersResponse)(nil),          // 139: rollcall.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),         // 140: rollcall.v1.RetryDeadLettersResponse
-	(*ListViewsResponse)(nil),                // 141: rollcall.v1.ListViewsResponse
-	(*SavedView)(nil),                        // 142: rollcall.v1.SavedView
-	(*DeleteViewResponse)(nil),               // 143: rollcall.v1.DeleteViewResponse
+	(*SignOutRequest)(nil),                   // 34: rollcall.v1.SignOutRequest
+	(*SignOutResponse)(nil),                  // 35: rollcall.v1.SignOutResponse
+	(*RevokeSessionsRequest)(nil),            // 36: rollcall.v1.RevokeSessionsRequest
+	(*RevokeSessionsResponse)(nil),           // 37: rollcall.v1.RevokeSessionsResponse
+	nil,                                      // 38: rollcall.v1.Token.LabelsEntry
+	nil,                                      // 39: rollcall.v1.CreateTokenRequest.LabelsEntry
+	nil,                                      // 40: rollcall.v1.CreateTokenResponse.LabelsEntry
+	nil,                                      // 41: rollcall.v1.Agent.LabelsEntry
+	(*timestamppb.Timestamp)(nil),            // 42: google.protobuf.Timestamp
+	(*v1.Asset)(nil),                         // 43: rollcall.v1.Asset
+	(*v1.Software)(nil),                      // 44: rollcall.v1.Software
+	(*durationpb.Duration)(nil),              // 45: google.protobuf.Duration
+	(*ExplainAssetRequest)(nil),              // 46: rollcall.v1.ExplainAssetRequest
+	(*GetAssetHistoryRequest)(nil),           // 47: rollcall.v1.GetAssetHistoryRequest
+	(*AssertAssetRequest)(nil),               // 48: rollcall.v1.AssertAssetRequest
+	(*ListStatementsRequest)(nil),            // 49: rollcall.v1.ListStatementsRequest
+	(*DeleteStatementRequest)(nil),           // 50: rollcall.v1.DeleteStatementRequest
+	(*PutSourceRequest)(nil),                 // 51: rollcall.v1.PutSourceRequest
+	(*ListSourcesRequest)(nil),               // 52: rollcall.v1.ListSourcesRequest
+	(*ListFindingsRequest)(nil),              // 53: rollcall.v1.ListFindingsRequest
+	(*GroupFindingsRequest)(nil),             // 54: rollcall.v1.GroupFindingsRequest
+	(*WaiveFindingRequest)(nil),              // 55: rollcall.v1.WaiveFindingRequest
+	(*AcknowledgeFindingRequest)(nil),        // 56: rollcall.v1.AcknowledgeFindingRequest
+	(*ReopenFindingRequest)(nil),             // 57: rollcall.v1.ReopenFindingRequest
+	(*GetComplianceRequest)(nil),             // 58: rollcall.v1.GetComplianceRequest
+	(*ListRulesRequest)(nil),                 // 59: rollcall.v1.ListRulesRequest
+	(*TryRulesRequest)(nil),                  // 60: rollcall.v1.TryRulesRequest
+	(*PutRuleRequest)(nil),                   // 61: rollcall.v1.PutRuleRequest
+	(*DeleteRuleRequest)(nil),                // 62: rollcall.v1.DeleteRuleRequest
+	(*ListFeedsRequest)(nil),                 // 63: rollcall.v1.ListFeedsRequest
+	(*RunFeedRequest)(nil),                   // 64: rollcall.v1.RunFeedRequest
+	(*PauseFeedRequest)(nil),                 // 65: rollcall.v1.PauseFeedRequest
+	(*CreateFeedRequest)(nil),                // 66: rollcall.v1.CreateFeedRequest
+	(*UpdateFeedRequest)(nil),                // 67: rollcall.v1.UpdateFeedRequest
+	(*DeleteFeedRequest)(nil),                // 68: rollcall.v1.DeleteFeedRequest
+	(*TestFeedRequest)(nil),                  // 69: rollcall.v1.TestFeedRequest
+	(*PreviewObservationsRequest)(nil),       // 70: rollcall.v1.PreviewObservationsRequest
+	(*DeleteObservationRequest)(nil),         // 71: rollcall.v1.DeleteObservationRequest
+	(*WatchChangesRequest)(nil),              // 72: rollcall.v1.WatchChangesRequest
+	(*ListPeopleRequest)(nil),                // 73: rollcall.v1.ListPeopleRequest
+	(*GetPersonRequest)(nil),                 // 74: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),          // 75: rollcall.v1.GetPersonContextRequest
+	(*ExplainPersonRequest)(nil),             // 76: rollcall.v1.ExplainPersonRequest
+	(*AssertPersonRequest)(nil),              // 77: rollcall.v1.AssertPersonRequest
+	(*ErasePersonRequest)(nil),               // 78: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),              // 79: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),             // 80: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),              // 81: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),                 // 82: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),               // 83: rollcall.v1.VerifyAuditRequest
+	(*ListAssetVulnerabilitiesRequest)(nil),  // 84: rollcall.v1.ListAssetVulnerabilitiesRequest
+	(*ListVulnerabilitiesRequest)(nil),       // 85: rollcall.v1.ListVulnerabilitiesRequest
+	(*GetVulnerabilityRequest)(nil),          // 86: rollcall.v1.GetVulnerabilityRequest
+	(*GetAdvisoryStatusRequest)(nil),         // 87: rollcall.v1.GetAdvisoryStatusRequest
+	(*ListSubscriptionsRequest)(nil),         // 88: rollcall.v1.ListSubscriptionsRequest
+	(*GetSubscriptionRequest)(nil),           // 89: rollcall.v1.GetSubscriptionRequest
+	(*CreateSubscriptionRequest)(nil),        // 90: rollcall.v1.CreateSubscriptionRequest
+	(*PauseSubscriptionRequest)(nil),         // 91: rollcall.v1.PauseSubscriptionRequest
+	(*DeleteSubscriptionRequest)(nil),        // 92: rollcall.v1.DeleteSubscriptionRequest
+	(*TestSubscriptionRequest)(nil),          // 93: rollcall.v1.TestSubscriptionRequest
+	(*RotateSubscriptionSecretRequest)(nil),  // 94: rollcall.v1.RotateSubscriptionSecretRequest
+	(*ListDeadLettersRequest)(nil),           // 95: rollcall.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),          // 96: rollcall.v1.RetryDeadLettersRequest
+	(*ListViewsRequest)(nil),                 // 97: rollcall.v1.ListViewsRequest
+	(*GetViewRequest)(nil),                   // 98: rollcall.v1.GetViewRequest
+	(*CreateViewRequest)(nil),                // 99: rollcall.v1.CreateViewRequest
+	(*UpdateViewRequest)(nil),                // 100: rollcall.v1.UpdateViewRequest
+	(*DeleteViewRequest)(nil),                // 101: rollcall.v1.DeleteViewRequest
+	(*AssetExplanation)(nil),                 // 102: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 103: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 104: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 105: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 106: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 107: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 108: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 109: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 110: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 111: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 112: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 113: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 114: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 115: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 116: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 117: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 118: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 119: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 120: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 121: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 122: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 123: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 124: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 125: rollcall.v1.PersonContext
+	(*PersonExplanation)(nil),                // 126: rollcall.v1.PersonExplanation
+	(*Erasure)(nil),                          // 127: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 128: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 129: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 130: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 131: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 132: rollcall.v1.VerifyAuditResponse
+	(*ListAssetVulnerabilitiesResponse)(nil), // 133: rollcall.v1.ListAssetVulnerabilitiesResponse
+	(*ListVulnerabilitiesResponse)(nil),      // 134: rollcall.v1.ListVulnerabilitiesResponse
+	(*GetVulnerabilityResponse)(nil),         // 135: rollcall.v1.GetVulnerabilityResponse
+	(*AdvisoryStatus)(nil),                   // 136: rollcall.v1.AdvisoryStatus
+	(*ListSubscriptionsResponse)(nil),        // 137: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 138: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 139: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 140: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 141: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 142: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 143: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 144: rollcall.v1.RetryDeadLettersResponse
+	(*ListViewsResponse)(nil),                // 145: rollcall.v1.ListViewsResponse
+	(*SavedView)(nil),                        // 146: rollcall.v1.SavedView
+	(*DeleteViewResponse)(nil),               // 147: rollcall.v1.DeleteViewResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
-	38,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
-	39,  // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
+	42,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
+	43,  // 1: rollcall.v1.ListAssetsResponse.assets:type_name -> rollcall.v1.Asset
 	4,   // 2: rollcall.v1.GroupAssetsResponse.groups:type_name -> rollcall.v1.AssetGroup
 	7,   // 3: rollcall.v1.ListSoftwareResponse.software:type_name -> rollcall.v1.SoftwareTitle
 	8,   // 4: rollcall.v1.SoftwareTitle.versions:type_name -> rollcall.v1.SoftwareVersion
-	38,  // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
-	38,  // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
-	40,  // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
+	42,  // 5: rollcall.v1.GetAssetRequest.as_of:type_name -> google.protobuf.Timestamp
+	42,  // 6: rollcall.v1.ListAssetSoftwareRequest.as_of:type_name -> google.protobuf.Timestamp
+	44,  // 7: rollcall.v1.ListAssetSoftwareResponse.software:type_name -> rollcall.v1.Software
 	15,  // 8: rollcall.v1.GetAssetSourceStatesResponse.sources:type_name -> rollcall.v1.SourceState
-	38,  // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
+	42,  // 9: rollcall.v1.SourceState.observed_at:type_name -> google.protobuf.Timestamp
 	16,  // 10: rollcall.v1.SourceState.sections:type_name -> rollcall.v1.SourceSection
 	17,  // 11: rollcall.v1.SourceState.problems:type_name -> rollcall.v1.SourceProblem
-	38,  // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	38,  // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
-	34,  // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
-	38,  // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
-	38,  // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
-	41,  // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
-	35,  // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
-	38,  // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	36,  // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
+	42,  // 12: rollcall.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	42,  // 13: rollcall.v1.Token.expires_at:type_name -> google.protobuf.Timestamp
+	38,  // 14: rollcall.v1.Token.labels:type_name -> rollcall.v1.Token.LabelsEntry
+	42,  // 15: rollcall.v1.Token.revoked_at:type_name -> google.protobuf.Timestamp
+	42,  // 16: rollcall.v1.Token.last_used_at:type_name -> google.protobuf.Timestamp
+	45,  // 17: rollcall.v1.CreateTokenRequest.expires_in:type_name -> google.protobuf.Duration
+	39,  // 18: rollcall.v1.CreateTokenRequest.labels:type_name -> rollcall.v1.CreateTokenRequest.LabelsEntry
+	42,  // 19: rollcall.v1.CreateTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	40,  // 20: rollcall.v1.CreateTokenResponse.labels:type_name -> rollcall.v1.CreateTokenResponse.LabelsEntry
 	18,  // 21: rollcall.v1.ListTokensResponse.tokens:type_name -> rollcall.v1.Token
-	38,  // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
-	38,  // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
-	38,  // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	38,  // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
-	37,  // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
+	42,  // 22: rollcall.v1.Agent.enrolled_at:type_name -> google.protobuf.Timestamp
+	42,  // 23: rollcall.v1.Agent.last_seen:type_name -> google.protobuf.Timestamp
+	42,  // 24: rollcall.v1.Agent.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	42,  // 25: rollcall.v1.Agent.revoked_at:type_name -> google.protobuf.Timestamp
+	41,  // 26: rollcall.v1.Agent.labels:type_name -> rollcall.v1.Agent.LabelsEntry
 	25,  // 27: rollcall.v1.ListAgentsResponse.agents:type_name -> rollcall.v1.Agent
-	38,  // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
-	38,  // 29: rollcall.v1.Caller.expires_at:type_name -> google.protobuf.Timestamp
+	42,  // 28: rollcall.v1.GetServerInfoResponse.started_at:type_name -> google.protobuf.Timestamp
+	42,  // 29: rollcall.v1.Caller.expires_at:type_name -> google.protobuf.Timestamp
 	0,   // 30: rollcall.v1.AdminService.ListAssets:input_type -> rollcall.v1.ListAssetsRequest
 	2,   // 31: rollcall.v1.AdminService.GroupAssets:input_type -> rollcall.v1.GroupAssetsRequest
 	5,   // 32: rollcall.v1.AdminService.ListSoftware:input_type -> rollcall.v1.ListSoftwareRequest
@@ -2809,141 +3003,145 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	10,  // 34: rollcall.v1.AdminService.GetAsset:input_type -> rollcall.v1.GetAssetRequest
 	11,  // 35: rollcall.v1.AdminService.ListAssetSoftware:input_type -> rollcall.v1.ListAssetSoftwareRequest
 	13,  // 36: rollcall.v1.AdminService.GetAssetSourceStates:input_type -> rollcall.v1.GetAssetSourceStatesRequest
-	42,  // 37: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
-	43,  // 38: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
-	44,  // 39: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
-	45,  // 40: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
-	46,  // 41: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
-	47,  // 42: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
-	48,  // 43: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
-	49,  // 44: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
-	50,  // 45: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
-	51,  // 46: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
-	52,  // 47: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
-	53,  // 48: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
-	54,  // 49: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
-	55,  // 50: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
-	56,  // 51: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
-	57,  // 52: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
-	58,  // 53: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
-	59,  // 54: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
-	60,  // 55: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
-	61,  // 56: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
-	62,  // 57: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
-	63,  // 58: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
-	64,  // 59: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
-	65,  // 60: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
-	66,  // 61: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
-	67,  // 62: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
+	46,  // 37: rollcall.v1.AdminService.ExplainAsset:input_type -> rollcall.v1.ExplainAssetRequest
+	47,  // 38: rollcall.v1.AdminService.GetAssetHistory:input_type -> rollcall.v1.GetAssetHistoryRequest
+	48,  // 39: rollcall.v1.AdminService.AssertAsset:input_type -> rollcall.v1.AssertAssetRequest
+	49,  // 40: rollcall.v1.AdminService.ListStatements:input_type -> rollcall.v1.ListStatementsRequest
+	50,  // 41: rollcall.v1.AdminService.DeleteStatement:input_type -> rollcall.v1.DeleteStatementRequest
+	51,  // 42: rollcall.v1.AdminService.PutSource:input_type -> rollcall.v1.PutSourceRequest
+	52,  // 43: rollcall.v1.AdminService.ListSources:input_type -> rollcall.v1.ListSourcesRequest
+	53,  // 44: rollcall.v1.AdminService.ListFindings:input_type -> rollcall.v1.ListFindingsRequest
+	54,  // 45: rollcall.v1.AdminService.GroupFindings:input_type -> rollcall.v1.GroupFindingsRequest
+	55,  // 46: rollcall.v1.AdminService.WaiveFinding:input_type -> rollcall.v1.WaiveFindingRequest
+	56,  // 47: rollcall.v1.AdminService.AcknowledgeFinding:input_type -> rollcall.v1.AcknowledgeFindingRequest
+	57,  // 48: rollcall.v1.AdminService.ReopenFinding:input_type -> rollcall.v1.ReopenFindingRequest
+	58,  // 49: rollcall.v1.AdminService.GetCompliance:input_type -> rollcall.v1.GetComplianceRequest
+	59,  // 50: rollcall.v1.AdminService.ListRules:input_type -> rollcall.v1.ListRulesRequest
+	60,  // 51: rollcall.v1.AdminService.TryRules:input_type -> rollcall.v1.TryRulesRequest
+	61,  // 52: rollcall.v1.AdminService.PutRule:input_type -> rollcall.v1.PutRuleRequest
+	62,  // 53: rollcall.v1.AdminService.DeleteRule:input_type -> rollcall.v1.DeleteRuleRequest
+	63,  // 54: rollcall.v1.AdminService.ListFeeds:input_type -> rollcall.v1.ListFeedsRequest
+	64,  // 55: rollcall.v1.AdminService.RunFeed:input_type -> rollcall.v1.RunFeedRequest
+	65,  // 56: rollcall.v1.AdminService.PauseFeed:input_type -> rollcall.v1.PauseFeedRequest
+	66,  // 57: rollcall.v1.AdminService.CreateFeed:input_type -> rollcall.v1.CreateFeedRequest
+	67,  // 58: rollcall.v1.AdminService.UpdateFeed:input_type -> rollcall.v1.UpdateFeedRequest
+	68,  // 59: rollcall.v1.AdminService.DeleteFeed:input_type -> rollcall.v1.DeleteFeedRequest
+	69,  // 60: rollcall.v1.AdminService.TestFeed:input_type -> rollcall.v1.TestFeedRequest
+	70,  // 61: rollcall.v1.AdminService.PreviewObservations:input_type -> rollcall.v1.PreviewObservationsRequest
+	71,  // 62: rollcall.v1.AdminService.DeleteObservation:input_type -> rollcall.v1.DeleteObservationRequest
 	19,  // 63: rollcall.v1.AdminService.CreateToken:input_type -> rollcall.v1.CreateTokenRequest
 	21,  // 64: rollcall.v1.AdminService.ListTokens:input_type -> rollcall.v1.ListTokensRequest
 	23,  // 65: rollcall.v1.AdminService.RevokeToken:input_type -> rollcall.v1.RevokeTokenRequest
 	26,  // 66: rollcall.v1.AdminService.ListAgents:input_type -> rollcall.v1.ListAgentsRequest
 	28,  // 67: rollcall.v1.AdminService.RevokeAgent:input_type -> rollcall.v1.RevokeAgentRequest
 	30,  // 68: rollcall.v1.AdminService.GetServerInfo:input_type -> rollcall.v1.GetServerInfoRequest
-	68,  // 69: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
-	69,  // 70: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
-	70,  // 71: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
-	71,  // 72: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
-	72,  // 73: rollcall.v1.AdminService.ExplainPerson:input_type -> rollcall.v1.ExplainPersonRequest
-	73,  // 74: rollcall.v1.AdminService.AssertPerson:input_type -> rollcall.v1.AssertPersonRequest
-	74,  // 75: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
-	75,  // 76: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
-	76,  // 77: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
-	77,  // 78: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	78,  // 79: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	79,  // 80: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	80,  // 81: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
-	81,  // 82: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
-	82,  // 83: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
-	83,  // 84: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
+	72,  // 69: rollcall.v1.AdminService.WatchChanges:input_type -> rollcall.v1.WatchChangesRequest
+	73,  // 70: rollcall.v1.AdminService.ListPeople:input_type -> rollcall.v1.ListPeopleRequest
+	74,  // 71: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
+	75,  // 72: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
+	76,  // 73: rollcall.v1.AdminService.ExplainPerson:input_type -> rollcall.v1.ExplainPersonRequest
+	77,  // 74: rollcall.v1.AdminService.AssertPerson:input_type -> rollcall.v1.AssertPersonRequest
+	78,  // 75: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
+	79,  // 76: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
+	80,  // 77: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
+	81,  // 78: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	82,  // 79: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	83,  // 80: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	84,  // 81: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
+	85,  // 82: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
+	86,  // 83: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
+	87,  // 84: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
 	32,  // 85: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
-	84,  // 86: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
-	85,  // 87: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
-	86,  // 88: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
-	87,  // 89: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
-	88,  // 90: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
-	89,  // 91: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
-	90,  // 92: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
-	91,  // 93: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
-	92,  // 94: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
-	93,  // 95: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
-	94,  // 96: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
-	95,  // 97: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
-	96,  // 98: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
-	97,  // 99: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
-	1,   // 100: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 101: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 102: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 103: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	39,  // 104: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 105: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 106: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	98,  // 107: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	99,  // 108: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	39,  // 109: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	100, // 110: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	101, // 111: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	102, // 112: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	103, // 113: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	104, // 114: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	105, // 115: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	106, // 116: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	106, // 117: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	106, // 118: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	107, // 119: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	108, // 120: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	109, // 121: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	110, // 122: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	111, // 123: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	112, // 124: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	113, // 125: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	113, // 126: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	113, // 127: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	113, // 128: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	114, // 129: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	115, // 130: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	116, // 131: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	117, // 132: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 133: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 134: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 135: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 136: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 137: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 138: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	118, // 139: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	119, // 140: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	120, // 141: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	121, // 142: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	122, // 143: rollcall.v1.AdminService.ExplainPerson:output_type -> rollcall.v1.PersonExplanation
-	120, // 144: rollcall.v1.AdminService.AssertPerson:output_type -> rollcall.v1.Person
-	123, // 145: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	124, // 146: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	125, // 147: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	126, // 148: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	127, // 149: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	128, // 150: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	129, // 151: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
-	130, // 152: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
-	131, // 153: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
-	132, // 154: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
-	33,  // 155: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	133, // 156: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
-	134, // 157: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
-	135, // 158: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
-	134, // 159: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
-	136, // 160: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
-	137, // 161: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
-	138, // 162: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
-	139, // 163: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
-	140, // 164: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
-	141, // 165: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
-	142, // 166: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
-	142, // 167: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
-	142, // 168: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
-	143, // 169: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
-	100, // [100:170] is the sub-list for method output_type
-	30,  // [30:100] is the sub-list for method input_type
+	34,  // 86: rollcall.v1.AdminService.SignOut:input_type -> rollcall.v1.SignOutRequest
+	36,  // 87: rollcall.v1.AdminService.RevokeSessions:input_type -> rollcall.v1.RevokeSessionsRequest
+	88,  // 88: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
+	89,  // 89: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
+	90,  // 90: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
+	91,  // 91: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
+	92,  // 92: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
+	93,  // 93: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
+	94,  // 94: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
+	95,  // 95: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
+	96,  // 96: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
+	97,  // 97: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
+	98,  // 98: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
+	99,  // 99: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
+	100, // 100: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
+	101, // 101: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
+	1,   // 102: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 103: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 104: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 105: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	43,  // 106: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 107: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 108: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	102, // 109: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	103, // 110: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	43,  // 111: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	104, // 112: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	105, // 113: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	106, // 114: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	107, // 115: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	108, // 116: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	109, // 117: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	110, // 118: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	110, // 119: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	110, // 120: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	111, // 121: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	112, // 122: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	113, // 123: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	114, // 124: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	115, // 125: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	116, // 126: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	117, // 127: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	117, // 128: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	117, // 129: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	117, // 130: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	118, // 131: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	119, // 132: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	120, // 133: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	121, // 134: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 135: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 136: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 137: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 138: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 139: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 140: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	122, // 141: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	123, // 142: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	124, // 143: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	125, // 144: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	126, // 145: rollcall.v1.AdminService.ExplainPerson:output_type -> rollcall.v1.PersonExplanation
+	124, // 146: rollcall.v1.AdminService.AssertPerson:output_type -> rollcall.v1.Person
+	127, // 147: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	128, // 148: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	129, // 149: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	130, // 150: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	131, // 151: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	132, // 152: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	133, // 153: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
+	134, // 154: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
+	135, // 155: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
+	136, // 156: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
+	33,  // 157: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	35,  // 158: rollcall.v1.AdminService.SignOut:output_type -> rollcall.v1.SignOutResponse
+	37,  // 159: rollcall.v1.AdminService.RevokeSessions:output_type -> rollcall.v1.RevokeSessionsResponse
+	137, // 160: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	138, // 161: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	139, // 162: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	138, // 163: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	140, // 164: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	141, // 165: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	142, // 166: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	143, // 167: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	144, // 168: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	145, // 169: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
+	146, // 170: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
+	146, // 171: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
+	146, // 172: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
+	147, // 173: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
+	102, // [102:174] is the sub-list for method output_type
+	30,  // [30:102] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name
@@ -2968,7 +3166,7 @@ func file_rollcall_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_admin_proto_rawDesc), len(file_rollcall_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

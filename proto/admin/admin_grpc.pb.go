@@ -76,6 +76,8 @@ const (
 	AdminService_GetVulnerability_FullMethodName         = "/rollcall.v1.AdminService/GetVulnerability"
 	AdminService_GetAdvisoryStatus_FullMethodName        = "/rollcall.v1.AdminService/GetAdvisoryStatus"
 	AdminService_GetCaller_FullMethodName                = "/rollcall.v1.AdminService/GetCaller"
+	AdminService_SignOut_FullMethodName                  = "/rollcall.v1.AdminService/SignOut"
+	AdminService_RevokeSessions_FullMethodName           = "/rollcall.v1.AdminService/RevokeSessions"
 	AdminService_ListSubscriptions_FullMethodName        = "/rollcall.v1.AdminService/ListSubscriptions"
 	AdminService_GetSubscription_FullMethodName          = "/rollcall.v1.AdminService/GetSubscription"
 	AdminService_CreateSubscription_FullMethodName       = "/rollcall.v1.AdminService/CreateSubscription"
@@ -212,6 +214,11 @@ type AdminServiceClient interface {
 	GetAdvisoryStatus(ctx context.Context, in *GetAdvisoryStatusRequest, opts ...grpc.CallOption) (*AdvisoryStatus, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(ctx context.Context, in *GetCallerRequest, opts ...grpc.CallOption) (*Caller, error)
+	// SignOut ends the session with which it is called.
+	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
+	// RevokeSessions ends all sessions of a person. Who may still sign in at the
+	// provider can do so again.
+	RevokeSessions(ctx context.Context, in *RevokeSessionsRequest, opts ...grpc.CallOption) (*RevokeSessionsResponse, error)
 	// ListSubscriptions tells who is told what, and how that fares.
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
 	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*Subscription, error)
@@ -822,6 +829,26 @@ func (c *adminServiceClient) GetCaller(ctx context.Context, in *GetCallerRequest
 	return out, nil
 }
 
+func (c *adminServiceClient) SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignOutResponse)
+	err := c.cc.Invoke(ctx, AdminService_SignOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RevokeSessions(ctx context.Context, in *RevokeSessionsRequest, opts ...grpc.CallOption) (*RevokeSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeSessionsResponse)
+	err := c.cc.Invoke(ctx, AdminService_RevokeSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSubscriptionsResponse)
@@ -1082,6 +1109,11 @@ type AdminServiceServer interface {
 	GetAdvisoryStatus(context.Context, *GetAdvisoryStatusRequest) (*AdvisoryStatus, error)
 	// GetCaller tells who asks, and what he may see and do.
 	GetCaller(context.Context, *GetCallerRequest) (*Caller, error)
+	// SignOut ends the session with which it is called.
+	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
+	// RevokeSessions ends all sessions of a person. Who may still sign in at the
+	// provider can do so again.
+	RevokeSessions(context.Context, *RevokeSessionsRequest) (*RevokeSessionsResponse, error)
 	// ListSubscriptions tells who is told what, and how that fares.
 	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
 	GetSubscription(context.Context, *GetSubscriptionRequest) (*Subscription, error)
@@ -1281,6 +1313,12 @@ func (UnimplementedAdminServiceServer) GetAdvisoryStatus(context.Context, *GetAd
 }
 func (UnimplementedAdminServiceServer) GetCaller(context.Context, *GetCallerRequest) (*Caller, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCaller not implemented")
+}
+func (UnimplementedAdminServiceServer) SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignOut not implemented")
+}
+func (UnimplementedAdminServiceServer) RevokeSessions(context.Context, *RevokeSessionsRequest) (*RevokeSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeSessions not implemented")
 }
 func (UnimplementedAdminServiceServer) ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSubscriptions not implemented")
@@ -2339,6 +2377,42 @@ func _AdminService_GetCaller_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_SignOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).SignOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_SignOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).SignOut(ctx, req.(*SignOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RevokeSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RevokeSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RevokeSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RevokeSessions(ctx, req.(*RevokeSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_ListSubscriptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListSubscriptionsRequest)
 	if err := dec(in); err != nil {
@@ -2813,6 +2887,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetCaller",
 			Handler:    _AdminService_GetCaller_Handler,
+		},
+		{
+			MethodName: "SignOut",
+			Handler:    _AdminService_SignOut_Handler,
+		},
+		{
+			MethodName: "RevokeSessions",
+			Handler:    _AdminService_RevokeSessions_Handler,
 		},
 		{
 			MethodName: "ListSubscriptions",

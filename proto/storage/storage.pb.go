@@ -519,19 +519,25 @@ func (x *ListedBy) GetLast() *timestamppb.Timestamp {
 
 // TokenRecord is a token at rest: the secret only as a hash.
 type TokenRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Role          string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
-	SecretHash    []byte                 `protobuf:"bytes,5,opt,name=secret_hash,json=secretHash,proto3" json:"secret_hash,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	MaxUses       int32                  `protobuf:"varint,8,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
-	Uses          int32                  `protobuf:"varint,9,opt,name=uses,proto3" json:"uses,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	RevokedAt     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
-	Scope         []string               `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind       string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name       string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Role       string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	SecretHash []byte                 `protobuf:"bytes,5,opt,name=secret_hash,json=secretHash,proto3" json:"secret_hash,omitempty"`
+	CreatedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	ExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	MaxUses    int32                  `protobuf:"varint,8,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
+	Uses       int32                  `protobuf:"varint,9,opt,name=uses,proto3" json:"uses,omitempty"`
+	Labels     map[string]string      `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RevokedAt  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=revoked_at,json=revokedAt,proto3" json:"revoked_at,omitempty"`
+	Scope      []string               `protobuf:"bytes,12,rep,name=scope,proto3" json:"scope,omitempty"`
+	// Of kind session: who signed in, as the audit log has it, and the provider's
+	// own id of them.
+	Person  string `protobuf:"bytes,13,opt,name=person,proto3" json:"person,omitempty"`
+	Subject string `protobuf:"bytes,14,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Stands for what decided who may sign in when the session began.
+	Basis         string `protobuf:"bytes,15,opt,name=basis,proto3" json:"basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,6 +654,27 @@ func (x *TokenRecord) GetScope() []string {
 		return x.Scope
 	}
 	return nil
+}
+
+func (x *TokenRecord) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *TokenRecord) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *TokenRecord) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
 }
 
 // MemberRecord ties an observation to its asset, or to its person.
@@ -2770,7 +2797,7 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	"\x06source\x18\x01 \x01(\fR\x06source\x12\x1b\n" +
 	"\tsource_id\x18\x02 \x01(\fR\bsourceId\x12\x16\n" +
 	"\x06listed\x18\x03 \x01(\bR\x06listed\x12.\n" +
-	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\xe9\x03\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"\xb1\x04\n" +
 	"\vTokenRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -2788,7 +2815,10 @@ const file_rollcall_v1_storage_proto_rawDesc = "" +
 	" \x03(\v2$.rollcall.v1.TokenRecord.LabelsEntryR\x06labels\x129\n" +
 	"\n" +
 	"revoked_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trevokedAt\x12\x14\n" +
-	"\x05scope\x18\f \x03(\tR\x05scope\x1a9\n" +
+	"\x05scope\x18\f \x03(\tR\x05scope\x12\x16\n" +
+	"\x06person\x18\r \x01(\tR\x06person\x12\x18\n" +
+	"\asubject\x18\x0e \x01(\tR\asubject\x12\x14\n" +
+	"\x05basis\x18\x0f \x01(\tR\x05basis\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"A\n" +
