@@ -71,7 +71,7 @@ func TestChangesAreAudited(t *testing.T) {
 
 // Every call that changes something is recorded, here or where it is done.
 func TestEveryWriteIsAudited(t *testing.T) {
-	elsewhere := []string{"CreateToken", "RevokeToken", "RevokeAgent", "WaiveFinding", "AcknowledgeFinding", "ReopenFinding", "PutRule", "DeleteRule", "ErasePerson", "DeleteErasure",
+	elsewhere := []string{"CreateToken", "RevokeToken", "SignOut", "RevokeSessions", "RevokeAgent", "WaiveFinding", "AcknowledgeFinding", "ReopenFinding", "PutRule", "DeleteRule", "ErasePerson", "DeleteErasure",
 		"CreateSubscription", "PauseSubscription", "DeleteSubscription", "RotateSubscriptionSecret", "RetryDeadLetters", "CreateView", "UpdateView", "DeleteView"}
 	methods := adminpb.File_rollcall_v1_admin_proto.Services().ByName("AdminService").Methods()
 	for i := range methods.Len() {
