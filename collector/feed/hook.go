@@ -40,7 +40,7 @@ var ErrUnverified = errors.New("the call does not prove that it comes from the s
 // that is repeated by somebody else does no harm.
 type hook struct {
 	manifest.Webhook
-	user, secret string
+	header, user, secret string
 }
 
 // newHook returns nil where a feed has no hook, or no secret was set for it.
@@ -63,7 +63,12 @@ func newHook(w *manifest.Webhook, settings fetch.Settings) (*hook, error) {
 	if len(h.secret) < minHookSecret {
 		return nil, fmt.Errorf("the secret of the webhook has less than %d characters: choose a longer one", minHookSecret)
 	}
-	h.user, err = w.User.Fill(value, nil)
+	if h.user, err = w.User.Fill(value, nil); err != nil {
+		return nil, err
+	}
+	if h.header, err = w.Header.Fill(value, nil); h.header == "" {
+		h.header = "Authorization"
+	}
 	return h, err
 }
 
@@ -127,29 +132,34 @@ func (h *hook) challenge(q *http.Request) (HookAnswer, bool) {
 func (h *hook) verified(q *http.Request, body []byte) bool {
 	switch h.Scheme {
 	case "header", "okta":
-		name := h.Header
-		if name == "" {
-			name = "Authorization"
-		}
-		return equal(q.Header.Get(name), h.secret)
+		return equal(q.Header.Get(h.header), h.secret)
 	case "basic":
 		user, password, ok := q.BasicAuth()
 		// Both are compared, so that the time tells of neither.
 		u, p := equal(user, h.user), equal(password, h.secret)
 		return ok && u && p
 	case "hmac_sha256":
-		mac := hmac.New(sha256.New, []byte(h.secret))
-		mac.Write(body)
-		given := strings.TrimPrefix(q.Header.Get(h.Header), "sha256=")
-		sum, err := hex.DecodeString(given)
-		if err != nil {
-			sum, err = base64.StdEncoding.DecodeString(given)
-		}
-		return err == nil && hmac.Equal(sum, mac.Sum(nil))
+		return h.signed(q.Header.Get(h.header), body)
+	case "header_or_hmac":
+		given := q.Header.Get(h.header)
+		plain := equal(strings.TrimPrefix(given, "Bearer "), h.secret)
+		return h.signed(given, body) || plain
 	case "graph":
 		return h.notices(body)
 	}
 	return false
+}
+
+// signed tells whether a header holds the HMAC of the body.
+func (h *hook) signed(given string, body []byte) bool {
+	mac := hmac.New(sha256.New, []byte(h.secret))
+	mac.Write(body)
+	given = strings.TrimPrefix(given, "sha256=")
+	sum, err := hex.DecodeString(given)
+	if err != nil {
+		sum, err = base64.StdEncoding.DecodeString(given)
+	}
+	return err == nil && hmac.Equal(sum, mac.Sum(nil))
 }
 
 // notices tells whether each of Microsoft Graph's notices names the state that

@@ -123,8 +123,8 @@ type Absent struct {
 
 // Webhook says how the system's calls are verified.
 type Webhook struct {
-	Scheme string   `yaml:"scheme" doc:"header: a header holds the secret. basic: user name and password. hmac_sha256: a header holds the HMAC of the body, in hex or base64. okta: Okta's event hooks. graph: change notifications of Microsoft Graph, whose clientState is the secret." enum:"header,basic,hmac_sha256,okta,graph"`
-	Header string   `yaml:"header" doc:"Header of the secret (Authorization) or of the HMAC."`
+	Scheme string   `yaml:"scheme" doc:"header: a header holds the secret. basic: user name and password. hmac_sha256: a header holds the HMAC of the body, in hex or base64. okta: Okta's event hooks. graph: change notifications of Microsoft Graph, whose clientState is the secret. header_or_hmac: a header holds the secret, alone or after Bearer, or the HMAC of the body." enum:"header,basic,hmac_sha256,okta,graph,header_or_hmac"`
+	Header Template `yaml:"header" doc:"Header of the secret (Authorization) or of the HMAC."`
 	User   Template `yaml:"user" doc:"User name of basic."`
 	Secret Template `yaml:"secret" doc:"The secret, a setting; empty turns the hook off."`
 }
