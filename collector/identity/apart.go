@@ -39,7 +39,8 @@ func apart(a, b *Claim) objection {
 		return objected(6, "they have different serial numbers, %s and %s", of(a.Keys, Part)[0].Value, of(b.Keys, Part)[0].Value)
 	case differ(a.Weak, b.Weak, Product):
 		return objected(7, "one is a model %s and the other a %s", of(a.Weak, Product)[0].Value, of(b.Weak, Product)[0].Value)
-	case (a.Virtual || b.Virtual) && strangers(a, b):
+	// A cloud gives each copy an id of its own, which the guest learns at boot.
+	case (a.Virtual || b.Virtual) && !agree(a.Keys, b.Keys, CloudInstance) && strangers(a, b):
 		return objection{reason: "copies of a virtual machine share their identifiers, and neither network cards nor host names agree", weight: 9}
 	case differ(a.Keys, b.Keys, UUID) && !sameChassis(a, b) && (a.Virtual || b.Virtual || !agree(a.Weak, b.Weak, Hostname)):
 		return objection{reason: "they have different hardware UUIDs, and nothing else shows that a board was replaced", weight: 2}
