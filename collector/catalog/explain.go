@@ -49,8 +49,12 @@ func (c *Catalog) Explain(ctx context.Context, assetID string) (*Explanation, er
 		if err := c.Date(tx, a); err != nil {
 			return err
 		}
-		out, err = f.explain(a)
-		return err
+		var c *component
+		var own map[store.Ref]bool
+		if out, c, own, err = f.explain(a); err != nil {
+			return err
+		}
+		return f.suggest(out, c, own)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("explain asset %s: %w", assetID, err)
@@ -58,17 +62,19 @@ func (c *Catalog) Explain(ctx context.Context, assetID string) (*Explanation, er
 	return out, nil
 }
 
-func (f *filing) explain(a *pb.Asset) (*Explanation, error) {
+// explain says why the records of an asset are one thing, without suggestions,
+// and returns all that hangs together with them and which are its own.
+func (f *filing) explain(a *pb.Asset) (*Explanation, *component, map[store.Ref]bool, error) {
 	c := newComponent(f)
 	if err := c.visitAsset(a.GetId()); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	own := make(map[store.Ref]bool)
 	for ref := range c.parts {
 		own[ref] = true
 	}
 	if err := c.complete(); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	res := c.resolve()
 	out := &Explanation{Asset: a, Ignored: make(map[store.Ref][]identity.Ignored)}
@@ -96,7 +102,7 @@ func (f *filing) explain(a *pb.Asset) (*Explanation, error) {
 		}
 	}
 	slices.SortFunc(out.Statements, func(a, b *storagepb.StatementRecord) int { return a.GetAt().AsTime().Compare(b.GetAt().AsTime()) })
-	return out, f.suggest(out, c, own)
+	return out, c, own, nil
 }
 
 // suggest finds the assets that share weak identifiers with this one.
@@ -158,7 +164,7 @@ func (c *Catalog) Issues(tx *store.Tx, a *pb.Asset) ([]string, error) {
 		// A placeholder may still be what it carries; that is no fault of its own.
 		return issues, nil
 	}
-	e, err := f.explain(a)
+	e, _, _, err := f.explain(a)
 	if err != nil {
 		return nil, fmt.Errorf("identity of asset %s: %w", a.GetId(), err)
 	}

@@ -58,7 +58,7 @@ func TestCoverage(t *testing.T) {
 func coverage(t *testing.T) string {
 	t.Helper()
 	cases := make(map[string]int)
-	for _, v := range everyVendor(t) {
+	for _, v := range slices.Concat(everyVendor(t), people(t)) {
 		cases[v.Manifest+"/"+v.Stream] = feedtest.Cases(v)
 	}
 	page, err := os.ReadFile(feedsPage)
@@ -98,7 +98,7 @@ func coverage(t *testing.T) string {
 	return b.String()
 }
 
-// everyVendor are all streams that the suite is run for.
+// everyVendor are all streams of devices that the suite is run for.
 func everyVendor(t *testing.T) []feedtest.Vendor {
 	return slices.Concat(deviceManagers(t), sensors(), clouds(t), others(t), desks())
 }

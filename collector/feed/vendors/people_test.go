@@ -40,7 +40,14 @@ func (a accesses) Answer(w http.ResponseWriter, r *http.Request, all []any, limi
 }
 
 func TestPeopleOfVendors(t *testing.T) {
-	for _, v := range []feedtest.Vendor{
+	for _, v := range people(t) {
+		t.Run(v.Manifest, func(t *testing.T) { feedtest.Run(t, v) })
+	}
+}
+
+// people are the systems that list people.
+func people(t *testing.T) []feedtest.Vendor {
+	return []feedtest.Vendor{
 		{
 			Manifest: "okta", Stream: "user",
 			Settings:   settings(map[string]string{"url": "URL", "token": "secret", "applications": "yes"}),
@@ -71,21 +78,20 @@ func TestPeopleOfVendors(t *testing.T) {
 			Settings: func() func(string) map[string]string {
 				k := key(t, "RS256")
 				return func(a string) map[string]string {
-					return map[string]string{"admin": "admin@example.com", "account": "feed@project.iam.gserviceaccount.com", "private_key": k, "api": a, "token_url": a + "/token"}
+					return map[string]string{"admin": "admin@example.com", "account": "feed@project.iam.gserviceaccount.com", "private_key": k, "api": a, "token_url": a + "/token", "applications": "yes"}
 				}
 			}(),
 			SignIn:     &feedtest.SignIn{Path: "/token", Check: feedtest.Form(map[string]string{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": jwtShape})},
 			Authorized: feedtest.Bearer,
-			List: feedtest.Pages{At: "/admin/directory/v1/users", Records: "users", Size: "maxResults", Most: 500, Number: "pageToken", Token: []string{"nextPageToken"}, Lacks: true,
+			List: accesses{feedtest.Pages{At: "/admin/directory/v1/users", Records: "users", Size: "maxResults", Most: 500, Number: "pageToken", Token: []string{"nextPageToken"}, Lacks: true,
 				Query: feedtest.Query{"customer": "my_customer", "projection": "full", "orderBy": "email"}, Extra: map[string]any{"kind": "admin#directory#users", "etag": "x"}},
+				"tokens", `{"kind": "admin#directory#tokenList", "etag": "x"}`},
 			Device: func(i int) map[string]any {
 				return object(`{"kind": "admin#directory#user", "id": "1071%d", "primaryEmail": "u%d@example.com", "aliases": ["a%d@example.com"], "name": {"fullName": "Ann Berg", "givenName": "Ann", "familyName": "Berg"}, "suspended": false, "archived": false, "isEnrolledIn2Sv": true, "orgUnitPath": "/",
 					"externalIds": [{"value": "%d", "type": "organization"}], "relations": [{"value": "bob@example.com", "type": "manager"}], "organizations": [{"title": "Buyer", "department": "Sales", "primary": true}]}`, i, i, i, 1000+i)
 			},
 			Forget: forget("id"),
 		},
-	} {
-		t.Run(v.Manifest, func(t *testing.T) { feedtest.Run(t, v) })
 	}
 }
 

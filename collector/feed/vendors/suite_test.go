@@ -169,6 +169,7 @@ func deviceManagers(t *testing.T) []feedtest.Vendor {
 			},
 			Forget: forget("deviceId"),
 		},
+		googleMobile(t),
 	}
 }
 
