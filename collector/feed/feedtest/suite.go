@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -132,7 +133,17 @@ var suite = []struct {
 	{"a page that repeats", repeats},
 	{"cut off", cutOff},
 	{"values change their type", flips},
-	{"many", func(t *testing.T, v Vendor) { newBench(t, v, 1500, 400).reads(1500) }},
+	{"many", many},
+}
+
+// many reads a list of more pages than any other case: of 300 devices, or of as
+// many as ROLLCALL_MANY says (100000).
+func many(t *testing.T, v Vendor) {
+	devices, err := strconv.Atoi(os.Getenv("ROLLCALL_MANY"))
+	if err != nil {
+		devices = 300
+	}
+	newBench(t, v, devices, max(devices/50, 80)).reads(devices)
 }
 
 // Cases returns how many cases a system is held to: that of a token that ends
