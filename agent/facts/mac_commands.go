@@ -24,6 +24,7 @@ const (
 	macCommandFileVault       = "mac_filevault"
 	macCommandFirewall        = "mac_firewall"
 	macCommandSIP             = "mac_sip"
+	macCommandGatekeeper      = "mac_gatekeeper"
 	macCommandEnrollment      = "mac_enrollment"
 	macCommandAdmins          = "mac_admins"
 	macCommandLast            = "mac_last"

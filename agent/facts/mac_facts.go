@@ -37,6 +37,7 @@ func macFacts() []Fact {
 		{Name: "firewall", Section: section.Security, OS: mac, Learn: learnMacFirewall},
 		{Name: "secure_boot", Section: section.Security, OS: mac, Learn: learnMacSecureBoot},
 		{Name: "integrity_protection", Section: section.Security, OS: mac, Learn: learnMacIntegrity},
+		{Name: "gatekeeper", Section: section.Security, OS: mac, Learn: learnMacGatekeeper},
 		{Name: "local_admins", Section: section.Security, OS: mac, Learn: learnMacAdmins},
 		{Name: "screen_lock", Section: section.Security, OS: mac, Learn: learnMacScreenLock},
 		{Name: "protection", Section: section.Security, OS: mac, Learn: learnMacProtection},

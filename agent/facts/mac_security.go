@@ -98,6 +98,34 @@ func sipState(text string) string {
 	return ""
 }
 
+// learnMacGatekeeper tells whether Gatekeeper assesses programs. spctl fails where
+// it does not, and says so all the same.
+func learnMacGatekeeper(ctx context.Context, h *host.Host, d *pb.Device) error {
+	out, err := h.Run(ctx, macCommandGatekeeper)
+	switch gatekeeperState(string(out)) {
+	case "on":
+		security(d).Gatekeeper = proto.Bool(true)
+	case "off":
+		security(d).Gatekeeper = proto.Bool(false)
+	default:
+		return cmp.Or(err, fmt.Errorf("spctl says %.80q, which is not understood", out))
+	}
+	return nil
+}
+
+// gatekeeperState reads "assessments enabled", and a line on Developer IDs after
+// it where that is asked for.
+func gatekeeperState(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	switch strings.TrimSpace(line) {
+	case "assessments enabled":
+		return "on"
+	case "assessments disabled":
+		return "off"
+	}
+	return ""
+}
+
 // learnMacSecureBoot tells whether the Mac starts only what is signed, which
 // those with a T2 chip or Apple's own processors can.
 func learnMacSecureBoot(ctx context.Context, h *host.Host, d *pb.Device) error {

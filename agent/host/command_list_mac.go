@@ -40,6 +40,7 @@ var macCommands = []Command{
 	{Name: "mac_filevault", OS: "darwin", Argv: []string{"/usr/bin/fdesetup", "status"}},
 	{Name: "mac_firewall", OS: "darwin", Argv: []string{"/usr/libexec/ApplicationFirewall/socketfilterfw", "--getglobalstate"}},
 	{Name: "mac_sip", OS: "darwin", Argv: []string{"/usr/bin/csrutil", "status"}},
+	{Name: "mac_gatekeeper", OS: "darwin", Argv: []string{"/usr/sbin/spctl", "--status"}},
 	{Name: "mac_enrollment", OS: "darwin", Argv: []string{"/usr/bin/profiles", "status", "-type", "enrollment"}},
 	{Name: "mac_admins", OS: "darwin", Argv: []string{"/usr/bin/dscl", "/Local/Default", "-read", "/Groups/admin", "GroupMembership"}},
 	{Name: "mac_last", OS: "darwin", Argv: []string{"/usr/bin/last", "-1000"}},

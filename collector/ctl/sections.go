@@ -126,6 +126,7 @@ func (s *sheet) security(x *pb.Security) {
 		s.row("Antivirus", list(a.GetName(), on, up))
 	}
 	s.row("Integrity", phrase(x.GetIntegrityProtection().GetName(), x.GetIntegrityProtection().GetState()))
+	s.row("Gatekeeper", yes(x.Gatekeeper))
 	s.row("Local admins", list(x.GetLocalAdmins()...))
 	s.row("Remote access", list(x.GetRemoteAccess()...))
 }

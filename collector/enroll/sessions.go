@@ -151,7 +151,9 @@ func (t *Tokens) makeRoom(tx *store.Tx, person string) (forgotten []string, err 
 			return nil, err
 		}
 	}
-	slices.SortFunc(own, func(a, b *storagepb.TokenRecord) int { return a.GetCreatedAt().AsTime().Compare(b.GetCreatedAt().AsTime()) })
+	slices.SortFunc(own, func(a, b *storagepb.TokenRecord) int {
+		return a.GetCreatedAt().AsTime().Compare(b.GetCreatedAt().AsTime())
+	})
 	for ; len(own) >= maxOwnSessions; own = own[1:] {
 		if err := t.end(tx, own[0], ActorOf(own[0])); err != nil {
 			return nil, err

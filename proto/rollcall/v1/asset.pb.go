@@ -2639,8 +2639,10 @@ type Security struct {
 	LocalAdmins         []string               `protobuf:"bytes,6,rep,name=local_admins,json=localAdmins,proto3" json:"local_admins,omitempty"`
 	RemoteAccess        []string               `protobuf:"bytes,7,rep,name=remote_access,json=remoteAccess,proto3" json:"remote_access,omitempty"`
 	IntegrityProtection *IntegrityProtection   `protobuf:"bytes,8,opt,name=integrity_protection,json=integrityProtection,proto3" json:"integrity_protection,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Gatekeeper of macOS checks programs before they are first opened.
+	Gatekeeper    *bool `protobuf:"varint,9,opt,name=gatekeeper,proto3,oneof" json:"gatekeeper,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Security) Reset() {
@@ -2727,6 +2729,13 @@ func (x *Security) GetIntegrityProtection() *IntegrityProtection {
 		return x.IntegrityProtection
 	}
 	return nil
+}
+
+func (x *Security) GetGatekeeper() bool {
+	if x != nil && x.Gatekeeper != nil {
+		return *x.Gatekeeper
+	}
+	return false
 }
 
 type DiskEncryption struct {
@@ -4563,7 +4572,7 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\aversion\x18\x06 \x01(\tR\aversion\"`\n" +
 	"\x0fInstalledUpdate\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12=\n" +
-	"\finstalled_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vinstalledAt\"\xc6\x03\n" +
+	"\finstalled_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vinstalledAt\"\xfa\x03\n" +
 	"\bSecurity\x12D\n" +
 	"\x0fdisk_encryption\x18\x01 \x01(\v2\x1b.rollcall.v1.DiskEncryptionR\x0ediskEncryption\x121\n" +
 	"\bfirewall\x18\x02 \x01(\v2\x15.rollcall.v1.FirewallR\bfirewall\x12$\n" +
@@ -4574,8 +4583,12 @@ const file_rollcall_v1_asset_proto_rawDesc = "" +
 	"\tantivirus\x18\x05 \x03(\v2\x16.rollcall.v1.AntivirusR\tantivirus\x12!\n" +
 	"\flocal_admins\x18\x06 \x03(\tR\vlocalAdmins\x12#\n" +
 	"\rremote_access\x18\a \x03(\tR\fremoteAccess\x12S\n" +
-	"\x14integrity_protection\x18\b \x01(\v2 .rollcall.v1.IntegrityProtectionR\x13integrityProtectionB\x0e\n" +
-	"\f_secure_boot\">\n" +
+	"\x14integrity_protection\x18\b \x01(\v2 .rollcall.v1.IntegrityProtectionR\x13integrityProtection\x12#\n" +
+	"\n" +
+	"gatekeeper\x18\t \x01(\bH\x01R\n" +
+	"gatekeeper\x88\x01\x01B\x0e\n" +
+	"\f_secure_bootB\r\n" +
+	"\v_gatekeeper\">\n" +
 	"\x0eDiskEncryption\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\"4\n" +
