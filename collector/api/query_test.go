@@ -199,7 +199,7 @@ func TestExamplesOfTheDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "<!-- examples: a test asks each of these of a collector -->\n```\n")
+	_, rest, ok := strings.Cut(string(text), "<!-- examples: a test asks each of these of a collector -->\n```text\n")
 	examples, _, ok2 := strings.Cut(rest, "```")
 	if !ok || !ok2 {
 		t.Fatal("docs/api.md has no examples")
