@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
 	"github.com/rollcall-itam/rollcall/collector/enroll"
+	"github.com/rollcall-itam/rollcall/collector/kv"
 	"github.com/rollcall-itam/rollcall/collector/kv/memkv"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	"github.com/rollcall-itam/rollcall/collector/view"
@@ -38,18 +41,32 @@ type world struct {
 	catalog *catalog.Catalog
 	tokens  *enroll.Tokens
 	gate    *Gate
+	disk    *fillable
+}
+
+// fillable is a store whose disk can be full.
+type fillable struct {
+	kv.DB
+	full atomic.Bool
+}
+
+func (f *fillable) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	if f.full.Load() {
+		return kv.ErrFull
+	}
+	return f.DB.Update(ctx, fn)
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db := memkv.New()
+	db := &fillable{DB: memkv.New()}
 	t.Cleanup(func() { _ = db.Close() })
 	st, err := store.Open(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log, v := slog.New(slog.DiscardHandler), view.New()
-	w := &world{t: t, catalog: catalog.New(st, time.Now, log), tokens: enroll.NewTokens(st, time.Now), gate: NewGate("starting")}
+	w := &world{t: t, catalog: catalog.New(st, time.Now, log), tokens: enroll.NewTokens(st, time.Now), gate: NewGate("starting"), disk: db}
 	v.Follow(w.catalog, st)
 	dir := t.TempDir()
 	device, err := enroll.OpenAuthority(t.Context(), st, dir, enroll.PurposeDevice, time.Now())

@@ -64,14 +64,21 @@ func (s *Service) record(ctx context.Context, method string, req any) error {
 
 // note appends an entry to the audit log.
 func (s *Service) note(ctx context.Context, action, target, detail string) error {
+	if err := s.append(ctx, action, target, detail); err != nil {
+		return status.Errorf(codes.Internal, "it is done, but could not be written to the audit log; the collector's log has the details")
+	}
+	return nil
+}
+
+// append is note with the error of the store, which it has logged.
+func (s *Service) append(ctx context.Context, action, target, detail string) error {
 	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return tx.AppendAudit(&storagepb.AuditRecord{At: timestamppb.New(s.Now()), Actor: actor(ctx), Action: action, Target: target, Detail: detail})
 	})
 	if err != nil {
-		s.Logger.Error("audit entry could not be written", "action", action, "error", err)
-		return status.Errorf(codes.Internal, "it is done, but could not be written to the audit log; the collector's log has the details")
+		s.Logger.Error("audit entry could not be written", "action", action, "actor", actor(ctx), "target", target, "error", err)
 	}
-	return nil
+	return err
 }
 
 // detail is a request as the audit log keeps it.
@@ -87,6 +94,7 @@ func detail(m proto.Message) string {
 const (
 	signInEvery    = 24 * time.Hour
 	maxSignIns     = 10_000
+	signInRetry    = time.Minute
 	refusedEvery   = time.Minute
 	maxRefusedText = 300
 )
@@ -115,6 +123,13 @@ func (x *signIns) first(token, address string, now time.Time) bool {
 	return true
 }
 
+// again has the next use of a token from an address after a time be recorded.
+func (x *signIns) again(token, address string, at time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.seen[token+" "+network(address)] = at.Add(-signInEvery)
+}
+
 // refusal tells whether a refused sign-in is to be recorded, and how many were
 // not since the last that was: strangers must not be able to fill the log.
 func (x *signIns) refusal(now time.Time) (missed int, ok bool) {
@@ -128,12 +143,23 @@ func (x *signIns) refusal(now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// signedIn records that somebody's token was used.
+// signedIn records that somebody's token was used. Where there is no space for
+// that, questions are answered all the same, and it is tried again in a while.
 func (s *Service) signedIn(ctx context.Context, c *caller, address string) error {
-	if !s.signIns.first(c.account, address, s.Now()) {
+	now := s.Now()
+	if !s.signIns.first(c.account, address, now) {
 		return nil
 	}
-	return s.note(ctx, "signin", address, c.role+" "+c.title)
+	err := s.append(ctx, "signin", address, c.role+" "+c.title)
+	switch {
+	case errors.Is(err, store.ErrFull):
+		s.signIns.again(c.account, address, now.Add(signInRetry))
+		return nil
+	case err != nil:
+		s.signIns.again(c.account, address, now)
+		return status.Errorf(codes.Internal, "that you signed in could not be written to the audit log, and nothing is answered without; the collector's log has the details")
+	}
+	return nil
 }
 
 // refusedSignIn records that somebody was turned away.

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,5 +123,32 @@ func TestExpensiveFiltersAreRefused(t *testing.T) {
 		if code != 400 || !strings.Contains(string(b), "filter") {
 			t.Errorf("%.40s answers %d: %.300s", filter, code, b)
 		}
+	}
+}
+
+// While the disk is full, questions are answered though nothing can be recorded,
+// and who asked is recorded once there is space.
+func TestFullDiskKeepsAnswering(t *testing.T) {
+	w := newWorld(t)
+	w.report("web1")
+	var ahead atomic.Int64
+	w.service.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	signIns := func() int {
+		var p auditPage
+		w.get("/v1/audit?action=signin", &p)
+		return len(p.Entries)
+	}
+	w.disk.full.Store(true)
+	var page struct{ Assets []json.RawMessage }
+	if w.get("/v1/assets", &page); len(page.Assets) != 1 || signIns() != 0 {
+		t.Errorf("%d assets, %d sign-ins recorded", len(page.Assets), signIns())
+	}
+	if code, _, body := w.ask(w.admin, "PUT", "/v1/sources/jamf", `{"kind":"mdm"}`); code != http.StatusServiceUnavailable && code != http.StatusTooManyRequests && code != http.StatusInsufficientStorage {
+		t.Errorf("a change answers %d: %s", code, body)
+	}
+	w.disk.full.Store(false)
+	ahead.Store(int64(2 * signInRetry))
+	if n := signIns(); n != 1 {
+		t.Errorf("%d sign-ins recorded", n)
 	}
 }

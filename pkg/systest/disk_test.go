@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ type service struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
-	starts int
+	starts atomic.Int32
 }
 
 // restartAfter is what a service manager waits, shorter than it would.
@@ -121,7 +122,7 @@ func supervise(t *testing.T, dir string, more ...string) *service {
 	t.Cleanup(func() {
 		s.end(syscall.SIGKILL)
 		if t.Failed() {
-			t.Logf("the collector, started %d times, printed:\n%s", s.starts, tail(s.out.String()))
+			t.Logf("the collector, started %d times, printed:\n%s", s.starts.Load(), tail(s.out.String()))
 		}
 	})
 	return s
@@ -135,7 +136,7 @@ func (s *service) run() {
 		s.mu.Lock()
 		err := cmd.Start()
 		s.cmd = cmd
-		s.starts++
+		s.starts.Add(1)
 		s.mu.Unlock()
 		if err == nil {
 			err = cmd.Wait()
@@ -225,8 +226,8 @@ func TestDiskIsKeptFromFilling(t *testing.T) {
 	empty(t, d.disk)
 	d.progresses(t)
 	d.holdsAll(t)
-	if d.starts != 1 {
-		t.Errorf("it was started %d times", d.starts)
+	if d.starts.Load() != 1 {
+		t.Errorf("it was started %d times", d.starts.Load())
 	}
 }
 

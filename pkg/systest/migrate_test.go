@@ -59,7 +59,7 @@ func TestDisastersWhileItMigrates(t *testing.T) {
 			s.strike(t, disk, disaster)
 			began := time.Now()
 			s.answers(t)
-			t.Logf("%s; ready after %v and %d starts", what, time.Since(began).Round(10*time.Millisecond), s.starts)
+			t.Logf("%s; ready after %v and %d starts", what, time.Since(began).Round(10*time.Millisecond), s.starts.Load())
 			s.saysAsBefore(t, strings.TrimSuffix(old, ".rcb")+".json")
 			if out, errs, code := call(t, nil, "rollcall-collector", "check", "--data-dir", dir, "--min-free", strconv.Itoa(minFree)); code != 0 {
 				t.Errorf("%s: check: %d %s%s", what, code, out, errs)
