@@ -119,6 +119,7 @@ func TestToolsAnswer(t *testing.T) {
 		{"asset_history", map[string]any{"id": w.inside, "since": "2020-01-01"}, []string{`"kind":"created"`}},
 		{"person_context", map[string]any{"person": "ann@example.com"}, []string{`"Ann Berg"`, `"ANN-1 is not encrypted`, `"asset_id":"` + w.inside}},
 		{"list_findings", map[string]any{"asset": w.inside, "severity": "high"}, []string{`"total_size":1`, `"rule":"encrypted"`, `"remediation":"Encrypt it."`}},
+		{"list_findings", map[string]any{"filter": `asset.labels.site == "paris" && finding.state == "open"`, "order_by": "opened_at desc"}, []string{`"total_size":1`, `"OUTSIDE-3"`}},
 		{"search_software", map[string]any{"name": "shared"}, []string{`"installs":3`, `"id":"` + w.product}},
 		{"software_assets", map[string]any{"id": w.product, "filter": `asset.labels.site == "paris"`}, []string{`"total_size":1`, `"OUTSIDE-3"`}},
 		{"group_assets", map[string]any{"by": "asset.labels.site"}, []string{`{"count":2,"value":"berlin"}`, `"total_size":3`}},
@@ -165,6 +166,8 @@ func TestToolsSayWhatIsWrong(t *testing.T) {
 		{"get_asset", map[string]any{"id": "x", "as_of": "yesterday"}, []string{"2026-11-25"}},
 		{"person_context", map[string]any{"person": "nobody"}, []string{"nobody"}},
 		{"list_findings", map[string]any{"severity": "terrible"}, []string{"severity", "critical"}},
+		{"list_findings", map[string]any{"filter": `finding.severty == "high"`}, []string{"column 8", "did you mean severity"}},
+		{"list_findings", map[string]any{"order_by": "grave"}, []string{"severity", "opened_at"}},
 		{"group_assets", map[string]any{"by": "hardware"}, []string{"hardware"}},
 	} {
 		answer, wrong := a.use(tc.tool, tc.args)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
+	"github.com/rollcall-itam/rollcall/collector/view"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
@@ -41,7 +42,18 @@ func (s *Service) GroupFindings(ctx context.Context, r *adminpb.GroupFindingsReq
 		return new(adminpb.GroupFindingsResponse), nil
 	}
 	found := s.fleet(ctx).findings(s.Compliance.Find(q))
-	values, err := s.valuesOf(ctx, found, r.GetBy())
+	if r.GetFilter() != "" {
+		places, err := s.fleet(ctx).MatchFindings(ctx, r.GetFilter(), s.Now(), view.Findings{Records: found, Seen: s.Compliance.Seen})
+		if err != nil {
+			return nil, s.answerQuery("count the findings", err)
+		}
+		some := make([]*storagepb.FindingRecord, len(places))
+		for i, at := range places {
+			some[i] = found[at]
+		}
+		found = some
+	}
+	values, err := s.valuesOf(ctx, found, strings.TrimPrefix(r.GetBy(), "asset."))
 	if err != nil {
 		return nil, s.answerQuery("count the findings", err)
 	}

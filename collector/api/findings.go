@@ -9,10 +9,12 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/compliance"
 	"github.com/rollcall-itam/rollcall/collector/policy"
 	"github.com/rollcall-itam/rollcall/collector/store"
+	"github.com/rollcall-itam/rollcall/collector/view"
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
@@ -24,13 +26,18 @@ const (
 	maxFindingsPage     = 1000
 )
 
-// ListFindings lists the rules that assets fail, by asset and rule.
+// ListFindings lists the rules that assets fail, by asset and rule or in the
+// order that is asked for.
 func (s *Service) ListFindings(ctx context.Context, r *adminpb.ListFindingsRequest) (*adminpb.ListFindingsResponse, error) {
 	limit, err := pageSize(r.GetPageSize(), defaultFindingsPage, maxFindingsPage)
 	if err != nil {
 		return nil, err
 	}
-	list := fmt.Sprintf("findings %q", []string{r.GetAsset(), r.GetRule(), r.GetSeverity(), r.GetState(), r.GetOwner(), r.GetDepartment()})
+	if err := checkQuery("", r.GetOrderBy()); err != nil {
+		return nil, err
+	}
+	// A page goes on in the same list only: what is asked for is a part of it.
+	list := fmt.Sprintf("findings %q", []string{r.GetAsset(), r.GetRule(), r.GetSeverity(), r.GetState(), r.GetOwner(), r.GetDepartment(), r.GetFilter(), r.GetOrderBy()})
 	after, err := pageAfter(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -39,27 +46,21 @@ func (s *Service) ListFindings(ctx context.Context, r *adminpb.ListFindingsReque
 	if err != nil {
 		return nil, err
 	}
-	out := new(adminpb.ListFindingsResponse)
-	if s.Compliance == nil {
-		return out, nil
-	}
 	all, err := s.findings(ctx, q, r)
 	if err != nil {
 		return nil, err
 	}
+	page, err := s.fleet(ctx).ListFindings(ctx, view.FindingQuery{Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), After: after, Limit: limit, Now: s.Now()}, view.Findings{Records: all, Seen: s.Compliance.Seen})
+	if err != nil {
+		return nil, s.answerQuery("list the findings", err)
+	}
+	out := &adminpb.ListFindingsResponse{TotalSize: int32(page.Total)}
+	if page.Last != "" {
+		out.NextPageToken = nextPage(list, page.Last)
+	}
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
-		out.TotalSize = int32(len(all))
-		for _, f := range all {
-			key := f.GetAssetId() + "\x00" + f.GetRule()
-			if key <= after {
-				continue
-			}
-			if len(out.Findings) == limit {
-				last := out.Findings[limit-1]
-				out.NextPageToken = nextPage(list, last.GetAssetId()+"\x00"+last.GetRule())
-				return nil
-			}
-			told, err := s.findingOf(ctx, tx, f)
+		for _, i := range page.Found {
+			told, err := s.findingOf(ctx, tx, all[i])
 			if err != nil {
 				return err
 			}
@@ -89,6 +90,9 @@ func (s *Service) findingQuery(rule, severity, state string) (q compliance.Query
 
 // findings returns those that are asked for.
 func (s *Service) findings(ctx context.Context, q compliance.Query, r *adminpb.ListFindingsRequest) (all []*storagepb.FindingRecord, err error) {
+	if s.Compliance == nil {
+		return nil, nil
+	}
 	if r.GetAsset() != "" {
 		err := s.Store.View(ctx, func(tx *store.Tx) error {
 			a, err := s.fleet(ctx).resolve(tx, r.GetAsset())
@@ -132,7 +136,9 @@ func (s *Service) findingOf(ctx context.Context, tx *store.Tx, f *storagepb.Find
 		State: string(compliance.StateOf(f)), DecidedBy: d.GetBy(), DecidedAt: d.GetAt(), Reason: d.GetReason(), WaivedUntil: d.GetUntil(),
 		ResolvedAt: f.GetResolvedAt(), LastSeen: f.GetResolvedAt()}
 	if f.GetResolvedAt() == nil {
-		out.LastSeen = s.Compliance.JudgedAt(f.GetAssetId())
+		if at := s.Compliance.JudgedAt(f.GetAssetId()); !at.IsZero() {
+			out.LastSeen = timestamppb.New(at)
+		}
 	}
 	if r := s.Compliance.Pack().Rule(f.GetRule()); r != nil {
 		out.Title, out.Remediation = r.Title, r.Remediation

@@ -148,18 +148,21 @@ func TestCountsAreOfTheScope(t *testing.T) {
 	w := newSites(t)
 	for path, want := range map[string][2]int{
 		"/v1/assets": {3, 2},
-		"/v1/assets?filter=asset.class=='laptop'":             {3, 2},
-		"/v1/assets?search=shared":                            {3, 2},
-		"/v1/assets?search=outside":                           {1, 0},
-		"/v1/assets:group?by=labels.site":                     {3, 2},
-		"/v1/software":                                        {3, 2},
-		"/v1/software/" + w.product + "/assets":               {3, 2},
-		"/v1/people":                                          {2, 1},
-		"/v1/people?search=outside":                           {1, 0},
-		"/v1/findings":                                        {3, 2},
-		"/v1/findings:group?by=rule":                          {3, 2},
-		"/v1/findings?owner=outside@example.com":              {1, 0},
-		"/v1/assets?filter=asset.labels.site%20==%27paris%27": {1, 0},
+		"/v1/assets?filter=asset.class=='laptop'":                        {3, 2},
+		"/v1/assets?search=shared":                                       {3, 2},
+		"/v1/assets?search=outside":                                      {1, 0},
+		"/v1/assets:group?by=labels.site":                                {3, 2},
+		"/v1/software":                                                   {3, 2},
+		"/v1/software/" + w.product + "/assets":                          {3, 2},
+		"/v1/people":                                                     {2, 1},
+		"/v1/people?search=outside":                                      {1, 0},
+		"/v1/findings":                                                   {3, 2},
+		"/v1/findings:group?by=rule":                                     {3, 2},
+		"/v1/findings?owner=outside@example.com":                         {1, 0},
+		"/v1/findings?filter=finding.severity==%22high%22":               {3, 2},
+		"/v1/findings?filter=asset.labels.site!=%22berlin%22":            {1, 0},
+		"/v1/findings:group?by=rule&filter=asset.name.contains(%22-%22)": {3, 2},
+		"/v1/assets?filter=asset.labels.site%20==%27paris%27":            {1, 0},
 	} {
 		if all, part := w.total(w.admin, path), w.total(w.reader, path); all != want[0] || part != want[1] {
 			t.Errorf("%s: %d, and %d with a scope, want %v", path, all, part, want)

@@ -1,9 +1,11 @@
 package compliance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -115,9 +117,18 @@ func (f *fixture) settle() {
 	}
 }
 
+// find returns findings by asset and rule.
+func (f *fixture) find(q Query) []*storagepb.FindingRecord {
+	found := f.e.Find(q)
+	slices.SortFunc(found, func(a, b *storagepb.FindingRecord) int {
+		return cmp.Or(cmp.Compare(a.GetAssetId(), b.GetAssetId()), cmp.Compare(a.GetRule(), b.GetRule()))
+	})
+	return found
+}
+
 func (f *fixture) open() string {
 	var out []string
-	for _, x := range f.e.Find(Query{}) {
+	for _, x := range f.find(Query{}) {
 		out = append(out, x.GetRule()+" "+x.GetSeverity())
 	}
 	return fmt.Sprint(out)
@@ -150,11 +161,11 @@ func TestFindingsFollowChangesAndTime(t *testing.T) {
 	if got := f.open(); got != "[os-is-new high]" {
 		t.Errorf("open: %s", got)
 	}
-	opened := f.e.Find(Query{})[0].GetOpenedAt().AsTime()
+	opened := f.find(Query{})[0].GetOpenedAt().AsTime()
 	f.now = f.now.Add(time.Hour)
 	f.e.look(id)
 	f.settle()
-	if again := f.e.Find(Query{})[0].GetOpenedAt().AsTime(); !again.Equal(opened) {
+	if again := f.find(Query{})[0].GetOpenedAt().AsTime(); !again.Equal(opened) {
 		t.Errorf("a finding that goes on is opened anew at %v", again)
 	}
 	f.report("1", "2")
@@ -257,14 +268,14 @@ func TestFindingsOutliveARestart(t *testing.T) {
 	f := setup(t)
 	f.report("1", "1")
 	f.settle()
-	opened := f.e.Find(Query{})[0].GetOpenedAt().AsTime()
+	opened := f.find(Query{})[0].GetOpenedAt().AsTime()
 	f.now = f.now.Add(time.Hour)
 	f.e = New(f.e.Options)
 	if err := f.e.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.settle()
-	if got := f.e.Find(Query{}); len(got) != 1 || !got[0].GetOpenedAt().AsTime().Equal(opened) {
+	if got := f.find(Query{}); len(got) != 1 || !got[0].GetOpenedAt().AsTime().Equal(opened) {
 		t.Errorf("after a restart: %v", got)
 	}
 	ctx, stop := context.WithCancel(t.Context())

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/store"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
@@ -211,23 +210,19 @@ func (e *Engine) resolvedOf(ctx context.Context, q Query) (out []*storagepb.Find
 	return out, err
 }
 
-// Resolved returns the findings that were resolved and are still kept, by asset
-// and rule.
+// Resolved returns the findings that were resolved and are still kept, in the
+// order of Find.
 func (e *Engine) Resolved(ctx context.Context, q Query) ([]*storagepb.FindingRecord, error) {
 	out, err := e.resolvedOf(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read the resolved findings: %w", err)
 	}
-	slices.SortFunc(out, compareFindings)
 	return out, nil
 }
 
-// JudgedAt returns when an asset was last judged.
-func (e *Engine) JudgedAt(assetID string) *timestamppb.Timestamp {
+// JudgedAt returns when an asset was last judged; the zero time if it never was.
+func (e *Engine) JudgedAt(assetID string) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if at := e.judged[assetID].at; !at.IsZero() {
-		return timestamppb.New(at)
-	}
-	return nil
+	return e.judged[assetID].at
 }

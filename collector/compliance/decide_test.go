@@ -28,7 +28,7 @@ func (f *fixture) decide(id string, state State, until time.Time) {
 // states tells the findings of all assets, and what is counted of them.
 func (f *fixture) states() string {
 	var out []string
-	for _, x := range f.e.Find(Query{}) {
+	for _, x := range f.find(Query{}) {
 		out = append(out, x.GetRule()+" "+string(StateOf(x)))
 	}
 	counted := 0
@@ -109,7 +109,7 @@ func TestWhatDecisionsOutlive(t *testing.T) {
 		f.now = f.now.Add(time.Hour)
 		f.report("1", "1")
 		f.settle()
-		if got := StateOf(f.e.Find(Query{})[0]); got != again {
+		if got := StateOf(f.find(Query{})[0]); got != again {
 			t.Errorf("%s, then failing again: %s, want %s", state, got, again)
 		}
 	}

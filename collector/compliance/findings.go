@@ -194,34 +194,28 @@ func (q Query) matches(f *storagepb.FindingRecord) bool {
 	return (q.Rule == "" || f.GetRule() == q.Rule) && (q.Severity == "" || f.GetSeverity() == string(q.Severity)) && (q.State == "" || StateOf(f) == q.State)
 }
 
-// Find returns the findings that are asked for and not resolved, by asset and
-// rule. They are shared and must not be modified.
+// Find returns the findings that are asked for and not resolved, those of an
+// asset one after the other and else in no order. They are shared and must not be
+// modified.
 func (e *Engine) Find(q Query) []*storagepb.FindingRecord {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	var out []*storagepb.FindingRecord
-	for id, j := range e.judged {
-		if q.AssetID != "" && id != q.AssetID {
-			continue
-		}
+	take := func(j judgement) {
 		for _, f := range j.open {
 			if q.matches(f) {
 				out = append(out, f)
 			}
 		}
 	}
-	e.mu.Unlock()
-	slices.SortFunc(out, compareFindings)
-	return out
-}
-
-func compareFindings(a, b *storagepb.FindingRecord) int {
-	switch x, y := a.GetAssetId()+"\x00"+a.GetRule(), b.GetAssetId()+"\x00"+b.GetRule(); {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
+	if q.AssetID != "" {
+		take(e.judged[q.AssetID])
+		return out
 	}
-	return 0
+	for _, j := range e.judged {
+		take(j)
+	}
+	return out
 }
 
 // RuleCount is what one rule says of how many assets.

@@ -68,11 +68,20 @@ func SoftwareOf(tx *store.Tx, a *pb.Asset) (software expr.Software, failed func(
 	return t, func() error { return t.err }
 }
 
-// FindingInput is a finding as conditions see it.
-func FindingInput(f *storagepb.FindingRecord) *expr.Finding {
+// FindingInput is a finding as conditions see it, but for when it was last seen.
+func FindingInput(f *storagepb.FindingRecord) expr.Finding {
 	d := f.GetDecision()
-	return &expr.Finding{Rule: f.GetRule(), Severity: f.GetSeverity(), State: string(StateOf(f)), Detail: f.GetDetail(), DecidedBy: d.GetBy(), Reason: d.GetReason(),
+	return expr.Finding{Rule: f.GetRule(), Severity: f.GetSeverity(), State: string(StateOf(f)), Detail: f.GetDetail(), DecidedBy: d.GetBy(), Reason: d.GetReason(),
 		OpenedAt: moment(f.GetOpenedAt()), DecidedAt: moment(d.GetAt()), WaivedUntil: moment(d.GetUntil()), ResolvedAt: moment(f.GetResolvedAt())}
+}
+
+// Seen is a finding as conditions see it.
+func (e *Engine) Seen(f *storagepb.FindingRecord) expr.Finding {
+	out := FindingInput(f)
+	if out.LastSeen = out.ResolvedAt; out.LastSeen.IsZero() {
+		out.LastSeen = e.JudgedAt(f.GetAssetId())
+	}
+	return out
 }
 
 // moment returns a time, the zero time for none.

@@ -51,7 +51,7 @@ func (f *fixture) device(d *pb.Device) {
 }
 
 func (f *fixture) detail(rule string) string {
-	for _, x := range f.e.Find(Query{Rule: rule}) {
+	for _, x := range f.find(Query{Rule: rule}) {
 		return fmt.Sprint(x.GetDetail())
 	}
 	return ""

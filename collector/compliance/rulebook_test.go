@@ -53,7 +53,7 @@ func TestARuleOfTheSite(t *testing.T) {
 		t.Error(err)
 	}
 	f.settle()
-	if got := f.e.Find(Query{Severity: policy.High}); len(got) != 3 {
+	if got := f.find(Query{Severity: policy.High}); len(got) != 3 {
 		t.Errorf("after the change %v", got)
 	}
 	f.e = New(f.e.Options)

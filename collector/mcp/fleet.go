@@ -26,7 +26,7 @@ func (t *tools) personContext(ctx context.Context, in personContextArgs) (map[st
 }
 
 var listFindings = about{name: "list_findings", title: "List findings",
-	text: "Lists rules of compliance and security that assets fail, with what makes them fail and how to remedy it, a page at a time. Without state it lists all that are not resolved." + untrusted}
+	text: "Lists rules of compliance and security that assets fail, with what makes them fail and how to remedy it, a page at a time. Without state it lists all that are not resolved. A filter is a condition in CEL on finding (rule, severity, state, detail, decided_by, reason, opened_at, decided_at, waived_until, resolved_at, last_seen) and asset (see asset_fields)." + untrusted}
 
 type listFindingsArgs struct {
 	Asset      string `json:"asset,omitempty" jsonschema:"only of the asset with this id"`
@@ -35,6 +35,8 @@ type listFindingsArgs struct {
 	State      string `json:"state,omitempty" jsonschema:"only in this state"`
 	Owner      string `json:"owner,omitempty" jsonschema:"only of assets of the owner with this e-mail address"`
 	Department string `json:"department,omitempty" jsonschema:"only of assets of this department"`
+	Filter     string `json:"filter,omitempty" jsonschema:"condition in CEL on finding and its asset, as in finding.severity in ['critical', 'high'] && age(finding.opened_at) > days(30) && asset.labels.site == 'berlin'"`
+	OrderBy    string `json:"order_by,omitempty" jsonschema:"one field of the finding or of the asset, as in severity desc, opened_at or asset.name; by asset and rule where it is empty"`
 	Limit      int    `json:"limit,omitempty" jsonschema:"how many to show, 1 to 50; 20 where it is left out"`
 	PageToken  string `json:"page_token,omitempty" jsonschema:"next_page_token of the answer before, with the same arguments"`
 }
@@ -46,7 +48,7 @@ func (t *tools) listFindings(ctx context.Context, in listFindingsArgs) (map[stri
 	}
 	return pages(limit, func(limit int32) (*adminpb.ListFindingsResponse, error) {
 		return t.calls.ListFindings(ctx, &adminpb.ListFindingsRequest{Asset: in.Asset, Rule: in.Rule, Severity: in.Severity, State: in.State, Owner: in.Owner,
-			Department: in.Department, PageSize: limit, PageToken: in.PageToken})
+			Department: in.Department, Filter: in.Filter, OrderBy: in.OrderBy, PageSize: limit, PageToken: in.PageToken})
 	})
 }
 

@@ -214,11 +214,12 @@ func (n *Notifier) findingTold(ctx context.Context, tx *store.Tx, interest *find
 	if err != nil {
 		return nil, fmt.Errorf("read the findings of asset %s: %w", c.GetAssetId(), err)
 	}
-	in := &expr.Input{Asset: a, Now: n.o.Now(), Finding: compliance.FindingInput(held)}
-	in.Finding.Rule, in.Finding.Severity, in.Finding.State = c.GetRule(), c.GetSeverity(), string(compliance.Open)
+	finding := compliance.FindingInput(held)
+	finding.Rule, finding.Severity, finding.State = c.GetRule(), c.GetSeverity(), string(compliance.Open)
 	if c.GetKind() == compliance.ResolvedByData {
-		in.Finding.State = string(compliance.Resolved)
+		finding.State = string(compliance.Resolved)
 	}
+	in := &expr.Input{Asset: a, Now: n.o.Now(), Finding: &finding}
 	if yes, err := n.holds(ctx, tx, interest.filter, in); err != nil || !yes {
 		return nil, err
 	}

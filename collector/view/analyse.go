@@ -25,6 +25,9 @@ type leaf struct {
 	// sources, was last seen; software that it depends on the software, and
 	// dated that it depends on the times of its rows.
 	latest, times, software, dated bool
+	// finding are the fields of a finding that it depends on; "" is the finding as a
+	// whole.
+	finding []string
 	// text decides on an encoded text without CEL, where that can.
 	text func(encoded string) bool
 	// titles is set where the condition asks for a title.
@@ -56,7 +59,12 @@ func (l *leaf) cost() int {
 
 // single tells whether one column decides.
 func (l *leaf) single() bool {
-	return len(l.reads) == 1 && !l.latest && !l.perRow()
+	return len(l.reads) == 1 && !l.latest && !l.perRow() && len(l.finding) == 0
+}
+
+// ofAsset tells whether the asset, and not a finding of it, decides.
+func (l *leaf) ofAsset() bool {
+	return len(l.finding) == 0 && (len(l.reads) > 0 || l.latest || l.perRow())
 }
 
 // perRow tells whether no two rows can be trusted to come out the same.
@@ -77,10 +85,10 @@ func (p *planner) analyse(program *expr.Program, e ast.Expr, negated bool) (*lea
 	case containers || r.whole:
 		r.read(p.schema.columns[shapeColumn])
 	}
-	if len(l.reads) == 1 && !l.perRow() && !l.latest {
+	if l.single() {
 		l.text = textTest(l.reads[0], e, negated)
 	}
-	if l.software && len(l.reads) == 0 && !l.latest && !l.times && !l.dated && !r.now {
+	if l.software && len(l.reads) == 0 && !l.latest && !l.times && !l.dated && !r.now && len(l.finding) == 0 {
 		l.titles = titleTest(e)
 	}
 	return l, nil
@@ -115,8 +123,12 @@ func (r *reader) read(c *column) {
 func (r *reader) visit(e ast.Expr) {
 	switch e.Kind() {
 	case ast.IdentKind, ast.SelectKind:
-		if root, path := chain(e); root == "asset" {
+		switch root, path := chain(e); root {
+		case "asset":
 			r.path(path)
+			return
+		case "finding":
+			r.leaf.finding = append(r.leaf.finding, append(path, "")[0])
 			return
 		}
 		if e.Kind() == ast.SelectKind {

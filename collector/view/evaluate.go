@@ -23,22 +23,26 @@ type evaluation struct {
 }
 
 // filter returns the rows among some on which a filter is true.
-func (e *evaluation) filter(n *node, among set) (set, error) {
+func (e *evaluation) filter(n *node, among set) (set, error) { return decide(n, among, e.leaf) }
+
+// decide returns those among some on which a condition is true, of which leaf
+// decides the parts.
+func decide(n *node, among set, leaf func(*leaf, set) (set, error)) (set, error) {
 	if n.leaf != nil {
-		return e.leaf(n.leaf, among)
+		return leaf(n.leaf, among)
 	}
 	if !n.either {
 		for _, p := range n.parts {
 			var err error
-			if among, err = e.filter(p, among); err != nil {
+			if among, err = decide(p, among, leaf); err != nil {
 				return nil, err
 			}
 		}
 		return among, nil
 	}
-	found, rest := newSet(e.s.rows), among
+	found, rest := make(set, len(among)), among
 	for _, p := range n.parts {
-		more, err := e.filter(p, rest)
+		more, err := decide(p, rest, leaf)
 		if err != nil {
 			return nil, err
 		}

@@ -25,6 +25,8 @@ const (
 // planner makes plans of filters and keeps the latest.
 type planner struct {
 	schema *schema
+	// environment makes what the filters are compiled in.
+	environment func() (*expr.Env, error)
 
 	once   sync.Once
 	failed error
@@ -45,7 +47,7 @@ type node struct {
 
 func (p *planner) start() error {
 	p.once.Do(func() {
-		if p.env, p.failed = expr.New(); p.failed != nil {
+		if p.env, p.failed = p.environment(); p.failed != nil {
 			return
 		}
 		if p.parser, p.failed = parser.NewParser(parser.Macros(), parser.MaxRecursionDepth(maxNesting), parser.ExpressionSizeCodePointLimit(expr.MaxSource)); p.failed != nil {

@@ -76,6 +76,7 @@ func (s *Snapshot) List(ctx context.Context, q Query) (*Page, error) {
 	if err != nil {
 		return nil, &QueryError{"order_by", err}
 	}
+	o.id = s.ids.get
 	after, err := o.parse(q.After)
 	if err != nil {
 		return nil, err
@@ -139,38 +140,48 @@ func (s *Snapshot) match(ctx context.Context, filter, search string, now time.Ti
 	return s.search(search, found), ctx.Err()
 }
 
-// order is how assets are sorted: by a field, and by id where that is equal.
+// order is how assets, or things of assets, are sorted: by a value, and by id
+// where that is equal.
 type order struct {
-	s          *Snapshot
-	field      *field
+	id func(row uint32) string
+	// value is nil where the id alone decides.
+	value      func(row uint32) value
 	descending bool
 }
 
-// key is what one asset is sorted by.
+// key is what one row is sorted by.
 type key struct {
+	row   uint32
 	value value
 	id    string
 }
 
 func (s *Snapshot) order(by string) (*order, error) {
-	o := &order{s: s}
+	path, descending, err := direction(by)
+	if err != nil || path == "" || path == "id" && !descending {
+		return new(order), err
+	}
+	f, err := s.find(path)
+	return &order{value: func(row uint32) value { return f.value(f.code(row)) }, descending: descending}, err
+}
+
+// direction takes an order apart into a field, empty for none, and whether it is
+// turned round.
+func direction(by string) (path string, descending bool, err error) {
 	words := strings.Fields(by)
 	switch {
+	case len(words) == 0:
+		return "", false, nil
+	case len(words) == 1:
+		return words[0], false, nil
 	case len(words) == 2 && (words[1] == "desc" || words[1] == "asc"):
-		o.descending = words[1] == "desc"
-	case len(words) > 1:
-		return nil, &FieldError{by, "is no order: name one field, and desc after it to turn it round"}
+		return words[0], words[1] == "desc", nil
 	}
-	if len(words) == 0 || words[0] == "id" && !o.descending {
-		return o, nil
-	}
-	var err error
-	o.field, err = s.find(words[0])
-	return o, err
+	return "", false, &FieldError{by, "is no order: name one field, and desc after it to turn it round"}
 }
 
 func (o *order) compare(a, b *key) int {
-	if o.field != nil {
+	if o.value != nil {
 		if d := compareValues(a.value, b.value, o.descending); d != 0 {
 			return d
 		}
@@ -184,9 +195,9 @@ func (o *order) first(found set, after *key, limit int) (best []key, more bool) 
 	limit = max(limit, 1)
 	last := func(i, j int) bool { return o.compare(&best[i], &best[j]) > 0 }
 	found.each(func(row uint32) bool {
-		k := key{id: o.s.ids.get(row)}
-		if o.field != nil {
-			k.value = o.field.value(o.field.code(row))
+		k := key{row: row, id: o.id(row)}
+		if o.value != nil {
+			k.value = o.value(row)
 		}
 		if after != nil && o.compare(&k, after) <= 0 {
 			return true
@@ -230,7 +241,7 @@ func sink(heap []key, above func(i, j int) bool) {
 
 // format writes a key down as the place where a page ended.
 func (o *order) format(k key) string {
-	if o.field == nil {
+	if o.value == nil {
 		return k.id
 	}
 	b := []byte{0}
@@ -248,7 +259,7 @@ func (o *order) parse(text string) (*key, error) {
 	switch {
 	case text == "":
 		return nil, nil
-	case o.field == nil:
+	case o.value == nil:
 		return &key{id: text}, nil
 	case len(text) < 14:
 		return nil, ErrPosition

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-itam/rollcall/collector/catalog"
+	"github.com/rollcall-itam/rollcall/collector/expr"
 	"github.com/rollcall-itam/rollcall/collector/store"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
@@ -25,6 +26,8 @@ type View struct {
 	store   *store.Store
 	catalog *catalog.Catalog
 	plans   *planner
+	// findings makes plans of filters on findings.
+	findings *planner
 
 	mu sync.Mutex
 	// epoch grows with each snapshot that is taken.
@@ -92,7 +95,8 @@ type sourceAt struct {
 // New returns an empty view.
 func New() *View {
 	s := newSchema()
-	v := &View{people: newPeople(), schema: s, plans: &planner{schema: s}, assets: make(map[string]place), refs: make(map[store.Ref]sourceAt), groups: make(map[Group]int),
+	v := &View{people: newPeople(), schema: s, plans: &planner{schema: s, environment: expr.New}, findings: &planner{schema: s, environment: expr.NewForFindings},
+		assets: make(map[string]place), refs: make(map[store.Ref]sourceAt), groups: make(map[Group]int),
 		stale: make(map[uint32]unread), changed: make(chan struct{}, 1), titles: newTitles(), values: make([][]byte, len(s.columns)), epoch: 1}
 	v.columns = make([]cow[uint32], len(s.columns))
 	for range s.columns {

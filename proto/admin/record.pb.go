@@ -2576,8 +2576,13 @@ type ListFindingsRequest struct {
 	// open, acknowledged, waived or resolved; empty means all but resolved.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Only of assets of this owner (e-mail) or this department.
-	Owner         string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
-	Department    string `protobuf:"bytes,8,opt,name=department,proto3" json:"department,omitempty"`
+	Owner      string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Department string `protobuf:"bytes,8,opt,name=department,proto3" json:"department,omitempty"`
+	// A condition in CEL on finding and asset that must hold besides.
+	Filter string `protobuf:"bytes,9,opt,name=filter,proto3" json:"filter,omitempty"`
+	// A field of the finding or of the asset, as in severity or asset.name, and
+	// desc after it to turn the order round; empty is by asset and rule.
+	OrderBy       string `protobuf:"bytes,10,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2668,6 +2673,20 @@ func (x *ListFindingsRequest) GetDepartment() string {
 	return ""
 }
 
+func (x *ListFindingsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListFindingsRequest) GetOrderBy() string {
+	if x != nil {
+		return x.OrderBy
+	}
+	return ""
+}
+
 type GroupFindingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// rule, severity, state, or a field of the asset with one value: owner.email,
@@ -2678,7 +2697,9 @@ type GroupFindingsRequest struct {
 	Severity string `protobuf:"bytes,3,opt,name=severity,proto3" json:"severity,omitempty"`
 	State    string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	// The most groups to answer with, 1 to 10000; 0 means 100.
-	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// A condition in CEL on finding and asset that must hold besides.
+	Filter        string `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2746,6 +2767,13 @@ func (x *GroupFindingsRequest) GetLimit() int32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *GroupFindingsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
 }
 
 type GroupFindingsResponse struct {
@@ -4356,7 +4384,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x0faccept_absences\x18\x03 \x01(\bR\x0eacceptAbsences\":\n" +
 	"\x10PauseFeedRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06paused\x18\x02 \x01(\bR\x06paused\"\xe3\x01\n" +
+	"\x06paused\x18\x02 \x01(\bR\x06paused\"\x96\x02\n" +
 	"\x13ListFindingsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -4368,13 +4396,17 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x05owner\x18\a \x01(\tR\x05owner\x12\x1e\n" +
 	"\n" +
 	"department\x18\b \x01(\tR\n" +
-	"department\"\x82\x01\n" +
+	"department\x12\x16\n" +
+	"\x06filter\x18\t \x01(\tR\x06filter\x12\x19\n" +
+	"\border_by\x18\n" +
+	" \x01(\tR\aorderBy\"\x9a\x01\n" +
 	"\x14GroupFindingsRequest\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x1a\n" +
 	"\bseverity\x18\x03 \x01(\tR\bseverity\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xab\x01\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06filter\x18\x06 \x01(\tR\x06filter\"\xab\x01\n" +
 	"\x15GroupFindingsResponse\x121\n" +
 	"\x06groups\x18\x01 \x03(\v2\x19.rollcall.v1.FindingGroupR\x06groups\x12\x1d\n" +
 	"\n" +
