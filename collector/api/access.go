@@ -133,12 +133,13 @@ var grants = map[string]grant{
 	adminpb.AdminService_SignOut_FullMethodName:              {reach: nothing, least: viewer, also: serviceDesk},
 	adminpb.AdminService_RevokeSessions_FullMethodName:       {reach: whole, least: admin},
 	// A view is a question: what it finds depends on who asks it.
-	adminpb.AdminService_ListViews_FullMethodName:     {reach: nothing, least: viewer, also: serviceDesk},
-	adminpb.AdminService_GetView_FullMethodName:       {reach: nothing, least: viewer, also: serviceDesk},
-	adminpb.AdminService_CreateView_FullMethodName:    {reach: nothing, least: viewer, also: serviceDesk},
-	adminpb.AdminService_UpdateView_FullMethodName:    {reach: nothing, least: viewer, also: serviceDesk},
-	adminpb.AdminService_DeleteView_FullMethodName:    {reach: nothing, least: viewer, also: serviceDesk},
-	adminpb.AdminService_ExplainPerson_FullMethodName: {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ListViews_FullMethodName:        {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetView_FullMethodName:          {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_CreateView_FullMethodName:       {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_UpdateView_FullMethodName:       {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_DeleteView_FullMethodName:       {reach: nothing, least: viewer, also: serviceDesk},
+	adminpb.AdminService_ExplainPerson_FullMethodName:    {reach: part, least: viewer, also: serviceDesk},
+	adminpb.AdminService_GetPersonHistory_FullMethodName: {reach: part, least: viewer, also: serviceDesk},
 	// A person's department can decide who may see their devices.
 	adminpb.AdminService_AssertPerson_FullMethodName: {reach: whole, least: operator},
 	// Whoever subscribes has what is known of the fleet sent out.

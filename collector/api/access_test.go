@@ -66,6 +66,7 @@ var allowed = map[string]string{
 	"GetPerson":            "viewer operator admin servicedesk",
 	"GetPersonContext":     "viewer operator admin servicedesk",
 	"ExplainPerson":        "viewer operator admin servicedesk",
+	"GetPersonHistory":     "viewer operator admin servicedesk",
 	"AssertPerson":         "operator admin",
 	"ErasePerson":          "admin",
 	"ListErasures":         "admin",

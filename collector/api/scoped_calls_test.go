@@ -27,7 +27,7 @@ var sorted = map[reach]string{
 		"ListSubscriptions GetSubscription CreateSubscription PauseSubscription DeleteSubscription TestSubscription RotateSubscriptionSecret ListDeadLetters RetryDeadLetters",
 	part: "ListAssets GroupAssets ListSoftware ListSoftwareAssets GetAsset ListAssetSoftware GetAssetSourceStates ExplainAsset GetAssetHistory AssertAsset " +
 		"ListStatements DeleteStatement DeleteObservation ListFindings GroupFindings WaiveFinding AcknowledgeFinding ReopenFinding GetCompliance ListRules " +
-		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext ExplainPerson ListAssetVulnerabilities ListVulnerabilities GetVulnerability",
+		"WatchChanges ExportAssets GetServerInfo ListAgents RevokeAgent ListPeople GetPerson GetPersonContext ExplainPerson GetPersonHistory ListAssetVulnerabilities ListVulnerabilities GetVulnerability",
 }
 
 // No call, whatever it is asked, tells of what is outside its caller's scope,

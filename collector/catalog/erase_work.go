@@ -296,11 +296,14 @@ func (e *eraser) endProfile(f *filing, p personPart) error {
 			return err
 		}
 	}
-	return nil
+	return f.forgetPerson(append(former, id)...)
 }
 
 // mendPerson makes anew a person whose records name the erased one no longer.
 func (e *eraser) mendPerson(ctx context.Context, id, what string) error {
+	if err := e.mendPersonEvents(ctx, id); err != nil {
+		return err
+	}
 	p := false
 	_, err := e.catalog.update(ctx, store.Ref{}, func(f *filing) error {
 		f.because, f.redact, p = becauseErased, e.from, false

@@ -135,7 +135,7 @@ func (q Query) wants(field string) bool {
 // Events returns what happened to an asset with this very id, the latest first,
 // and whether there is more.
 func (c *Catalog) Events(tx *store.Tx, id string, q Query) (events []Event, more bool, err error) {
-	all, err := recorded(tx, id, q)
+	all, err := recorded(tx.ScanEvents, id, q)
 	if err != nil {
 		return nil, false, err
 	}
@@ -146,23 +146,33 @@ func (c *Catalog) Events(tx *store.Tx, id string, q Query) (events []Event, more
 		}
 		all = append(all, changed...)
 	}
+	events, more = q.page(all)
+	return events, more, nil
+}
+
+// page leaves of some events those of the times that are asked for, the latest
+// first, and tells whether there are more than may be.
+func (q Query) page(all []Event) (events []Event, more bool) {
 	all = slices.DeleteFunc(all, func(e Event) bool {
 		return !e.At.After(q.After) || (!q.Until.IsZero() && e.At.After(q.Until)) || (q.Before != "" && e.Key >= q.Before)
 	})
 	slices.SortFunc(all, func(a, b Event) int { return strings.Compare(b.Key, a.Key) })
 	if len(all) > q.Limit {
-		return all[:q.Limit], true, nil
+		return all[:q.Limit], true
 	}
-	return all, false, nil
+	return all, false
 }
 
+// scanner reads the stored events of one thing.
+type scanner func(id string, after time.Time, fn func(at time.Time, event []byte) error) error
+
 // recorded returns the stored events with the changes that are asked for.
-func recorded(tx *store.Tx, id string, q Query) ([]Event, error) {
+func recorded(scan scanner, id string, q Query) ([]Event, error) {
 	var all []Event
-	err := tx.ScanEvents(id, q.After, func(at time.Time, event []byte) error {
+	err := scan(id, q.After, func(at time.Time, event []byte) error {
 		e := Event{At: at, Record: new(storagepb.EventRecord), N: len(all)}
 		if err := proto.Unmarshal(event, e.Record); err != nil {
-			return fmt.Errorf("event of asset %s is damaged: %w", id, err)
+			return fmt.Errorf("event of %s is damaged: %w", id, err)
 		}
 		e.Key = eventKey(at, 1, len(all))
 		had := len(e.Record.Changes) > 0

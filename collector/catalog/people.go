@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/identity"
 	"github.com/rollcall-itam/rollcall/collector/merge"
@@ -187,7 +186,7 @@ func (f *filing) endPersonIfEmpty(id string, c *crowd) error {
 			return nil
 		}
 	}
-	return f.endPerson(id, Withdrawn)
+	return f.endPerson(id, "")
 }
 
 // putPerson merges parts into a person and stores it.
@@ -207,31 +206,28 @@ func (f *filing) putPerson(id string, redirects []string, parts []part) error {
 		return err
 	}
 	f.owners = f.owners || !sameOwner(before, p)
-	kind := Changed
 	if before == nil {
-		kind = Created
+		return f.personHappened(id, p, &storagepb.EventRecord{Kind: Created, From: origin(id, parts)})
 	}
-	return f.personHappened(id, kind, p)
+	e := &storagepb.EventRecord{Kind: Changed, Because: f.because}
+	if e.Changes, err = f.toldOf(before, p); err != nil {
+		return err
+	}
+	return f.personHappened(id, p, e)
 }
 
-// endPerson removes a person who is no more.
-func (f *filing) endPerson(id, kind string) error {
+// endPerson removes a person who is no more: into is whom they became part of,
+// empty where nobody states them any longer.
+func (f *filing) endPerson(id, into string) error {
 	if err := f.tx.DeletePerson(id); err != nil {
 		return err
 	}
 	f.owners = true
-	return f.personHappened(id, kind, nil)
-}
-
-// personHappened notes a change of a person.
-func (f *filing) personHappened(id, kind string, p *adminpb.Person) error {
-	if f.quiet {
-		return nil
+	kind := Withdrawn
+	if into != "" {
+		kind = United
 	}
-	change := PersonChange{Sequence: f.catalog.sequence.Add(1), PersonID: id, Kind: kind, Person: p}
-	f.people = append(f.people, change)
-	return f.tx.AppendChange(change.Sequence, &storagepb.ChangeRecord{At: timestamppb.New(f.catalog.now()), PersonId: id, Kind: kind,
-		Source: f.cause.Source, SourceId: f.cause.ID})
+	return f.personHappened(id, nil, &storagepb.EventRecord{Kind: kind, Into: into})
 }
 
 // undatePerson takes out of a merged record what each pass over a source renews;

@@ -242,7 +242,7 @@ func (f *filing) movePerson(id string, c *crowd, into map[string]string, group [
 			continue
 		}
 		redirects = append(append(redirects, was), c.people[was]...)
-		if err := errors.Join(f.tx.PutRedirect(was, id), f.endPerson(was, United)); err != nil {
+		if err := errors.Join(f.tx.PutRedirect(was, id), f.endPerson(was, id)); err != nil {
 			return err
 		}
 	}

@@ -21,10 +21,10 @@ const (
 )
 
 // Prune deletes the history from before a time, in transactions of bounded
-// size: events of assets, changes of software, and entries of the change log,
+// size: events of assets and people, changes of software, and entries of the change log,
 // which is kept for a month at most.
 func (c *Catalog) Prune(ctx context.Context, before time.Time) error {
-	for _, prune := range []func(context.Context, time.Time) error{c.pruneChanges, c.pruneEvents, c.pruneSoftware} {
+	for _, prune := range []func(context.Context, time.Time) error{c.pruneChanges, c.pruneEvents((*store.Tx).PruneEvents), c.pruneEvents((*store.Tx).PrunePersonEvents), c.pruneSoftware} {
 		if err := prune(ctx, before); err != nil {
 			return fmt.Errorf("prune the history from before %s: %w", before.Format(time.DateOnly), err)
 		}
@@ -48,18 +48,21 @@ func (c *Catalog) pruneChanges(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-func (c *Catalog) pruneEvents(ctx context.Context, before time.Time) error {
-	for next, begun := "", false; next != "" || !begun; begun = true {
-		err := c.store.Update(ctx, func(tx *store.Tx) error {
-			after, err := tx.PruneEvents(next, before, pruneBatch)
-			next = after
-			return err
-		})
-		if err != nil {
-			return err
+// pruneEvents returns what prunes one kind of events.
+func (c *Catalog) pruneEvents(prune func(tx *store.Tx, start string, before time.Time, limit int) (string, error)) func(context.Context, time.Time) error {
+	return func(ctx context.Context, before time.Time) error {
+		for next, begun := "", false; next != "" || !begun; begun = true {
+			err := c.store.Update(ctx, func(tx *store.Tx) error {
+				after, err := prune(tx, next, before, pruneBatch)
+				next = after
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return nil
 }
 
 func (c *Catalog) pruneSoftware(ctx context.Context, before time.Time) error {

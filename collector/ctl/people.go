@@ -17,6 +17,7 @@ type peopleCommands struct {
 	Show     peopleShowCommand     `cmd:"" help:"Show what is known of a person, and who says so."`
 	Context  peopleContextCommand  `cmd:"" help:"Show a person with their devices, findings and applications: what a ticket needs."`
 	Explain  peopleExplainCommand  `cmd:"" help:"Say why the records of a person are about one, and what operators said."`
+	History  peopleHistoryCommand  `cmd:"" help:"Tell what happened to the record of a person, the latest first."`
 	Assert   peopleAssertCommand   `cmd:"" help:"State what an operator knows of a person: a field, or that they are the same as somebody."`
 	Erase    peopleEraseCommand    `cmd:"" help:"Erase a person from everything that is kept: shows what would go, and asks."`
 	Erasures peopleErasuresCommand `cmd:"" help:"List who was erased, by the hashes that are left."`

@@ -35,6 +35,42 @@ func (cmd peopleExplainCommand) Run(s *session) error {
 	return nil
 }
 
+type peopleHistoryCommand struct {
+	onePerson
+	Field string `placeholder:"department" help:"Only changes of this field, or of those below it."`
+}
+
+// Run tells what happened to the record of a person, the latest first.
+func (cmd peopleHistoryCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	query := pageSize(historyPage)
+	if cmd.Field != "" {
+		query.Set("field", cmd.Field)
+	}
+	pages := c.pages(s.ctx, cmd.path()+":history", "events", query)
+	if s.format != formatTable {
+		return s.printList("events", pages)
+	}
+	t := historyTable()
+	err = each(pages, func() *adminpb.PersonEvent { return new(adminpb.PersonEvent) }, func(e *adminpb.PersonEvent) {
+		when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
+		for _, c := range e.GetChanges() {
+			t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
+		}
+		if len(e.GetChanges()) == 0 {
+			t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	t.write(s.out, s.world.columns)
+	return nil
+}
+
 type peopleAssertCommand struct {
 	onePerson
 	Fields []string `arg:"" optional:"" placeholder:"department=Sales" help:"FIELD=VALUE to state it, FIELD= to take it back."`

@@ -70,6 +70,12 @@ func TestOperatorsWordOnPeople(t *testing.T) {
 	if out := w.ok("people", "show", "ann@example.com"); strings.Contains(out, "Finance") || !strings.Contains(out, "Sales") {
 		t.Error(out)
 	}
+	if out := w.ok("people", "history", "ann@example.com", "--field", "department"); !strings.Contains(out, "Finance") || !strings.Contains(out, "Sales") || strings.Contains(out, "Oslo") {
+		t.Errorf("the history of her department:\n%s", out)
+	}
+	if _, errs, code := w.call("people", "history", "nobody@example.com"); code != exitNotFound || !strings.Contains(errs, "nobody is known") {
+		t.Errorf("the history of nobody: %d, %s", code, errs)
+	}
 	if _, errs, code := w.call("people", "assert", "ann@example.com", "name=Zoe"); code == 0 || !strings.Contains(errs, "only for: title") {
 		t.Errorf("exit %d: %s", code, errs)
 	}

@@ -75,16 +75,9 @@ func (cmd historyCommand) Run(s *session) error {
 	if s.format != formatTable {
 		return s.printList("events", pages)
 	}
-	t := &table{columns: []column{{"WHEN", 0, 0}, {"WHAT", 20, 0}, {"FROM", 12, 1}, {"TO", 12, 1}, {"BY", 10, 2}}}
+	t := historyTable()
 	err = each(pages, func() *adminpb.AssetEvent { return new(adminpb.AssetEvent) }, func(e *adminpb.AssetEvent) {
-		by := e.GetSource()
-		if by == "operator" {
-			by = e.GetSourceId()
-		}
-		if by == "" {
-			by = e.GetBecause()
-		}
-		when := s.ago(e.GetAt())
+		when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
 		for _, c := range e.GetChanges() {
 			t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
 		}
@@ -100,6 +93,18 @@ func (cmd historyCommand) Run(s *session) error {
 	}
 	t.write(s.out, s.world.columns)
 	return nil
+}
+
+func historyTable() *table {
+	return &table{columns: []column{{"WHEN", 0, 0}, {"WHAT", 20, 0}, {"FROM", 12, 1}, {"TO", 12, 1}, {"BY", 10, 2}}}
+}
+
+// causeOf is who or what brought an event about: an operator by their own name.
+func causeOf(source, sourceID, because string) string {
+	if source == "operator" {
+		return sourceID
+	}
+	return or(source, because)
 }
 
 // text is a value as people read it.

@@ -1,5 +1,5 @@
-// Package history tells what changed between two states of an asset, and takes
-// changes back: it is pure.
+// Package history tells what changed between two states of an asset or a person,
+// and takes changes back: it is pure.
 package history
 
 import (
@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
@@ -20,7 +21,7 @@ import (
 // whole, or a message that is one value.
 type field struct {
 	path string
-	// chain leads to the field from the asset.
+	// chain leads to the field from the asset or person.
 	chain []protoreflect.FieldDescriptor
 }
 
@@ -31,9 +32,9 @@ var whole = map[protoreflect.FullName]bool{
 	"rollcall.v1.FindingCounts": true,
 }
 
-// untold are the fields that say nothing of the asset itself, or that are not
+// untold are the fields that say nothing of the thing itself, or that are not
 // stored with it: its name, when it was last heard of, what is counted elsewhere.
-var untold = map[string]bool{"id": true, "last_seen": true, "findings": true}
+var untold = map[string]bool{"id": true, "last_seen": true, "findings": true, "device_count": true}
 
 // bookkeeping are the fields that a past state needs, and that people who ask
 // what changed do not want to read.
@@ -42,12 +43,30 @@ var bookkeeping = map[string]bool{"provenance": true, "sources": true, "conflict
 // Bookkeeping tells whether changes of a field are of no interest by themselves.
 func Bookkeeping(path string) bool { return bookkeeping[path] }
 
-// fields are all fields whose changes are told, by path.
-var fields = sync.OnceValue(func() map[string]*field {
+// Subject is what has a history.
+type Subject interface {
+	*pb.Asset | *adminpb.Person
+	proto.Message
+}
+
+// fieldsOf are all fields of a subject whose changes are told, by path.
+func fieldsOf[S Subject]() map[string]*field {
+	if _, person := any(S(nil)).(*adminpb.Person); person {
+		return personFields()
+	}
+	return fields()
+}
+
+var (
+	fields       = sync.OnceValue(func() map[string]*field { return all((*pb.Asset)(nil)) })
+	personFields = sync.OnceValue(func() map[string]*field { return all((*adminpb.Person)(nil)) })
+)
+
+func all(m proto.Message) map[string]*field {
 	out := make(map[string]*field)
-	collect(out, (*pb.Asset)(nil).ProtoReflect().Descriptor(), nil, "")
+	collect(out, m.ProtoReflect().Descriptor(), nil, "")
 	return out
-})
+}
 
 func collect(out map[string]*field, d protoreflect.MessageDescriptor, above []protoreflect.FieldDescriptor, prefix string) {
 	for i := range d.Fields().Len() {
@@ -70,13 +89,14 @@ func group(fd protoreflect.FieldDescriptor) bool {
 	return fd.Message() != nil && !fd.IsList() && !fd.IsMap() && !whole[fd.Message().FullName()]
 }
 
-// Diff returns the fields in which two states of an asset differ, sorted by
+// Diff returns the fields in which two states of one thing differ, sorted by
 // their paths. A nil state has no field. Neither state is modified.
-func Diff(old, now *pb.Asset) ([]*storagepb.FieldChange, error) {
+func Diff[S Subject](old, now S) ([]*storagepb.FieldChange, error) {
 	var changes []*storagepb.FieldChange
 	from, to := old.ProtoReflect(), now.ProtoReflect()
+	told := fieldsOf[S]()
 	err := diff(from, to, "", func(path string) error {
-		f := fields()[path]
+		f := told[path]
 		if f == nil {
 			return nil
 		}
@@ -118,11 +138,11 @@ func diff(old, now protoreflect.Message, prefix string, fn func(path string) err
 	return nil
 }
 
-// encode returns the field of an asset as an encoded asset that has nothing
-// else, and nil where it is absent.
+// encode returns the field of a thing as an encoded thing that has nothing else,
+// and nil where it is absent.
 func (f *field) encode(m protoreflect.Message) ([]byte, error) {
-	out := new(pb.Asset)
-	to := out.ProtoReflect()
+	to := m.Type().New()
+	out := to.Interface()
 	for _, fd := range f.chain {
 		if !m.Has(fd) {
 			return nil, nil

@@ -9,16 +9,25 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
-// Value returns one side of a FieldChange as the API's JSON has it, null for an
-// absent field.
+// Value returns one side of a FieldChange of an asset as the API's JSON has it,
+// null for an absent field.
 func Value(path string, encoded []byte) (*structpb.Value, error) {
+	return value(path, encoded, new(pb.Asset))
+}
+
+// PersonValue does so for a person.
+func PersonValue(path string, encoded []byte) (*structpb.Value, error) {
+	return value(path, encoded, new(adminpb.Person))
+}
+
+func value(path string, encoded []byte, a proto.Message) (*structpb.Value, error) {
 	if len(encoded) == 0 {
 		return structpb.NewNullValue(), nil
 	}
-	a := new(pb.Asset)
 	if err := proto.Unmarshal(encoded, a); err != nil {
 		return nil, fmt.Errorf("read what %s was: %w", path, err)
 	}

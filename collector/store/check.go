@@ -48,6 +48,7 @@ var kinds = map[string]kind{
 	prefixStatement:    {name: "statements", check: decodes[storagepb.StatementRecord]},
 	prefixSpoken:       {name: "statements by observation", check: (*check).spoken},
 	prefixEvent:        {name: "events", check: (*check).event},
+	prefixPersonEvent:  {name: "events of people", check: (*check).personEvent},
 	prefixChange:       {name: "changes", check: decodes[storagepb.ChangeRecord]},
 	prefixPersonOf:     {name: "members of people", check: (*check).personMember},
 	prefixRule:         {name: "rules of the site", check: decodes[storagepb.RuleRecord]},
@@ -286,8 +287,12 @@ func (c *check) spoken(key, _ []byte) error {
 	return c.exists("statement", join(prefixStatement, string(parts[2])))
 }
 
-func (c *check) event(key, stored []byte) error {
-	if len(key) != eventKeySize {
+func (c *check) event(key, stored []byte) error { return c.eventOf(assetEvents, key, stored) }
+
+func (c *check) personEvent(key, stored []byte) error { return c.eventOf(personEvents, key, stored) }
+
+func (c *check) eventOf(l eventLog, key, stored []byte) error {
+	if _, err := l.subject(key); err != nil {
 		return errors.New("its key has a wrong length")
 	}
 	return c.decode(key, stored, new(storagepb.EventRecord))

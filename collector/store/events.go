@@ -15,32 +15,46 @@ import (
 	storagepb "github.com/rollcall-itam/rollcall/proto/storage"
 )
 
-// Events are many, so their keys have an asset's id in 16 bytes.
+// eventLog is where events are kept of one sort of thing: the prefix of their keys.
+type eventLog string
+
 const (
-	eventIDSize  = 16
-	eventKeySize = len(prefixEvent) + eventIDSize + 16
+	assetEvents  = eventLog(prefixEvent)
+	personEvents = eventLog(prefixPersonEvent)
 )
 
-// eventPrefix begins the keys of an asset's events. Ids are UUIDs, whose bytes
-// stand in the order of their texts.
-func eventPrefix(assetID string) ([]byte, error) {
-	id, err := uuid.Parse(assetID)
-	if err != nil || id.String() != assetID {
-		return nil, fmt.Errorf("asset id %q: %w", assetID, ErrNotFound)
+// Events are many, so their keys have an id in 16 bytes, and then a time and a
+// sequence.
+const (
+	eventIDSize   = 16
+	eventPlaceLen = 16
+)
+
+// prefix begins the keys of a thing's events. Ids are UUIDs, whose bytes stand in
+// the order of their texts.
+func (l eventLog) prefix(id string) ([]byte, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil || parsed.String() != id {
+		return nil, fmt.Errorf("id %q: %w", id, ErrNotFound)
 	}
-	return append([]byte(prefixEvent), id[:]...), nil
+	return append([]byte(l), parsed[:]...), nil
 }
 
-// eventAsset returns the asset that an event's key names.
-func eventAsset(key []byte) (string, error) {
-	if len(key) != eventKeySize {
+// subject returns the id of whose event a key is.
+func (l eventLog) subject(key []byte) (string, error) {
+	if len(key) != len(l)+eventIDSize+eventPlaceLen {
 		return "", fmt.Errorf("event key %q has a wrong length: the database is damaged; restore a backup", key)
 	}
-	return uuid.UUID(key[len(prefixEvent) : len(prefixEvent)+eventIDSize]).String(), nil
+	return uuid.UUID(key[len(l) : len(l)+eventIDSize]).String(), nil
 }
 
-// eventKey orders the events of an asset by time, and those of one time by
-// their number in the change log.
+// eventTime is when an event was whose key is whole.
+func eventTime(key []byte) time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(key[len(key)-eventPlaceLen:])))
+}
+
+// eventKey orders the events of a thing by time, and those of one time by their
+// number in the change log.
 func eventKey(prefix []byte, at time.Time, sequence uint64) []byte {
 	key := binary.BigEndian.AppendUint64(slices.Clone(prefix), uint64(at.UnixNano()))
 	return binary.BigEndian.AppendUint64(key, sequence)
@@ -49,7 +63,11 @@ func eventKey(prefix []byte, at time.Time, sequence uint64) []byte {
 // AppendEvent stores what changed of an asset. The sequence is that of the
 // change log's entry.
 func (t *Tx) AppendEvent(assetID string, sequence uint64, e *storagepb.EventRecord) error {
-	prefix, err := eventPrefix(assetID)
+	return assetEvents.append(t, assetID, sequence, e)
+}
+
+func (l eventLog) append(t *Tx, id string, sequence uint64, e *storagepb.EventRecord) error {
+	prefix, err := l.prefix(id)
 	if err != nil {
 		return err
 	}
@@ -61,7 +79,7 @@ func (t *Tx) AppendEvent(assetID string, sequence uint64, e *storagepb.EventReco
 // Event returns the event of an asset that stands under a number of the change
 // log.
 func (t *Tx) Event(assetID string, at time.Time, sequence uint64) (*storagepb.EventRecord, error) {
-	prefix, err := eventPrefix(assetID)
+	prefix, err := assetEvents.prefix(assetID)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +89,11 @@ func (t *Tx) Event(assetID string, at time.Time, sequence uint64) (*storagepb.Ev
 // ScanEvents calls fn with each encoded EventRecord of an asset later than
 // after, oldest first. The bytes are valid only during the call.
 func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, event []byte) error) error {
-	prefix, err := eventPrefix(assetID)
+	return assetEvents.scan(t, assetID, after, fn)
+}
+
+func (l eventLog) scan(t *Tx, id string, after time.Time, fn func(at time.Time, event []byte) error) error {
+	prefix, err := l.prefix(id)
 	if err != nil {
 		return ignoreNotFound(err) // what is no id has no events
 	}
@@ -80,15 +102,14 @@ func (t *Tx) ScanEvents(assetID string, after time.Time, fn func(at time.Time, e
 		start = eventKey(prefix, after.Add(1), 0)
 	}
 	return t.kv.Scan(prefix, start, func(k, stored []byte) error {
-		if len(k) != eventKeySize {
-			_, err := eventAsset(k)
+		if _, err := l.subject(k); err != nil {
 			return err
 		}
 		v, err := t.unpack(k, stored)
 		if err != nil {
 			return err
 		}
-		return fn(time.Unix(0, int64(binary.BigEndian.Uint64(k[len(prefix):]))), v)
+		return fn(eventTime(k), v)
 	})
 }
 
@@ -108,7 +129,7 @@ func (t *Tx) NextAsset(after string) (string, error) {
 	var start, events []byte
 	if after != "" {
 		start = within(prefixAsset, after)
-		prefix, err := eventPrefix(after)
+		prefix, err := assetEvents.prefix(after)
 		if err != nil {
 			return "", err
 		}
@@ -117,7 +138,7 @@ func (t *Tx) NextAsset(after string) (string, error) {
 	if err := first(prefixAsset, start, func(k []byte) (string, error) { return string(k[len(prefixAsset):]), nil }); err != nil {
 		return "", err
 	}
-	err := first(prefixEvent, events, eventAsset)
+	err := first(prefixEvent, events, assetEvents.subject)
 	return least, err
 }
 
@@ -195,24 +216,28 @@ func (t *Tx) prune(prefix string, limit int, old func(key, value []byte) (bool, 
 // events from those of the asset start on. It returns the asset to go on with,
 // empty once all were looked at.
 func (t *Tx) PruneEvents(start string, before time.Time, limit int) (next string, err error) {
+	return assetEvents.prune(t, start, before, limit)
+}
+
+func (l eventLog) prune(t *Tx, start string, before time.Time, limit int) (next string, err error) {
 	var keys [][]byte
 	looked := 0
 	var from []byte
 	if start != "" {
-		if from, err = eventPrefix(start); err != nil {
+		if from, err = l.prefix(start); err != nil {
 			return "", err
 		}
 	}
-	err = t.kv.Scan([]byte(prefixEvent), from, func(k, _ []byte) error {
-		asset, err := eventAsset(k)
+	err = t.kv.Scan([]byte(l), from, func(k, _ []byte) error {
+		id, err := l.subject(k)
 		if err != nil {
 			return err
 		}
-		if looked++; looked > limit && asset != start {
-			next = asset
+		if looked++; looked > limit && id != start {
+			next = id
 			return Stop
 		}
-		if at := time.Unix(0, int64(binary.BigEndian.Uint64(k[len(k)-16:]))); at.Before(before) && len(keys) < limit {
+		if eventTime(k).Before(before) && len(keys) < limit {
 			keys = append(keys, slices.Clone(k))
 		}
 		return nil
@@ -238,7 +263,11 @@ const (
 // those that it changed, the earliest first; more tells that there are further
 // ones, for which it is to be called again.
 func (t *Tx) RewriteEvents(assetID string, fn func(*storagepb.EventRecord) (changed bool, err error)) (written int, more bool, err error) {
-	prefix, err := eventPrefix(assetID)
+	return assetEvents.rewrite(t, assetID, fn)
+}
+
+func (l eventLog) rewrite(t *Tx, id string, fn func(*storagepb.EventRecord) (changed bool, err error)) (written int, more bool, err error) {
+	prefix, err := l.prefix(id)
 	if err != nil {
 		return 0, false, ignoreNotFound(err)
 	}

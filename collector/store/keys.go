@@ -28,6 +28,7 @@ const (
 	prefixStatement    = "q/"   // q/<statement id>              StatementRecord
 	prefixSpoken       = "n/"   // n/<source>\0<source_id>\0<statement id>  a statement that names that observation
 	prefixEvent        = "v/"   // v/<asset id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord
+	prefixPersonEvent  = "z/h/" // z/h/<person id, 16 bytes><unix nanoseconds, sequence, 8 bytes each> EventRecord of a person
 	prefixChange       = "c/"   // c/<sequence, 8 bytes>         ChangeRecord: the change log
 	prefixFinding      = "p/"   // p/<asset id>\0<rule>          FindingRecord
 	prefixRule         = "z/r/" // z/r/<rule id>                RuleRecord: a rule of the site

@@ -17,7 +17,7 @@ const (
 	// see Ref.
 	MentionRecord MentionKind = iota + 1
 	// MentionAsset is in a merged asset or in its history, and MentionPerson in a
-	// merged person: see ID.
+	// merged person or in theirs: see ID.
 	MentionAsset
 	MentionPerson
 	// MentionStatement is in an operator's word, whose id is ID.
@@ -114,9 +114,12 @@ func mention(prefix string, key []byte) (m Mention, err error) {
 		m.Kind, m.ID = MentionAsset, string(key[len(prefix):])
 	case prefixEvent:
 		m.Kind = MentionAsset
-		m.ID, err = eventAsset(key)
+		m.ID, err = assetEvents.subject(key)
 	case prefixOwned:
 		m.Kind, m.ID = MentionAsset, last
+	case prefixPersonEvent:
+		m.Kind = MentionPerson
+		m.ID, err = personEvents.subject(key)
 	case prefixPerson:
 		m.Kind, m.ID = MentionPerson, string(key[len(prefix):])
 	case prefixStatement:

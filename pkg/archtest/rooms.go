@@ -178,7 +178,7 @@ var Rooms = []Room{
 		Why: "when an asset expires is a function of the asset and the rules; who looks when is the catalog's matter",
 	},
 	{
-		Dir: "collector/history", May: []string{schema, stored}, Pure: true,
+		Dir: "collector/history", May: []string{schema, asked, stored}, Pure: true,
 		Why: "what changed between two states is a function of the two, so that any past state can be read again",
 	},
 	{

@@ -2716,7 +2716,7 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"\x15RevokeSessionsRequest\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\"2\n" +
 	"\x16RevokeSessionsResponse\x12\x18\n" +
-	"\arevoked\x18\x01 \x01(\x05R\arevoked2\xd3.\n" +
+	"\arevoked\x18\x01 \x01(\x05R\arevoked2\xb4/\n" +
 	"\fAdminService\x12M\n" +
 	"\n" +
 	"ListAssets\x12\x1e.rollcall.v1.ListAssetsRequest\x1a\x1f.rollcall.v1.ListAssetsResponse\x12P\n" +
@@ -2769,7 +2769,8 @@ const file_rollcall_v1_admin_proto_rawDesc = "" +
 	"ListPeople\x12\x1e.rollcall.v1.ListPeopleRequest\x1a\x1f.rollcall.v1.ListPeopleResponse\x12?\n" +
 	"\tGetPerson\x12\x1d.rollcall.v1.GetPersonRequest\x1a\x13.rollcall.v1.Person\x12T\n" +
 	"\x10GetPersonContext\x12$.rollcall.v1.GetPersonContextRequest\x1a\x1a.rollcall.v1.PersonContext\x12R\n" +
-	"\rExplainPerson\x12!.rollcall.v1.ExplainPersonRequest\x1a\x1e.rollcall.v1.PersonExplanation\x12E\n" +
+	"\rExplainPerson\x12!.rollcall.v1.ExplainPersonRequest\x1a\x1e.rollcall.v1.PersonExplanation\x12_\n" +
+	"\x10GetPersonHistory\x12$.rollcall.v1.GetPersonHistoryRequest\x1a%.rollcall.v1.GetPersonHistoryResponse\x12E\n" +
 	"\fAssertPerson\x12 .rollcall.v1.AssertPersonRequest\x1a\x13.rollcall.v1.Person\x12D\n" +
 	"\vErasePerson\x12\x1f.rollcall.v1.ErasePersonRequest\x1a\x14.rollcall.v1.Erasure\x12S\n" +
 	"\fListErasures\x12 .rollcall.v1.ListErasuresRequest\x1a!.rollcall.v1.ListErasuresResponse\x12V\n" +
@@ -2893,77 +2894,79 @@ var file_rollcall_v1_admin_proto_goTypes = []any{
 	(*GetPersonRequest)(nil),                 // 74: rollcall.v1.GetPersonRequest
 	(*GetPersonContextRequest)(nil),          // 75: rollcall.v1.GetPersonContextRequest
 	(*ExplainPersonRequest)(nil),             // 76: rollcall.v1.ExplainPersonRequest
-	(*AssertPersonRequest)(nil),              // 77: rollcall.v1.AssertPersonRequest
-	(*ErasePersonRequest)(nil),               // 78: rollcall.v1.ErasePersonRequest
-	(*ListErasuresRequest)(nil),              // 79: rollcall.v1.ListErasuresRequest
-	(*DeleteErasureRequest)(nil),             // 80: rollcall.v1.DeleteErasureRequest
-	(*ExportAssetsRequest)(nil),              // 81: rollcall.v1.ExportAssetsRequest
-	(*ListAuditRequest)(nil),                 // 82: rollcall.v1.ListAuditRequest
-	(*VerifyAuditRequest)(nil),               // 83: rollcall.v1.VerifyAuditRequest
-	(*ListAssetVulnerabilitiesRequest)(nil),  // 84: rollcall.v1.ListAssetVulnerabilitiesRequest
-	(*ListVulnerabilitiesRequest)(nil),       // 85: rollcall.v1.ListVulnerabilitiesRequest
-	(*GetVulnerabilityRequest)(nil),          // 86: rollcall.v1.GetVulnerabilityRequest
-	(*GetAdvisoryStatusRequest)(nil),         // 87: rollcall.v1.GetAdvisoryStatusRequest
-	(*ListSubscriptionsRequest)(nil),         // 88: rollcall.v1.ListSubscriptionsRequest
-	(*GetSubscriptionRequest)(nil),           // 89: rollcall.v1.GetSubscriptionRequest
-	(*CreateSubscriptionRequest)(nil),        // 90: rollcall.v1.CreateSubscriptionRequest
-	(*PauseSubscriptionRequest)(nil),         // 91: rollcall.v1.PauseSubscriptionRequest
-	(*DeleteSubscriptionRequest)(nil),        // 92: rollcall.v1.DeleteSubscriptionRequest
-	(*TestSubscriptionRequest)(nil),          // 93: rollcall.v1.TestSubscriptionRequest
-	(*RotateSubscriptionSecretRequest)(nil),  // 94: rollcall.v1.RotateSubscriptionSecretRequest
-	(*ListDeadLettersRequest)(nil),           // 95: rollcall.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),          // 96: rollcall.v1.RetryDeadLettersRequest
-	(*ListViewsRequest)(nil),                 // 97: rollcall.v1.ListViewsRequest
-	(*GetViewRequest)(nil),                   // 98: rollcall.v1.GetViewRequest
-	(*CreateViewRequest)(nil),                // 99: rollcall.v1.CreateViewRequest
-	(*UpdateViewRequest)(nil),                // 100: rollcall.v1.UpdateViewRequest
-	(*DeleteViewRequest)(nil),                // 101: rollcall.v1.DeleteViewRequest
-	(*AssetExplanation)(nil),                 // 102: rollcall.v1.AssetExplanation
-	(*GetAssetHistoryResponse)(nil),          // 103: rollcall.v1.GetAssetHistoryResponse
-	(*ListStatementsResponse)(nil),           // 104: rollcall.v1.ListStatementsResponse
-	(*DeleteStatementResponse)(nil),          // 105: rollcall.v1.DeleteStatementResponse
-	(*Source)(nil),                           // 106: rollcall.v1.Source
-	(*ListSourcesResponse)(nil),              // 107: rollcall.v1.ListSourcesResponse
-	(*ListFindingsResponse)(nil),             // 108: rollcall.v1.ListFindingsResponse
-	(*GroupFindingsResponse)(nil),            // 109: rollcall.v1.GroupFindingsResponse
-	(*Finding)(nil),                          // 110: rollcall.v1.Finding
-	(*Compliance)(nil),                       // 111: rollcall.v1.Compliance
-	(*ListRulesResponse)(nil),                // 112: rollcall.v1.ListRulesResponse
-	(*TryRulesResponse)(nil),                 // 113: rollcall.v1.TryRulesResponse
-	(*Rule)(nil),                             // 114: rollcall.v1.Rule
-	(*DeleteRuleResponse)(nil),               // 115: rollcall.v1.DeleteRuleResponse
-	(*ListFeedsResponse)(nil),                // 116: rollcall.v1.ListFeedsResponse
-	(*Feed)(nil),                             // 117: rollcall.v1.Feed
-	(*DeleteFeedResponse)(nil),               // 118: rollcall.v1.DeleteFeedResponse
-	(*TestFeedResponse)(nil),                 // 119: rollcall.v1.TestFeedResponse
-	(*PreviewObservationsResponse)(nil),      // 120: rollcall.v1.PreviewObservationsResponse
-	(*DeleteObservationResponse)(nil),        // 121: rollcall.v1.DeleteObservationResponse
-	(*ChangeEvent)(nil),                      // 122: rollcall.v1.ChangeEvent
-	(*ListPeopleResponse)(nil),               // 123: rollcall.v1.ListPeopleResponse
-	(*Person)(nil),                           // 124: rollcall.v1.Person
-	(*PersonContext)(nil),                    // 125: rollcall.v1.PersonContext
-	(*PersonExplanation)(nil),                // 126: rollcall.v1.PersonExplanation
-	(*Erasure)(nil),                          // 127: rollcall.v1.Erasure
-	(*ListErasuresResponse)(nil),             // 128: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureResponse)(nil),            // 129: rollcall.v1.DeleteErasureResponse
-	(*ExportChunk)(nil),                      // 130: rollcall.v1.ExportChunk
-	(*ListAuditResponse)(nil),                // 131: rollcall.v1.ListAuditResponse
-	(*VerifyAuditResponse)(nil),              // 132: rollcall.v1.VerifyAuditResponse
-	(*ListAssetVulnerabilitiesResponse)(nil), // 133: rollcall.v1.ListAssetVulnerabilitiesResponse
-	(*ListVulnerabilitiesResponse)(nil),      // 134: rollcall.v1.ListVulnerabilitiesResponse
-	(*GetVulnerabilityResponse)(nil),         // 135: rollcall.v1.GetVulnerabilityResponse
-	(*AdvisoryStatus)(nil),                   // 136: rollcall.v1.AdvisoryStatus
-	(*ListSubscriptionsResponse)(nil),        // 137: rollcall.v1.ListSubscriptionsResponse
-	(*Subscription)(nil),                     // 138: rollcall.v1.Subscription
-	(*CreateSubscriptionResponse)(nil),       // 139: rollcall.v1.CreateSubscriptionResponse
-	(*DeleteSubscriptionResponse)(nil),       // 140: rollcall.v1.DeleteSubscriptionResponse
-	(*TestSubscriptionResponse)(nil),         // 141: rollcall.v1.TestSubscriptionResponse
-	(*RotateSubscriptionSecretResponse)(nil), // 142: rollcall.v1.RotateSubscriptionSecretResponse
-	(*ListDeadLettersResponse)(nil),          // 143: rollcall.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),         // 144: rollcall.v1.RetryDeadLettersResponse
-	(*ListViewsResponse)(nil),                // 145: rollcall.v1.ListViewsResponse
-	(*SavedView)(nil),                        // 146: rollcall.v1.SavedView
-	(*DeleteViewResponse)(nil),               // 147: rollcall.v1.DeleteViewResponse
+	(*GetPersonHistoryRequest)(nil),          // 77: rollcall.v1.GetPersonHistoryRequest
+	(*AssertPersonRequest)(nil),              // 78: rollcall.v1.AssertPersonRequest
+	(*ErasePersonRequest)(nil),               // 79: rollcall.v1.ErasePersonRequest
+	(*ListErasuresRequest)(nil),              // 80: rollcall.v1.ListErasuresRequest
+	(*DeleteErasureRequest)(nil),             // 81: rollcall.v1.DeleteErasureRequest
+	(*ExportAssetsRequest)(nil),              // 82: rollcall.v1.ExportAssetsRequest
+	(*ListAuditRequest)(nil),                 // 83: rollcall.v1.ListAuditRequest
+	(*VerifyAuditRequest)(nil),               // 84: rollcall.v1.VerifyAuditRequest
+	(*ListAssetVulnerabilitiesRequest)(nil),  // 85: rollcall.v1.ListAssetVulnerabilitiesRequest
+	(*ListVulnerabilitiesRequest)(nil),       // 86: rollcall.v1.ListVulnerabilitiesRequest
+	(*GetVulnerabilityRequest)(nil),          // 87: rollcall.v1.GetVulnerabilityRequest
+	(*GetAdvisoryStatusRequest)(nil),         // 88: rollcall.v1.GetAdvisoryStatusRequest
+	(*ListSubscriptionsRequest)(nil),         // 89: rollcall.v1.ListSubscriptionsRequest
+	(*GetSubscriptionRequest)(nil),           // 90: rollcall.v1.GetSubscriptionRequest
+	(*CreateSubscriptionRequest)(nil),        // 91: rollcall.v1.CreateSubscriptionRequest
+	(*PauseSubscriptionRequest)(nil),         // 92: rollcall.v1.PauseSubscriptionRequest
+	(*DeleteSubscriptionRequest)(nil),        // 93: rollcall.v1.DeleteSubscriptionRequest
+	(*TestSubscriptionRequest)(nil),          // 94: rollcall.v1.TestSubscriptionRequest
+	(*RotateSubscriptionSecretRequest)(nil),  // 95: rollcall.v1.RotateSubscriptionSecretRequest
+	(*ListDeadLettersRequest)(nil),           // 96: rollcall.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),          // 97: rollcall.v1.RetryDeadLettersRequest
+	(*ListViewsRequest)(nil),                 // 98: rollcall.v1.ListViewsRequest
+	(*GetViewRequest)(nil),                   // 99: rollcall.v1.GetViewRequest
+	(*CreateViewRequest)(nil),                // 100: rollcall.v1.CreateViewRequest
+	(*UpdateViewRequest)(nil),                // 101: rollcall.v1.UpdateViewRequest
+	(*DeleteViewRequest)(nil),                // 102: rollcall.v1.DeleteViewRequest
+	(*AssetExplanation)(nil),                 // 103: rollcall.v1.AssetExplanation
+	(*GetAssetHistoryResponse)(nil),          // 104: rollcall.v1.GetAssetHistoryResponse
+	(*ListStatementsResponse)(nil),           // 105: rollcall.v1.ListStatementsResponse
+	(*DeleteStatementResponse)(nil),          // 106: rollcall.v1.DeleteStatementResponse
+	(*Source)(nil),                           // 107: rollcall.v1.Source
+	(*ListSourcesResponse)(nil),              // 108: rollcall.v1.ListSourcesResponse
+	(*ListFindingsResponse)(nil),             // 109: rollcall.v1.ListFindingsResponse
+	(*GroupFindingsResponse)(nil),            // 110: rollcall.v1.GroupFindingsResponse
+	(*Finding)(nil),                          // 111: rollcall.v1.Finding
+	(*Compliance)(nil),                       // 112: rollcall.v1.Compliance
+	(*ListRulesResponse)(nil),                // 113: rollcall.v1.ListRulesResponse
+	(*TryRulesResponse)(nil),                 // 114: rollcall.v1.TryRulesResponse
+	(*Rule)(nil),                             // 115: rollcall.v1.Rule
+	(*DeleteRuleResponse)(nil),               // 116: rollcall.v1.DeleteRuleResponse
+	(*ListFeedsResponse)(nil),                // 117: rollcall.v1.ListFeedsResponse
+	(*Feed)(nil),                             // 118: rollcall.v1.Feed
+	(*DeleteFeedResponse)(nil),               // 119: rollcall.v1.DeleteFeedResponse
+	(*TestFeedResponse)(nil),                 // 120: rollcall.v1.TestFeedResponse
+	(*PreviewObservationsResponse)(nil),      // 121: rollcall.v1.PreviewObservationsResponse
+	(*DeleteObservationResponse)(nil),        // 122: rollcall.v1.DeleteObservationResponse
+	(*ChangeEvent)(nil),                      // 123: rollcall.v1.ChangeEvent
+	(*ListPeopleResponse)(nil),               // 124: rollcall.v1.ListPeopleResponse
+	(*Person)(nil),                           // 125: rollcall.v1.Person
+	(*PersonContext)(nil),                    // 126: rollcall.v1.PersonContext
+	(*PersonExplanation)(nil),                // 127: rollcall.v1.PersonExplanation
+	(*GetPersonHistoryResponse)(nil),         // 128: rollcall.v1.GetPersonHistoryResponse
+	(*Erasure)(nil),                          // 129: rollcall.v1.Erasure
+	(*ListErasuresResponse)(nil),             // 130: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureResponse)(nil),            // 131: rollcall.v1.DeleteErasureResponse
+	(*ExportChunk)(nil),                      // 132: rollcall.v1.ExportChunk
+	(*ListAuditResponse)(nil),                // 133: rollcall.v1.ListAuditResponse
+	(*VerifyAuditResponse)(nil),              // 134: rollcall.v1.VerifyAuditResponse
+	(*ListAssetVulnerabilitiesResponse)(nil), // 135: rollcall.v1.ListAssetVulnerabilitiesResponse
+	(*ListVulnerabilitiesResponse)(nil),      // 136: rollcall.v1.ListVulnerabilitiesResponse
+	(*GetVulnerabilityResponse)(nil),         // 137: rollcall.v1.GetVulnerabilityResponse
+	(*AdvisoryStatus)(nil),                   // 138: rollcall.v1.AdvisoryStatus
+	(*ListSubscriptionsResponse)(nil),        // 139: rollcall.v1.ListSubscriptionsResponse
+	(*Subscription)(nil),                     // 140: rollcall.v1.Subscription
+	(*CreateSubscriptionResponse)(nil),       // 141: rollcall.v1.CreateSubscriptionResponse
+	(*DeleteSubscriptionResponse)(nil),       // 142: rollcall.v1.DeleteSubscriptionResponse
+	(*TestSubscriptionResponse)(nil),         // 143: rollcall.v1.TestSubscriptionResponse
+	(*RotateSubscriptionSecretResponse)(nil), // 144: rollcall.v1.RotateSubscriptionSecretResponse
+	(*ListDeadLettersResponse)(nil),          // 145: rollcall.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),         // 146: rollcall.v1.RetryDeadLettersResponse
+	(*ListViewsResponse)(nil),                // 147: rollcall.v1.ListViewsResponse
+	(*SavedView)(nil),                        // 148: rollcall.v1.SavedView
+	(*DeleteViewResponse)(nil),               // 149: rollcall.v1.DeleteViewResponse
 }
 var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	42,  // 0: rollcall.v1.ListAssetsRequest.as_of:type_name -> google.protobuf.Timestamp
@@ -3040,108 +3043,110 @@ var file_rollcall_v1_admin_proto_depIdxs = []int32{
 	74,  // 71: rollcall.v1.AdminService.GetPerson:input_type -> rollcall.v1.GetPersonRequest
 	75,  // 72: rollcall.v1.AdminService.GetPersonContext:input_type -> rollcall.v1.GetPersonContextRequest
 	76,  // 73: rollcall.v1.AdminService.ExplainPerson:input_type -> rollcall.v1.ExplainPersonRequest
-	77,  // 74: rollcall.v1.AdminService.AssertPerson:input_type -> rollcall.v1.AssertPersonRequest
-	78,  // 75: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
-	79,  // 76: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
-	80,  // 77: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
-	81,  // 78: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
-	82,  // 79: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
-	83,  // 80: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
-	84,  // 81: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
-	85,  // 82: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
-	86,  // 83: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
-	87,  // 84: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
-	32,  // 85: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
-	34,  // 86: rollcall.v1.AdminService.SignOut:input_type -> rollcall.v1.SignOutRequest
-	36,  // 87: rollcall.v1.AdminService.RevokeSessions:input_type -> rollcall.v1.RevokeSessionsRequest
-	88,  // 88: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
-	89,  // 89: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
-	90,  // 90: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
-	91,  // 91: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
-	92,  // 92: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
-	93,  // 93: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
-	94,  // 94: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
-	95,  // 95: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
-	96,  // 96: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
-	97,  // 97: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
-	98,  // 98: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
-	99,  // 99: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
-	100, // 100: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
-	101, // 101: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
-	1,   // 102: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
-	3,   // 103: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
-	6,   // 104: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
-	1,   // 105: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
-	43,  // 106: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
-	12,  // 107: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
-	14,  // 108: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
-	102, // 109: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
-	103, // 110: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
-	43,  // 111: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
-	104, // 112: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
-	105, // 113: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
-	106, // 114: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
-	107, // 115: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
-	108, // 116: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
-	109, // 117: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
-	110, // 118: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
-	110, // 119: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
-	110, // 120: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
-	111, // 121: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
-	112, // 122: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
-	113, // 123: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
-	114, // 124: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
-	115, // 125: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
-	116, // 126: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
-	117, // 127: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
-	117, // 128: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
-	117, // 129: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
-	117, // 130: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
-	118, // 131: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
-	119, // 132: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
-	120, // 133: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
-	121, // 134: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
-	20,  // 135: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
-	22,  // 136: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
-	24,  // 137: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
-	27,  // 138: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
-	29,  // 139: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
-	31,  // 140: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
-	122, // 141: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
-	123, // 142: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
-	124, // 143: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
-	125, // 144: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
-	126, // 145: rollcall.v1.AdminService.ExplainPerson:output_type -> rollcall.v1.PersonExplanation
-	124, // 146: rollcall.v1.AdminService.AssertPerson:output_type -> rollcall.v1.Person
-	127, // 147: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
-	128, // 148: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
-	129, // 149: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
-	130, // 150: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
-	131, // 151: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
-	132, // 152: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
-	133, // 153: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
-	134, // 154: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
-	135, // 155: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
-	136, // 156: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
-	33,  // 157: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
-	35,  // 158: rollcall.v1.AdminService.SignOut:output_type -> rollcall.v1.SignOutResponse
-	37,  // 159: rollcall.v1.AdminService.RevokeSessions:output_type -> rollcall.v1.RevokeSessionsResponse
-	137, // 160: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
-	138, // 161: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
-	139, // 162: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
-	138, // 163: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
-	140, // 164: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
-	141, // 165: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
-	142, // 166: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
-	143, // 167: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
-	144, // 168: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
-	145, // 169: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
-	146, // 170: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
-	146, // 171: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
-	146, // 172: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
-	147, // 173: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
-	102, // [102:174] is the sub-list for method output_type
-	30,  // [30:102] is the sub-list for method input_type
+	77,  // 74: rollcall.v1.AdminService.GetPersonHistory:input_type -> rollcall.v1.GetPersonHistoryRequest
+	78,  // 75: rollcall.v1.AdminService.AssertPerson:input_type -> rollcall.v1.AssertPersonRequest
+	79,  // 76: rollcall.v1.AdminService.ErasePerson:input_type -> rollcall.v1.ErasePersonRequest
+	80,  // 77: rollcall.v1.AdminService.ListErasures:input_type -> rollcall.v1.ListErasuresRequest
+	81,  // 78: rollcall.v1.AdminService.DeleteErasure:input_type -> rollcall.v1.DeleteErasureRequest
+	82,  // 79: rollcall.v1.AdminService.ExportAssets:input_type -> rollcall.v1.ExportAssetsRequest
+	83,  // 80: rollcall.v1.AdminService.ListAudit:input_type -> rollcall.v1.ListAuditRequest
+	84,  // 81: rollcall.v1.AdminService.VerifyAudit:input_type -> rollcall.v1.VerifyAuditRequest
+	85,  // 82: rollcall.v1.AdminService.ListAssetVulnerabilities:input_type -> rollcall.v1.ListAssetVulnerabilitiesRequest
+	86,  // 83: rollcall.v1.AdminService.ListVulnerabilities:input_type -> rollcall.v1.ListVulnerabilitiesRequest
+	87,  // 84: rollcall.v1.AdminService.GetVulnerability:input_type -> rollcall.v1.GetVulnerabilityRequest
+	88,  // 85: rollcall.v1.AdminService.GetAdvisoryStatus:input_type -> rollcall.v1.GetAdvisoryStatusRequest
+	32,  // 86: rollcall.v1.AdminService.GetCaller:input_type -> rollcall.v1.GetCallerRequest
+	34,  // 87: rollcall.v1.AdminService.SignOut:input_type -> rollcall.v1.SignOutRequest
+	36,  // 88: rollcall.v1.AdminService.RevokeSessions:input_type -> rollcall.v1.RevokeSessionsRequest
+	89,  // 89: rollcall.v1.AdminService.ListSubscriptions:input_type -> rollcall.v1.ListSubscriptionsRequest
+	90,  // 90: rollcall.v1.AdminService.GetSubscription:input_type -> rollcall.v1.GetSubscriptionRequest
+	91,  // 91: rollcall.v1.AdminService.CreateSubscription:input_type -> rollcall.v1.CreateSubscriptionRequest
+	92,  // 92: rollcall.v1.AdminService.PauseSubscription:input_type -> rollcall.v1.PauseSubscriptionRequest
+	93,  // 93: rollcall.v1.AdminService.DeleteSubscription:input_type -> rollcall.v1.DeleteSubscriptionRequest
+	94,  // 94: rollcall.v1.AdminService.TestSubscription:input_type -> rollcall.v1.TestSubscriptionRequest
+	95,  // 95: rollcall.v1.AdminService.RotateSubscriptionSecret:input_type -> rollcall.v1.RotateSubscriptionSecretRequest
+	96,  // 96: rollcall.v1.AdminService.ListDeadLetters:input_type -> rollcall.v1.ListDeadLettersRequest
+	97,  // 97: rollcall.v1.AdminService.RetryDeadLetters:input_type -> rollcall.v1.RetryDeadLettersRequest
+	98,  // 98: rollcall.v1.AdminService.ListViews:input_type -> rollcall.v1.ListViewsRequest
+	99,  // 99: rollcall.v1.AdminService.GetView:input_type -> rollcall.v1.GetViewRequest
+	100, // 100: rollcall.v1.AdminService.CreateView:input_type -> rollcall.v1.CreateViewRequest
+	101, // 101: rollcall.v1.AdminService.UpdateView:input_type -> rollcall.v1.UpdateViewRequest
+	102, // 102: rollcall.v1.AdminService.DeleteView:input_type -> rollcall.v1.DeleteViewRequest
+	1,   // 103: rollcall.v1.AdminService.ListAssets:output_type -> rollcall.v1.ListAssetsResponse
+	3,   // 104: rollcall.v1.AdminService.GroupAssets:output_type -> rollcall.v1.GroupAssetsResponse
+	6,   // 105: rollcall.v1.AdminService.ListSoftware:output_type -> rollcall.v1.ListSoftwareResponse
+	1,   // 106: rollcall.v1.AdminService.ListSoftwareAssets:output_type -> rollcall.v1.ListAssetsResponse
+	43,  // 107: rollcall.v1.AdminService.GetAsset:output_type -> rollcall.v1.Asset
+	12,  // 108: rollcall.v1.AdminService.ListAssetSoftware:output_type -> rollcall.v1.ListAssetSoftwareResponse
+	14,  // 109: rollcall.v1.AdminService.GetAssetSourceStates:output_type -> rollcall.v1.GetAssetSourceStatesResponse
+	103, // 110: rollcall.v1.AdminService.ExplainAsset:output_type -> rollcall.v1.AssetExplanation
+	104, // 111: rollcall.v1.AdminService.GetAssetHistory:output_type -> rollcall.v1.GetAssetHistoryResponse
+	43,  // 112: rollcall.v1.AdminService.AssertAsset:output_type -> rollcall.v1.Asset
+	105, // 113: rollcall.v1.AdminService.ListStatements:output_type -> rollcall.v1.ListStatementsResponse
+	106, // 114: rollcall.v1.AdminService.DeleteStatement:output_type -> rollcall.v1.DeleteStatementResponse
+	107, // 115: rollcall.v1.AdminService.PutSource:output_type -> rollcall.v1.Source
+	108, // 116: rollcall.v1.AdminService.ListSources:output_type -> rollcall.v1.ListSourcesResponse
+	109, // 117: rollcall.v1.AdminService.ListFindings:output_type -> rollcall.v1.ListFindingsResponse
+	110, // 118: rollcall.v1.AdminService.GroupFindings:output_type -> rollcall.v1.GroupFindingsResponse
+	111, // 119: rollcall.v1.AdminService.WaiveFinding:output_type -> rollcall.v1.Finding
+	111, // 120: rollcall.v1.AdminService.AcknowledgeFinding:output_type -> rollcall.v1.Finding
+	111, // 121: rollcall.v1.AdminService.ReopenFinding:output_type -> rollcall.v1.Finding
+	112, // 122: rollcall.v1.AdminService.GetCompliance:output_type -> rollcall.v1.Compliance
+	113, // 123: rollcall.v1.AdminService.ListRules:output_type -> rollcall.v1.ListRulesResponse
+	114, // 124: rollcall.v1.AdminService.TryRules:output_type -> rollcall.v1.TryRulesResponse
+	115, // 125: rollcall.v1.AdminService.PutRule:output_type -> rollcall.v1.Rule
+	116, // 126: rollcall.v1.AdminService.DeleteRule:output_type -> rollcall.v1.DeleteRuleResponse
+	117, // 127: rollcall.v1.AdminService.ListFeeds:output_type -> rollcall.v1.ListFeedsResponse
+	118, // 128: rollcall.v1.AdminService.RunFeed:output_type -> rollcall.v1.Feed
+	118, // 129: rollcall.v1.AdminService.PauseFeed:output_type -> rollcall.v1.Feed
+	118, // 130: rollcall.v1.AdminService.CreateFeed:output_type -> rollcall.v1.Feed
+	118, // 131: rollcall.v1.AdminService.UpdateFeed:output_type -> rollcall.v1.Feed
+	119, // 132: rollcall.v1.AdminService.DeleteFeed:output_type -> rollcall.v1.DeleteFeedResponse
+	120, // 133: rollcall.v1.AdminService.TestFeed:output_type -> rollcall.v1.TestFeedResponse
+	121, // 134: rollcall.v1.AdminService.PreviewObservations:output_type -> rollcall.v1.PreviewObservationsResponse
+	122, // 135: rollcall.v1.AdminService.DeleteObservation:output_type -> rollcall.v1.DeleteObservationResponse
+	20,  // 136: rollcall.v1.AdminService.CreateToken:output_type -> rollcall.v1.CreateTokenResponse
+	22,  // 137: rollcall.v1.AdminService.ListTokens:output_type -> rollcall.v1.ListTokensResponse
+	24,  // 138: rollcall.v1.AdminService.RevokeToken:output_type -> rollcall.v1.RevokeTokenResponse
+	27,  // 139: rollcall.v1.AdminService.ListAgents:output_type -> rollcall.v1.ListAgentsResponse
+	29,  // 140: rollcall.v1.AdminService.RevokeAgent:output_type -> rollcall.v1.RevokeAgentResponse
+	31,  // 141: rollcall.v1.AdminService.GetServerInfo:output_type -> rollcall.v1.GetServerInfoResponse
+	123, // 142: rollcall.v1.AdminService.WatchChanges:output_type -> rollcall.v1.ChangeEvent
+	124, // 143: rollcall.v1.AdminService.ListPeople:output_type -> rollcall.v1.ListPeopleResponse
+	125, // 144: rollcall.v1.AdminService.GetPerson:output_type -> rollcall.v1.Person
+	126, // 145: rollcall.v1.AdminService.GetPersonContext:output_type -> rollcall.v1.PersonContext
+	127, // 146: rollcall.v1.AdminService.ExplainPerson:output_type -> rollcall.v1.PersonExplanation
+	128, // 147: rollcall.v1.AdminService.GetPersonHistory:output_type -> rollcall.v1.GetPersonHistoryResponse
+	125, // 148: rollcall.v1.AdminService.AssertPerson:output_type -> rollcall.v1.Person
+	129, // 149: rollcall.v1.AdminService.ErasePerson:output_type -> rollcall.v1.Erasure
+	130, // 150: rollcall.v1.AdminService.ListErasures:output_type -> rollcall.v1.ListErasuresResponse
+	131, // 151: rollcall.v1.AdminService.DeleteErasure:output_type -> rollcall.v1.DeleteErasureResponse
+	132, // 152: rollcall.v1.AdminService.ExportAssets:output_type -> rollcall.v1.ExportChunk
+	133, // 153: rollcall.v1.AdminService.ListAudit:output_type -> rollcall.v1.ListAuditResponse
+	134, // 154: rollcall.v1.AdminService.VerifyAudit:output_type -> rollcall.v1.VerifyAuditResponse
+	135, // 155: rollcall.v1.AdminService.ListAssetVulnerabilities:output_type -> rollcall.v1.ListAssetVulnerabilitiesResponse
+	136, // 156: rollcall.v1.AdminService.ListVulnerabilities:output_type -> rollcall.v1.ListVulnerabilitiesResponse
+	137, // 157: rollcall.v1.AdminService.GetVulnerability:output_type -> rollcall.v1.GetVulnerabilityResponse
+	138, // 158: rollcall.v1.AdminService.GetAdvisoryStatus:output_type -> rollcall.v1.AdvisoryStatus
+	33,  // 159: rollcall.v1.AdminService.GetCaller:output_type -> rollcall.v1.Caller
+	35,  // 160: rollcall.v1.AdminService.SignOut:output_type -> rollcall.v1.SignOutResponse
+	37,  // 161: rollcall.v1.AdminService.RevokeSessions:output_type -> rollcall.v1.RevokeSessionsResponse
+	139, // 162: rollcall.v1.AdminService.ListSubscriptions:output_type -> rollcall.v1.ListSubscriptionsResponse
+	140, // 163: rollcall.v1.AdminService.GetSubscription:output_type -> rollcall.v1.Subscription
+	141, // 164: rollcall.v1.AdminService.CreateSubscription:output_type -> rollcall.v1.CreateSubscriptionResponse
+	140, // 165: rollcall.v1.AdminService.PauseSubscription:output_type -> rollcall.v1.Subscription
+	142, // 166: rollcall.v1.AdminService.DeleteSubscription:output_type -> rollcall.v1.DeleteSubscriptionResponse
+	143, // 167: rollcall.v1.AdminService.TestSubscription:output_type -> rollcall.v1.TestSubscriptionResponse
+	144, // 168: rollcall.v1.AdminService.RotateSubscriptionSecret:output_type -> rollcall.v1.RotateSubscriptionSecretResponse
+	145, // 169: rollcall.v1.AdminService.ListDeadLetters:output_type -> rollcall.v1.ListDeadLettersResponse
+	146, // 170: rollcall.v1.AdminService.RetryDeadLetters:output_type -> rollcall.v1.RetryDeadLettersResponse
+	147, // 171: rollcall.v1.AdminService.ListViews:output_type -> rollcall.v1.ListViewsResponse
+	148, // 172: rollcall.v1.AdminService.GetView:output_type -> rollcall.v1.SavedView
+	148, // 173: rollcall.v1.AdminService.CreateView:output_type -> rollcall.v1.SavedView
+	148, // 174: rollcall.v1.AdminService.UpdateView:output_type -> rollcall.v1.SavedView
+	149, // 175: rollcall.v1.AdminService.DeleteView:output_type -> rollcall.v1.DeleteViewResponse
+	103, // [103:176] is the sub-list for method output_type
+	30,  // [30:103] is the sub-list for method input_type
 	30,  // [30:30] is the sub-list for extension type_name
 	30,  // [30:30] is the sub-list for extension extendee
 	0,   // [0:30] is the sub-list for field type_name

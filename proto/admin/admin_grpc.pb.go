@@ -64,6 +64,7 @@ const (
 	AdminService_GetPerson_FullMethodName                = "/rollcall.v1.AdminService/GetPerson"
 	AdminService_GetPersonContext_FullMethodName         = "/rollcall.v1.AdminService/GetPersonContext"
 	AdminService_ExplainPerson_FullMethodName            = "/rollcall.v1.AdminService/ExplainPerson"
+	AdminService_GetPersonHistory_FullMethodName         = "/rollcall.v1.AdminService/GetPersonHistory"
 	AdminService_AssertPerson_FullMethodName             = "/rollcall.v1.AdminService/AssertPerson"
 	AdminService_ErasePerson_FullMethodName              = "/rollcall.v1.AdminService/ErasePerson"
 	AdminService_ListErasures_FullMethodName             = "/rollcall.v1.AdminService/ListErasures"
@@ -187,6 +188,9 @@ type AdminServiceClient interface {
 	GetPersonContext(ctx context.Context, in *GetPersonContextRequest, opts ...grpc.CallOption) (*PersonContext, error)
 	// ExplainPerson says why the records of a person are about one.
 	ExplainPerson(ctx context.Context, in *ExplainPersonRequest, opts ...grpc.CallOption) (*PersonExplanation, error)
+	// GetPersonHistory tells what happened to the record of a person, the latest
+	// first.
+	GetPersonHistory(ctx context.Context, in *GetPersonHistoryRequest, opts ...grpc.CallOption) (*GetPersonHistoryResponse, error)
 	// AssertPerson lets an operator state fields of a person, or that they are the
 	// same as another or are not. It can be taken back.
 	AssertPerson(ctx context.Context, in *AssertPersonRequest, opts ...grpc.CallOption) (*Person, error)
@@ -700,6 +704,16 @@ func (c *adminServiceClient) ExplainPerson(ctx context.Context, in *ExplainPerso
 	return out, nil
 }
 
+func (c *adminServiceClient) GetPersonHistory(ctx context.Context, in *GetPersonHistoryRequest, opts ...grpc.CallOption) (*GetPersonHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPersonHistoryResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetPersonHistory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) AssertPerson(ctx context.Context, in *AssertPersonRequest, opts ...grpc.CallOption) (*Person, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Person)
@@ -1082,6 +1096,9 @@ type AdminServiceServer interface {
 	GetPersonContext(context.Context, *GetPersonContextRequest) (*PersonContext, error)
 	// ExplainPerson says why the records of a person are about one.
 	ExplainPerson(context.Context, *ExplainPersonRequest) (*PersonExplanation, error)
+	// GetPersonHistory tells what happened to the record of a person, the latest
+	// first.
+	GetPersonHistory(context.Context, *GetPersonHistoryRequest) (*GetPersonHistoryResponse, error)
 	// AssertPerson lets an operator state fields of a person, or that they are the
 	// same as another or are not. It can be taken back.
 	AssertPerson(context.Context, *AssertPersonRequest) (*Person, error)
@@ -1277,6 +1294,9 @@ func (UnimplementedAdminServiceServer) GetPersonContext(context.Context, *GetPer
 }
 func (UnimplementedAdminServiceServer) ExplainPerson(context.Context, *ExplainPersonRequest) (*PersonExplanation, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainPerson not implemented")
+}
+func (UnimplementedAdminServiceServer) GetPersonHistory(context.Context, *GetPersonHistoryRequest) (*GetPersonHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPersonHistory not implemented")
 }
 func (UnimplementedAdminServiceServer) AssertPerson(context.Context, *AssertPersonRequest) (*Person, error) {
 	return nil, status.Error(codes.Unimplemented, "method AssertPerson not implemented")
@@ -2168,6 +2188,24 @@ func _AdminService_ExplainPerson_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_GetPersonHistory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPersonHistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetPersonHistory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetPersonHistory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetPersonHistory(ctx, req.(*GetPersonHistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_AssertPerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AssertPersonRequest)
 	if err := dec(in); err != nil {
@@ -2843,6 +2881,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExplainPerson",
 			Handler:    _AdminService_ExplainPerson_Handler,
+		},
+		{
+			MethodName: "GetPersonHistory",
+			Handler:    _AdminService_GetPersonHistory_Handler,
 		},
 		{
 			MethodName: "AssertPerson",

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1512,11 +1513,318 @@ func (x *AssertPersonRequest) GetNotSameAs() []string {
 	return nil
 }
 
+type GetPersonHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As for GetPerson; of somebody whom nobody states any more, the id alone.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// 1 to 1000; 0 means 100.
+	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only what happened after since, and not after until; empty means all.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// Only changes of this field or of those below it.
+	Field         string `protobuf:"bytes,6,opt,name=field,proto3" json:"field,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPersonHistoryRequest) Reset() {
+	*x = GetPersonHistoryRequest{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPersonHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPersonHistoryRequest) ProtoMessage() {}
+
+func (x *GetPersonHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPersonHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetPersonHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetPersonHistoryRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GetPersonHistoryRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetPersonHistoryRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *GetPersonHistoryRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetPersonHistoryRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *GetPersonHistoryRequest) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+// GetPersonHistoryResponse lists what happened to the record of a person, the
+// latest first.
+type GetPersonHistoryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*PersonEvent         `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPersonHistoryResponse) Reset() {
+	*x = GetPersonHistoryResponse{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPersonHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPersonHistoryResponse) ProtoMessage() {}
+
+func (x *GetPersonHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPersonHistoryResponse.ProtoReflect.Descriptor instead.
+func (*GetPersonHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetPersonHistoryResponse) GetEvents() []*PersonEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *GetPersonHistoryResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type PersonEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// created, split, changed, united or withdrawn
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Whose statement brought it about; for source operator, who said it.
+	Source   string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	SourceId string `protobuf:"bytes,4,opt,name=source_id,json=sourceId,proto3" json:"source_id,omitempty"`
+	// The person that it was united into, and the one that it was split off.
+	Into    string          `protobuf:"bytes,5,opt,name=into,proto3" json:"into,omitempty"`
+	From    string          `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	Changes []*PersonChange `protobuf:"bytes,7,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Why it came about where nobody stated anything new.
+	Because       string `protobuf:"bytes,8,opt,name=because,proto3" json:"because,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonEvent) Reset() {
+	*x = PersonEvent{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonEvent) ProtoMessage() {}
+
+func (x *PersonEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonEvent.ProtoReflect.Descriptor instead.
+func (*PersonEvent) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PersonEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *PersonEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PersonEvent) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *PersonEvent) GetSourceId() string {
+	if x != nil {
+		return x.SourceId
+	}
+	return ""
+}
+
+func (x *PersonEvent) GetInto() string {
+	if x != nil {
+		return x.Into
+	}
+	return ""
+}
+
+func (x *PersonEvent) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *PersonEvent) GetChanges() []*PersonChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PersonEvent) GetBecause() string {
+	if x != nil {
+		return x.Because
+	}
+	return ""
+}
+
+type PersonChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Field string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// null where the field was absent
+	Old           *structpb.Value `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	New           *structpb.Value `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonChange) Reset() {
+	*x = PersonChange{}
+	mi := &file_rollcall_v1_person_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonChange) ProtoMessage() {}
+
+func (x *PersonChange) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_person_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonChange.ProtoReflect.Descriptor instead.
+func (*PersonChange) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_person_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PersonChange) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *PersonChange) GetOld() *structpb.Value {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *PersonChange) GetNew() *structpb.Value {
+	if x != nil {
+		return x.New
+	}
+	return nil
+}
+
 var File_rollcall_v1_person_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\n" +
-	"\x18rollcall/v1/person.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x19rollcall/v1/profile.proto\x1a\x18rollcall/v1/record.proto\"\xcf\t\n" +
+	"\x18rollcall/v1/person.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17rollcall/v1/asset.proto\x1a\x19rollcall/v1/profile.proto\x1a\x18rollcall/v1/record.proto\"\xcf\t\n" +
 	"\x06Person\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1678,7 +1986,31 @@ const file_rollcall_v1_person_proto_rawDesc = "" +
 	"\x03set\x18\x02 \x01(\v2\x14.rollcall.v1.ProfileR\x03set\x12\x14\n" +
 	"\x05clear\x18\x03 \x03(\tR\x05clear\x12\x17\n" +
 	"\asame_as\x18\x04 \x03(\tR\x06sameAs\x12\x1e\n" +
-	"\vnot_same_as\x18\x05 \x03(\tR\tnotSameAsB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
+	"\vnot_same_as\x18\x05 \x03(\tR\tnotSameAs\"\xdf\x01\n" +
+	"\x17GetPersonHistoryRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x14\n" +
+	"\x05field\x18\x06 \x01(\tR\x05field\"t\n" +
+	"\x18GetPersonHistoryResponse\x120\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.rollcall.v1.PersonEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf9\x01\n" +
+	"\vPersonEvent\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x1b\n" +
+	"\tsource_id\x18\x04 \x01(\tR\bsourceId\x12\x12\n" +
+	"\x04into\x18\x05 \x01(\tR\x04into\x12\x12\n" +
+	"\x04from\x18\x06 \x01(\tR\x04from\x123\n" +
+	"\achanges\x18\a \x03(\v2\x19.rollcall.v1.PersonChangeR\achanges\x12\x18\n" +
+	"\abecause\x18\b \x01(\tR\abecause\"x\n" +
+	"\fPersonChange\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12(\n" +
+	"\x03old\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x03old\x12(\n" +
+	"\x03new\x18\x03 \x01(\v2\x16.google.protobuf.ValueR\x03newB7Z5github.com/rollcall-itam/rollcall/proto/admin;adminpbb\x06proto3"
 
 var (
 	file_rollcall_v1_person_proto_rawDescOnce sync.Once
@@ -1692,75 +2024,87 @@ func file_rollcall_v1_person_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_person_proto_rawDescData
 }
 
-var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_rollcall_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_rollcall_v1_person_proto_goTypes = []any{
-	(*Person)(nil),                  // 0: rollcall.v1.Person
-	(*ListPeopleRequest)(nil),       // 1: rollcall.v1.ListPeopleRequest
-	(*ListPeopleResponse)(nil),      // 2: rollcall.v1.ListPeopleResponse
-	(*GetPersonRequest)(nil),        // 3: rollcall.v1.GetPersonRequest
-	(*GetPersonContextRequest)(nil), // 4: rollcall.v1.GetPersonContextRequest
-	(*PersonContext)(nil),           // 5: rollcall.v1.PersonContext
-	(*PersonDevice)(nil),            // 6: rollcall.v1.PersonDevice
-	(*ErasePersonRequest)(nil),      // 7: rollcall.v1.ErasePersonRequest
-	(*Erasure)(nil),                 // 8: rollcall.v1.Erasure
-	(*ListErasuresRequest)(nil),     // 9: rollcall.v1.ListErasuresRequest
-	(*ListErasuresResponse)(nil),    // 10: rollcall.v1.ListErasuresResponse
-	(*DeleteErasureRequest)(nil),    // 11: rollcall.v1.DeleteErasureRequest
-	(*DeleteErasureResponse)(nil),   // 12: rollcall.v1.DeleteErasureResponse
-	(*ExplainPersonRequest)(nil),    // 13: rollcall.v1.ExplainPersonRequest
-	(*PersonExplanation)(nil),       // 14: rollcall.v1.PersonExplanation
-	(*AssertPersonRequest)(nil),     // 15: rollcall.v1.AssertPersonRequest
-	nil,                             // 16: rollcall.v1.Person.LabelsEntry
-	nil,                             // 17: rollcall.v1.Person.ProvenanceEntry
-	nil,                             // 18: rollcall.v1.Erasure.CountsEntry
-	(*v1.Location)(nil),             // 19: rollcall.v1.Location
-	(*v1.AppAccess)(nil),            // 20: rollcall.v1.AppAccess
-	(*timestamppb.Timestamp)(nil),   // 21: google.protobuf.Timestamp
-	(*v1.AssetSource)(nil),          // 22: rollcall.v1.AssetSource
-	(*v1.Conflict)(nil),             // 23: rollcall.v1.Conflict
-	(*v1.Warranty)(nil),             // 24: rollcall.v1.Warranty
-	(*Finding)(nil),                 // 25: rollcall.v1.Finding
-	(*ExplainedRecord)(nil),         // 26: rollcall.v1.ExplainedRecord
-	(*ExplainedTie)(nil),            // 27: rollcall.v1.ExplainedTie
-	(*ExplainedRefusal)(nil),        // 28: rollcall.v1.ExplainedRefusal
-	(*OperatorStatement)(nil),       // 29: rollcall.v1.OperatorStatement
-	(*v1.Profile)(nil),              // 30: rollcall.v1.Profile
-	(*v1.Provenance)(nil),           // 31: rollcall.v1.Provenance
+	(*Person)(nil),                   // 0: rollcall.v1.Person
+	(*ListPeopleRequest)(nil),        // 1: rollcall.v1.ListPeopleRequest
+	(*ListPeopleResponse)(nil),       // 2: rollcall.v1.ListPeopleResponse
+	(*GetPersonRequest)(nil),         // 3: rollcall.v1.GetPersonRequest
+	(*GetPersonContextRequest)(nil),  // 4: rollcall.v1.GetPersonContextRequest
+	(*PersonContext)(nil),            // 5: rollcall.v1.PersonContext
+	(*PersonDevice)(nil),             // 6: rollcall.v1.PersonDevice
+	(*ErasePersonRequest)(nil),       // 7: rollcall.v1.ErasePersonRequest
+	(*Erasure)(nil),                  // 8: rollcall.v1.Erasure
+	(*ListErasuresRequest)(nil),      // 9: rollcall.v1.ListErasuresRequest
+	(*ListErasuresResponse)(nil),     // 10: rollcall.v1.ListErasuresResponse
+	(*DeleteErasureRequest)(nil),     // 11: rollcall.v1.DeleteErasureRequest
+	(*DeleteErasureResponse)(nil),    // 12: rollcall.v1.DeleteErasureResponse
+	(*ExplainPersonRequest)(nil),     // 13: rollcall.v1.ExplainPersonRequest
+	(*PersonExplanation)(nil),        // 14: rollcall.v1.PersonExplanation
+	(*AssertPersonRequest)(nil),      // 15: rollcall.v1.AssertPersonRequest
+	(*GetPersonHistoryRequest)(nil),  // 16: rollcall.v1.GetPersonHistoryRequest
+	(*GetPersonHistoryResponse)(nil), // 17: rollcall.v1.GetPersonHistoryResponse
+	(*PersonEvent)(nil),              // 18: rollcall.v1.PersonEvent
+	(*PersonChange)(nil),             // 19: rollcall.v1.PersonChange
+	nil,                              // 20: rollcall.v1.Person.LabelsEntry
+	nil,                              // 21: rollcall.v1.Person.ProvenanceEntry
+	nil,                              // 22: rollcall.v1.Erasure.CountsEntry
+	(*v1.Location)(nil),              // 23: rollcall.v1.Location
+	(*v1.AppAccess)(nil),             // 24: rollcall.v1.AppAccess
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(*v1.AssetSource)(nil),           // 26: rollcall.v1.AssetSource
+	(*v1.Conflict)(nil),              // 27: rollcall.v1.Conflict
+	(*v1.Warranty)(nil),              // 28: rollcall.v1.Warranty
+	(*Finding)(nil),                  // 29: rollcall.v1.Finding
+	(*ExplainedRecord)(nil),          // 30: rollcall.v1.ExplainedRecord
+	(*ExplainedTie)(nil),             // 31: rollcall.v1.ExplainedTie
+	(*ExplainedRefusal)(nil),         // 32: rollcall.v1.ExplainedRefusal
+	(*OperatorStatement)(nil),        // 33: rollcall.v1.OperatorStatement
+	(*v1.Profile)(nil),               // 34: rollcall.v1.Profile
+	(*structpb.Value)(nil),           // 35: google.protobuf.Value
+	(*v1.Provenance)(nil),            // 36: rollcall.v1.Provenance
 }
 var file_rollcall_v1_person_proto_depIdxs = []int32{
-	19, // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
-	20, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
-	16, // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
-	21, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
-	21, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
-	22, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
-	17, // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
-	23, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
+	23, // 0: rollcall.v1.Person.location:type_name -> rollcall.v1.Location
+	24, // 1: rollcall.v1.Person.apps:type_name -> rollcall.v1.AppAccess
+	20, // 2: rollcall.v1.Person.labels:type_name -> rollcall.v1.Person.LabelsEntry
+	25, // 3: rollcall.v1.Person.first_seen:type_name -> google.protobuf.Timestamp
+	25, // 4: rollcall.v1.Person.last_seen:type_name -> google.protobuf.Timestamp
+	26, // 5: rollcall.v1.Person.sources:type_name -> rollcall.v1.AssetSource
+	21, // 6: rollcall.v1.Person.provenance:type_name -> rollcall.v1.Person.ProvenanceEntry
+	27, // 7: rollcall.v1.Person.conflicts:type_name -> rollcall.v1.Conflict
 	0,  // 8: rollcall.v1.ListPeopleResponse.people:type_name -> rollcall.v1.Person
 	0,  // 9: rollcall.v1.PersonContext.person:type_name -> rollcall.v1.Person
 	6,  // 10: rollcall.v1.PersonContext.devices:type_name -> rollcall.v1.PersonDevice
-	19, // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
-	21, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
-	24, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
-	19, // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
-	25, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
-	21, // 16: rollcall.v1.Erasure.at:type_name -> google.protobuf.Timestamp
-	21, // 17: rollcall.v1.Erasure.completed_at:type_name -> google.protobuf.Timestamp
-	18, // 18: rollcall.v1.Erasure.counts:type_name -> rollcall.v1.Erasure.CountsEntry
-	21, // 19: rollcall.v1.Erasure.last_refused_at:type_name -> google.protobuf.Timestamp
+	23, // 11: rollcall.v1.PersonContext.location:type_name -> rollcall.v1.Location
+	25, // 12: rollcall.v1.PersonDevice.last_seen:type_name -> google.protobuf.Timestamp
+	28, // 13: rollcall.v1.PersonDevice.warranty:type_name -> rollcall.v1.Warranty
+	23, // 14: rollcall.v1.PersonDevice.location:type_name -> rollcall.v1.Location
+	29, // 15: rollcall.v1.PersonDevice.findings:type_name -> rollcall.v1.Finding
+	25, // 16: rollcall.v1.Erasure.at:type_name -> google.protobuf.Timestamp
+	25, // 17: rollcall.v1.Erasure.completed_at:type_name -> google.protobuf.Timestamp
+	22, // 18: rollcall.v1.Erasure.counts:type_name -> rollcall.v1.Erasure.CountsEntry
+	25, // 19: rollcall.v1.Erasure.last_refused_at:type_name -> google.protobuf.Timestamp
 	8,  // 20: rollcall.v1.ListErasuresResponse.erasures:type_name -> rollcall.v1.Erasure
-	26, // 21: rollcall.v1.PersonExplanation.records:type_name -> rollcall.v1.ExplainedRecord
-	27, // 22: rollcall.v1.PersonExplanation.ties:type_name -> rollcall.v1.ExplainedTie
-	28, // 23: rollcall.v1.PersonExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
-	29, // 24: rollcall.v1.PersonExplanation.statements:type_name -> rollcall.v1.OperatorStatement
-	23, // 25: rollcall.v1.PersonExplanation.conflicts:type_name -> rollcall.v1.Conflict
-	30, // 26: rollcall.v1.AssertPersonRequest.set:type_name -> rollcall.v1.Profile
-	31, // 27: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	30, // 21: rollcall.v1.PersonExplanation.records:type_name -> rollcall.v1.ExplainedRecord
+	31, // 22: rollcall.v1.PersonExplanation.ties:type_name -> rollcall.v1.ExplainedTie
+	32, // 23: rollcall.v1.PersonExplanation.refusals:type_name -> rollcall.v1.ExplainedRefusal
+	33, // 24: rollcall.v1.PersonExplanation.statements:type_name -> rollcall.v1.OperatorStatement
+	27, // 25: rollcall.v1.PersonExplanation.conflicts:type_name -> rollcall.v1.Conflict
+	34, // 26: rollcall.v1.AssertPersonRequest.set:type_name -> rollcall.v1.Profile
+	25, // 27: rollcall.v1.GetPersonHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	25, // 28: rollcall.v1.GetPersonHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	18, // 29: rollcall.v1.GetPersonHistoryResponse.events:type_name -> rollcall.v1.PersonEvent
+	25, // 30: rollcall.v1.PersonEvent.at:type_name -> google.protobuf.Timestamp
+	19, // 31: rollcall.v1.PersonEvent.changes:type_name -> rollcall.v1.PersonChange
+	35, // 32: rollcall.v1.PersonChange.old:type_name -> google.protobuf.Value
+	35, // 33: rollcall.v1.PersonChange.new:type_name -> google.protobuf.Value
+	36, // 34: rollcall.v1.Person.ProvenanceEntry.value:type_name -> rollcall.v1.Provenance
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_person_proto_init() }
@@ -1777,7 +2121,7 @@ func file_rollcall_v1_person_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_person_proto_rawDesc), len(file_rollcall_v1_person_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
