@@ -18,7 +18,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags '$(LDFLA
 
 .PHONY: help build run test bench generate lint clean
 .PHONY: program packages test-packages
-.PHONY: prepare check-generated check-run vet race fuzz
+.PHONY: prepare check-generated check-run vet cross race fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
@@ -65,6 +65,9 @@ vet: ## go vet, for every operating system that the agent runs on
 	go vet ./...
 	CGO_ENABLED=0 GOOS=darwin go vet ./agent/... ./pkg/...
 	CGO_ENABLED=0 GOOS=windows go vet ./agent/... ./pkg/...
+
+cross: ## build the agent for every system that it is handed out for
+	@.ci/cross
 
 race: ## all tests, under the race detector
 	go test -race -vet=off -timeout 20m ./... # vet has looked at all of it

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,24 +81,47 @@ func tryCopy(t *testing.T, from string) (to string, whole bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(path)
-		if err != nil {
+		if err := copyFile(path, filepath.Join(to, name)); err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
 			if filepath.Base(path) != "mark" {
 				return to, false
 			}
-			continue
-		}
-		// Logs are mostly holes: keep them so, or the copies take gigabytes.
-		target := filepath.Join(to, name)
-		err = errors.Join(os.WriteFile(target, bytes.TrimRight(b, "\x00"), 0o600), os.Truncate(target, int64(len(b))))
-		if err != nil {
-			t.Fatal(err)
 		}
 	}
 	return to, true
+}
+
+// copyFile keeps holes, which logs mostly are: else the copies take gigabytes.
+func copyFile(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	block, hole := make([]byte, 64<<10), make([]byte, 64<<10)
+	var size int64
+	for {
+		n, err := io.ReadFull(source, block)
+		if n > 0 && !bytes.Equal(block[:n], hole[:n]) {
+			if _, err := target.WriteAt(block[:n], size); err != nil {
+				return err
+			}
+		}
+		size += int64(n)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return target.Truncate(size)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func files(t *testing.T, dir, pattern string) []string {
