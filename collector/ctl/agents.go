@@ -20,26 +20,15 @@ func (agentsListCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	pages := c.pages(s.ctx, "/v1/agents", "agents", pageSize(listPage))
-	if s.format != formatTable {
-		return s.printList("agents", pages)
-	}
-	t := &table{columns: []column{
-		{"HOSTNAME", 12, 0}, {"PLATFORM", 8, 4}, {"VERSION", 8, 3}, {"STATE", 0, 0}, {"LAST SEEN", 0, 1}, {"CERTIFICATE EXPIRES", 0, 5}, {"ASSET", 0, 6}, {"ID", 0, 0},
-	}}
-	err = each(pages, func() *adminpb.Agent { return new(adminpb.Agent) }, func(a *adminpb.Agent) {
-		t.add(a.GetHostname(), a.GetPlatform(), a.GetAgentVersion(), s.agentState(a), s.ago(a.GetLastSeen()),
-			s.ago(a.GetCertificateExpiresAt()), a.GetAssetId(), a.GetId())
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("no agent is enrolled: `rollcall token create --kind enroll` makes a token for it")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/agents", "agents", pageSize(listPage)), listing[*adminpb.Agent]{key: "agents",
+		columns: []column{
+			{"HOSTNAME", 12, 0}, {"PLATFORM", 8, 4}, {"VERSION", 8, 3}, {"STATE", 0, 0}, {"LAST SEEN", 0, 1}, {"CERTIFICATE EXPIRES", 0, 5}, {"ASSET", 0, 6}, {"ID", 0, 0},
+		},
+		row: func(t *table, a *adminpb.Agent) {
+			t.add(a.GetHostname(), a.GetPlatform(), a.GetAgentVersion(), s.agentState(a), s.ago(a.GetLastSeen()),
+				s.ago(a.GetCertificateExpiresAt()), a.GetAssetId(), a.GetId())
+		},
+		none: s.nothing("no agent is enrolled: `rollcall token create --kind enroll` makes a token for it")})
 }
 
 func (s *session) agentState(a *adminpb.Agent) string {

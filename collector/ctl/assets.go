@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"strings"
@@ -58,50 +59,33 @@ func (cmd assetsListCommand) Run(s *session) error {
 	if cmd.OrderBy != "" {
 		query.Set("order_by", cmd.OrderBy)
 	}
-	if s.format != formatTable {
-		if cmd.Fields != "" {
-			query.Set("fields", cmd.Fields)
-		}
-		return s.printList("assets", c.pages(s.ctx, "/v1/assets", "assets", query))
+	l := listing[*pb.Asset]{key: "assets", none: s.nothing("no asset is like that")}
+	if cmd.selection == (selection{}) {
+		l.none = s.nothing("no assets yet: `rollcall token create --kind enroll` makes a token with which an agent reports its machine")
 	}
-	fields, err := s.chosenFields(c, cmd.Fields, cmd.View)
-	if err != nil {
-		return err
-	}
-	if len(fields) > 0 {
-		t, err := s.chosenTable(c, query, fields)
+	fields := cmd.Fields
+	if s.inColumns() {
+		chosen, err := s.chosenFields(c, cmd.Fields, cmd.View)
 		if err != nil {
 			return err
 		}
-		return cmd.print(s, t)
+		if len(chosen) > 0 {
+			return s.printChosen(c, query, chosen, l)
+		}
+		fields, l.fields = listFields, strings.Split(listFields, ",")
 	}
-	query.Set("fields", listFields)
-	t := &table{columns: []column{
+	if fields != "" {
+		query.Set("fields", fields)
+	}
+	l.columns = []column{
 		{"NAME", 12, 0}, {"CLASS", 8, 4}, {"OS", 10, 1}, {"SERIAL", 10, 6}, {"MODEL", 10, 7}, {"OWNER", 10, 3}, {"LAST SEEN", 0, 2}, {"SOFTWARE", 0, 5}, {"ID", 0, 0},
-	}}
-	err = each(c.pages(s.ctx, "/v1/assets", "assets", query), func() *pb.Asset { return new(pb.Asset) }, func(a *pb.Asset) {
+	}
+	l.row = func(t *table, a *pb.Asset) {
 		h := a.GetHardware()
 		t.add(a.GetName(), a.GetClass(), osName(a.GetOs()), h.GetSerial(), phrase(h.GetManufacturer(), h.GetModel()), owner(a),
 			s.ago(a.GetLastSeen()), number(a.SoftwareCount, ""), a.GetId())
-	})
-	if err != nil {
-		return err
 	}
-	return cmd.print(s, t)
-}
-
-// print prints what was found, or tells why it is nothing.
-func (cmd assetsListCommand) print(s *session, t *table) error {
-	if len(t.rows) == 0 && (cmd.View != "" || cmd.Filter != "" || cmd.Search != "") {
-		s.note("no asset is like that")
-		return nil
-	}
-	if len(t.rows) == 0 {
-		s.note("no assets yet: `rollcall token create --kind enroll` makes a token with which an agent reports its machine")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/assets", "assets", query), l)
 }
 
 func osName(o *pb.Os) string {
@@ -134,22 +118,18 @@ func (cmd assetsShowCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	a := new(pb.Asset)
-	if err := decode(raw, a); err != nil {
-		return err
-	}
-	if raw, err = c.get(s.ctx, assetPath(id)+":sources", nil); err != nil {
-		return err
-	}
-	states := new(adminpb.GetAssetSourceStatesResponse)
-	if err := decode(raw, states); err != nil {
-		return err
-	}
-	s.show(a, s.hostName(c, a), states.GetSources())
-	return nil
+	var failed error
+	err = printAnswer(s, raw, func(a *pb.Asset) {
+		states := new(adminpb.GetAssetSourceStatesResponse)
+		raw, err := c.get(s.ctx, assetPath(id)+":sources", nil)
+		if err == nil {
+			err = decode(raw, states)
+		}
+		if failed = err; err == nil {
+			s.show(a, s.hostName(c, a), states.GetSources())
+		}
+	})
+	return errors.Join(err, failed)
 }
 
 // hostName returns the name of the machine that an asset is attached to, empty
@@ -187,7 +167,7 @@ func (s *session) find(c *client, ref string) (string, error) {
 		query.Set("search", ref) // finds parts as well, of which the whole is looked for below
 	}
 	var found []string
-	err := each(c.pages(s.ctx, "/v1/assets", "assets", query), func() *pb.Asset { return new(pb.Asset) }, func(a *pb.Asset) {
+	err := each(c.pages(s.ctx, "/v1/assets", "assets", query), func(a *pb.Asset) {
 		if strings.EqualFold(a.GetName(), ref) || strings.EqualFold(a.GetHardware().GetSerial(), ref) {
 			found = append(found, a.GetId())
 		}

@@ -41,18 +41,11 @@ func (cmd auditListCommand) Run(s *session) error {
 		query.Set("since", s.world.now().Add(-cmd.Last).UTC().Format(time.RFC3339))
 	}
 	pages := upTo(c.pages(s.ctx, "/v1/audit", "entries", query), cmd.Limit)
-	if s.format != formatTable {
-		return s.printList("entries", pages)
-	}
-	t := &table{columns: []column{{"#", 0, 3}, {"WHEN", 0, 0}, {"WHO", 12, 0}, {"WHAT", 12, 0}, {"ON", 12, 1}, {"DETAIL", 20, 2}}}
-	err = each(pages, func() *adminpb.AuditEntry { return new(adminpb.AuditEntry) }, func(e *adminpb.AuditEntry) {
-		t.add(fmt.Sprint(e.GetSequence()), s.ago(e.GetAt()), e.GetActor(), e.GetAction(), e.GetTarget(), e.GetDetail())
-	})
-	if err != nil {
-		return err
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, pages, listing[*adminpb.AuditEntry]{key: "entries",
+		columns: []column{{"#", 0, 3}, {"WHEN", 0, 0}, {"WHO", 12, 0}, {"WHAT", 12, 0}, {"ON", 12, 1}, {"DETAIL", 20, 2}},
+		row: func(t *table, e *adminpb.AuditEntry) {
+			t.add(fmt.Sprint(e.GetSequence()), s.ago(e.GetAt()), e.GetActor(), e.GetAction(), e.GetTarget(), e.GetDetail())
+		}})
 }
 
 type auditVerifyCommand struct{}
@@ -71,11 +64,11 @@ func (auditVerifyCommand) Run(s *session) error {
 	if err := decode(raw, found); err != nil {
 		return err
 	}
-	if s.format != formatTable {
-		err = s.printObject(raw)
-	} else if found.GetFault() == "" {
-		fmt.Fprintf(s.out, "the audit log is whole: %d entries, the last has the hash %s\n", found.GetEntries(), found.GetHash())
-	}
+	err = printAnswer(s, raw, func(*adminpb.VerifyAuditResponse) {
+		if found.GetFault() == "" {
+			fmt.Fprintf(s.out, "the audit log is whole: %d entries, the last has the hash %s\n", found.GetEntries(), found.GetHash())
+		}
+	})
 	if err == nil && found.GetFault() != "" {
 		return fail(exitError, "%s", found.GetFault())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // chosenFields are the fields that a list of assets is to show: those that the
@@ -34,30 +35,38 @@ func (s *session) chosenFields(c *client, named, view string) ([]string, error) 
 	return fields, nil
 }
 
-// chosenTable lists assets with a column for each of some fields.
-func (s *session) chosenTable(c *client, query url.Values, fields []string) (*table, error) {
+// printChosen lists assets with a column for each of some fields.
+func (s *session) printChosen(c *client, query url.Values, fields []string, l listing[*pb.Asset]) error {
 	query.Set("fields", strings.Join(fields, ","))
+	pages := c.pages(s.ctx, "/v1/assets", l.key, query)
+	if e := s.encoder(l.key, nil, fields); e != nil {
+		return encodeList(e, pages)
+	}
 	t := new(table)
 	for i, f := range fields {
 		t.columns = append(t.columns, column{strings.ToUpper(f), 12, i})
 	}
-	for p, err := range c.pages(s.ctx, "/v1/assets", "assets", query) {
+	for p, err := range pages {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, raw := range p.items {
 			var a any
 			if err := json.Unmarshal(raw, &a); err != nil {
-				return nil, fmt.Errorf("read the collector's answer: %w", err)
+				return fmt.Errorf("read the collector's answer: %w", err)
 			}
 			cells := make([]string, len(fields))
 			for i, f := range fields {
-				cells[i] = s.cell(at(a, f))
+				cells[i] = plainCell(at(a, f))
 			}
 			t.add(cells...)
 		}
 	}
-	return t, nil
+	if len(t.rows) == 0 {
+		return l.none()
+	}
+	s.table(t)
+	return nil
 }
 
 // at returns what stands at a path of a record; of a list, that of each item.
@@ -87,26 +96,26 @@ func at(v any, path string) any {
 	return nil
 }
 
-// cell writes a value of a record into one cell of a table.
-func (s *session) cell(v any) string {
+// plainCell writes a value of a record into one cell of a table for people.
+func plainCell(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
 	case string:
-		if _, err := time.Parse(time.RFC3339, v); err == nil && strings.HasSuffix(v, "Z") && s.format == formatTable {
+		if _, err := time.Parse(time.RFC3339, v); err == nil && strings.HasSuffix(v, "Z") {
 			return strings.Replace(strings.TrimSuffix(v, "Z"), "T", " ", 1)
 		}
 		return v
 	case []any:
 		parts := make([]string, len(v))
 		for i, x := range v {
-			parts[i] = s.cell(x)
+			parts[i] = plainCell(x)
 		}
 		return strings.Join(parts, "; ")
 	case map[string]any:
 		parts := make([]string, 0, len(v))
 		for key, x := range v {
-			parts = append(parts, key+"="+s.cell(x))
+			parts = append(parts, key+"="+plainCell(x))
 		}
 		slices.Sort(parts)
 		return strings.Join(parts, "; ")

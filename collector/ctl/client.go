@@ -137,7 +137,7 @@ func (c *client) check(resp *http.Response, answer []byte) error {
 		return fail(exitOf(resp.StatusCode), "%s%s", status.Message, hint)
 	}
 	code := exitOf(resp.StatusCode)
-	if code != exitUnauthorised {
+	if code != exitUnauthorised && code != exitUnreachable {
 		code = exitError
 	}
 	return fail(code, "%s answers %q and nothing that a collector would say: check --url, ROLLCALL_URL or what login saved, and any proxy between", c.to.URL, resp.Status)
@@ -151,11 +151,11 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted")
+		return fail(exitInterrupted, "interrupted")
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s has a certificate of an authority that is not trusted here: pass its certificate with --ca-file (or ROLLCALL_CA_FILE): %w", c.to.URL, err)
 	}
-	return fmt.Errorf("the collector is not reachable at %s: see that it runs, or name another with --url, ROLLCALL_URL or rollcall login: %w", c.to.URL, err)
+	return fail(exitUnreachable, "the collector is not reachable at %s: see that it runs, or name another with --url, ROLLCALL_URL or rollcall login: %v", c.to.URL, err)
 }
 
 // page is a part of a list.

@@ -14,21 +14,10 @@ type complianceCommand struct {
 
 // Run tells how the fleet stands and stood.
 func (cmd complianceCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/compliance", url.Values{"days": {strconv.Itoa(cmd.Days)}})
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.Compliance)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/compliance", url.Values{"days": {strconv.Itoa(cmd.Days)}}, s.compliance, "now", "days")
+}
+
+func (s *session) compliance(all *adminpb.Compliance) {
 	t := &table{columns: []column{{"DAY", 0, 0}, {"SCORE", 0, 0}, {"ASSETS", 0, 0}, {"FAILING", 0, 0}, {"CRITICAL", 0, 1}, {"HIGH", 0, 1}, {"MEDIUM", 0, 2}, {"LOW", 0, 2}, {"WAIVED", 0, 1}}}
 	add := func(name string, d *adminpb.ComplianceDay) {
 		score := ""
@@ -45,6 +34,5 @@ func (cmd complianceCommand) Run(s *session) error {
 	for i := len(all.GetDays()) - 1; i >= 0; i-- {
 		add(all.GetDays()[i].GetDay(), all.GetDays()[i])
 	}
-	t.write(s.out, s.world.columns)
-	return nil
+	s.table(t)
 }

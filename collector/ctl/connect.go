@@ -115,23 +115,9 @@ type feedsDeleteCommand struct {
 
 // Run disconnects a system.
 func (cmd feedsDeleteCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.call(s.ctx, http.MethodDelete, fmt.Sprintf("%s?withdraw=%t", feedPath(cmd.Feed), cmd.Withdraw), nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	r := new(adminpb.DeleteFeedResponse)
-	if err := decode(raw, r); err != nil {
-		return err
-	}
-	s.note("%s is disconnected; %d records of it are withdrawn", cmd.Feed, r.GetWithdrawn())
-	return nil
+	return send(s, http.MethodDelete, fmt.Sprintf("%s?withdraw=%t", feedPath(cmd.Feed), cmd.Withdraw), nil, func(r *adminpb.DeleteFeedResponse) {
+		s.note("%s is disconnected; %d records of it are withdrawn", cmd.Feed, r.GetWithdrawn())
+	})
 }
 
 type feedsTryCommand struct {
@@ -158,18 +144,19 @@ func (cmd feedsTryCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
 	r := new(adminpb.TestFeedResponse)
 	if err := decode(raw, r); err != nil {
 		return err
 	}
-	return s.showTest(r)
+	err = printAnswer(s, raw, func(*adminpb.TestFeedResponse) { s.showTest(r) }, "records")
+	if err == nil && r.GetError() != "" {
+		return fail(exitError, "%s", r.GetError())
+	}
+	return err
 }
 
 // showTest prints records and what would come of them.
-func (s *session) showTest(r *adminpb.TestFeedResponse) error {
+func (s *session) showTest(r *adminpb.TestFeedResponse) {
 	for _, l := range r.GetLayout() {
 		fmt.Fprintln(s.out, "#", clean(l))
 	}
@@ -183,11 +170,7 @@ func (s *session) showTest(r *adminpb.TestFeedResponse) error {
 			fmt.Fprintln(s.out, "=> is left out")
 			continue
 		}
-		b, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(t.GetObservation())
-		if err != nil {
-			return fmt.Errorf("show an observation: %w", err)
-		}
-		fmt.Fprintf(s.out, "=> %s\n", clean(string(b)))
+		fmt.Fprintf(s.out, "=> %s\n", clean(protojson.MarshalOptions{UseProtoNames: true}.Format(t.GetObservation())))
 		p := t.GetPlacement()
 		if p.GetAssetId() == "" {
 			fmt.Fprintln(s.out, "=> is a new asset")
@@ -195,8 +178,4 @@ func (s *session) showTest(r *adminpb.TestFeedResponse) error {
 		}
 		fmt.Fprintf(s.out, "=> joins %s %s: %s\n", p.GetAssetId(), clean(p.GetName()), clean(strings.Join(p.GetReasons(), "; ")))
 	}
-	if r.GetError() != "" {
-		return fail(exitError, "%s", r.GetError())
-	}
-	return nil
 }

@@ -35,10 +35,10 @@ func TestAssetsList(t *testing.T) {
 			"ann-thinkpad.example.com  laptop  Debian GNU/Linux 13  PF3ABCDE  LENOVO 21CBCTO1WW  -      3h ago     2         " + id + "\n",
 		80: "NAME          OS          OWNER  LAST SEEN  ID\n" +
 			"ann-thinkpa…  Debian GN…  -      3h ago     " + id + "\n",
-		20: "NAME          ID\n" +
-			"ann-thinkpa…  " + id + "\n",
+		20: "NAME       ID\n" +
+			"ann-thin…  " + id[:8] + "…\n",
 	} {
-		w.columns = columns
+		w.screen.columns = columns
 		if diff := cmp.Diff(want, w.ok("assets", "list")); diff != "" {
 			t.Errorf("in %d columns (-want +got):\n%s", columns, diff)
 		}

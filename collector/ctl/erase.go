@@ -22,22 +22,11 @@ func (cmd peopleEraseCommand) Run(s *session) error {
 	if cmd.Yes && cmd.Reason == "" {
 		return fail(exitUsage, "say why with --reason, such as the number of the request")
 	}
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
 	request := map[string]any{"reason": cmd.Reason, "also": cmd.Also, "dry_run": !cmd.Yes}
-	raw, err := c.call(s.ctx, http.MethodPost, cmd.path()+":erase", request)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	e := new(adminpb.Erasure)
-	if err := decode(raw, e); err != nil {
-		return err
-	}
+	return send(s, http.MethodPost, cmd.path()+":erase", request, func(e *adminpb.Erasure) { cmd.tell(s, e) })
+}
+
+func (cmd peopleEraseCommand) tell(s *session, e *adminpb.Erasure) {
 	sh := new(sheet)
 	sh.row("State", e.GetState())
 	sh.row("ID", e.GetId())
@@ -48,11 +37,10 @@ func (cmd peopleEraseCommand) Run(s *session) error {
 	for _, what := range e.GetKept() {
 		sh.row("Stays", what)
 	}
-	sh.write(s.out)
+	s.sheet(sh)
 	if !cmd.Yes {
 		s.note("nothing is erased yet: repeat the command with --reason and --yes. It cannot be undone; backups made before still hold the person")
 	}
-	return nil
 }
 
 type peopleErasuresCommand struct{}
@@ -63,19 +51,11 @@ func (peopleErasuresCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	pages := c.pages(s.ctx, "/v1/erasures", "erasures", pageSize(listPage))
-	if s.format != formatTable {
-		return s.printList("erasures", pages)
-	}
-	t := &table{columns: []column{{"ID", 36, 0}, {"WHEN", 0, 0}, {"STATE", 0, 1}, {"BY", 10, 2}, {"REFUSED", 0, 1}, {"REASON", 16, 0}}}
-	err = each(pages, func() *adminpb.Erasure { return new(adminpb.Erasure) }, func(e *adminpb.Erasure) {
-		t.add(e.GetId(), s.ago(e.GetAt()), e.GetState(), e.GetBy(), fmt.Sprint(e.GetRefused()), e.GetReason())
-	})
-	if err != nil {
-		return err
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/erasures", "erasures", pageSize(listPage)), listing[*adminpb.Erasure]{key: "erasures",
+		columns: []column{{"ID", 36, 0}, {"WHEN", 0, 0}, {"STATE", 0, 1}, {"BY", 10, 2}, {"REFUSED", 0, 1}, {"REASON", 16, 0}},
+		row: func(t *table, e *adminpb.Erasure) {
+			t.add(e.GetId(), s.ago(e.GetAt()), e.GetState(), e.GetBy(), fmt.Sprint(e.GetRefused()), e.GetReason())
+		}})
 }
 
 type peopleReadmitCommand struct {
@@ -87,13 +67,5 @@ func (cmd peopleReadmitCommand) Run(s *session) error {
 	if strings.ContainsAny(cmd.Erasure, "/?#") {
 		return fmt.Errorf("%q is no id of an erasure: list them with rollcall people erasures", cmd.Erasure)
 	}
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	if _, err := c.call(s.ctx, http.MethodDelete, "/v1/erasures/"+cmd.Erasure, nil); err != nil {
-		return err
-	}
-	s.note("the person is taken in again once a source states them; what was erased does not come back")
-	return nil
+	return s.change(http.MethodDelete, "/v1/erasures/"+cmd.Erasure, nil, "the person is taken in again once a source states them; what was erased does not come back")
 }

@@ -26,13 +26,10 @@ func (exportCommand) Help() string {
 
 // Run writes the file as it comes.
 func (cmd exportCommand) Run(s *session) error {
-	if cmd.Format == "" {
-		cmd.Format = "ndjson"
-		if ext := strings.TrimPrefix(filepath.Ext(cmd.File), "."); ext == "csv" || ext == "xlsx" {
-			cmd.Format = ext
-		}
+	if err := cmd.decideFormat(s); err != nil {
+		return err
 	}
-	if cmd.File == "" && cmd.Format == "xlsx" && s.world.columns > 0 {
+	if cmd.File == "" && cmd.Format == "xlsx" && s.world.screen.columns > 0 {
 		return fail(exitUsage, "a workbook is nothing for a terminal: name a file with --file")
 	}
 	c, err := s.open()
@@ -61,6 +58,25 @@ func (cmd exportCommand) Run(s *session) error {
 	}
 	if err := errors.Join(copyExport(f, body), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(cmd.File)) // a part would look like the whole
+	}
+	return nil
+}
+
+// decideFormat takes what the command line says of the format: --format, the name
+// of the file, or the -o of all commands.
+func (cmd *exportCommand) decideFormat(s *session) error {
+	ext := strings.TrimPrefix(filepath.Ext(cmd.File), ".")
+	asked, ok := s.exportFormat()
+	switch {
+	case cmd.Format != "":
+	case !ok:
+		return fail(exitUsage, "assets are exported as ndjson, csv or xlsx: say --format, or -o json for ndjson")
+	case asked != "":
+		cmd.Format = asked
+	case ext == "csv" || ext == "xlsx":
+		cmd.Format = ext
+	default:
+		cmd.Format = "ndjson"
 	}
 	return nil
 }

@@ -20,6 +20,12 @@ func TestExitCodesAndWhatToDo(t *testing.T) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/moved"):
 			http.Redirect(w, r, "https://elsewhere.example.com/", http.StatusFound)
+		case strings.HasPrefix(r.URL.Path, "/starting"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte(`{"code":14,"message":"starting"}`))
+		case strings.HasPrefix(r.URL.Path, "/busy"):
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = w.Write([]byte(`{"code":8,"message":"come back later"}`))
 		case strings.HasPrefix(r.URL.Path, "/html"):
 			_, _ = w.Write([]byte("<html>"))
 		default:
@@ -30,6 +36,7 @@ func TestExitCodesAndWhatToDo(t *testing.T) {
 	at := func(url string) map[string]string {
 		return map[string]string{"ROLLCALL_URL": url, "ROLLCALL_TOKEN": "rca_x"}
 	}
+	w.ok("views", "create", "taken")
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for name, tc := range map[string]struct {
@@ -61,7 +68,11 @@ func TestExitCodesAndWhatToDo(t *testing.T) {
 		"no asset of that name":   {admin, "software nobody", exitNotFound, []string{"nobody", "assets list"}},
 		"no such token":           {admin, "token revoke nix", exitNotFound, []string{"nix"}},
 		"no such agent":           {admin, "agents revoke a/../b --reason lost", exitNotFound, []string{"agent"}},
-		"nobody answers":          {at(gone.URL), "assets list", exitError, []string{gone.URL, "--url", "ROLLCALL_URL", "reachable"}},
+		"nobody answers":          {at(gone.URL), "assets list", exitUnreachable, []string{gone.URL, "--url", "ROLLCALL_URL", "reachable"}},
+		"not ready yet":           {at(foreign.URL + "/starting"), "assets list", exitUnreachable, []string{"starting"}},
+		"too much at once":        {at(foreign.URL + "/busy"), "export", exitUnreachable, []string{"later"}},
+		"nobody answers a stream": {at(gone.URL), "watch --once", exitUnreachable, []string{gone.URL}},
+		"it exists already":       {admin, "views create taken", exitConflict, []string{"taken"}},
 		"another server":          {at(foreign.URL), "assets list", exitError, []string{"404", "--url"}},
 		"a web page":              {at(foreign.URL + "/html"), "assets list", exitError, []string{"--url"}},
 		"a redirect":              {at(foreign.URL + "/moved"), "assets list", exitError, []string{"elsewhere.example.com"}},
@@ -84,7 +95,7 @@ func TestExitCodesAndWhatToDo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w.env = admin
-	if _, errs, code := w.callIn(ctx, "assets", "list"); code != exitError || !strings.Contains(errs, "interrupted") {
+	if _, errs, code := w.callIn(ctx, "assets", "list"); code != exitInterrupted || !strings.Contains(errs, "interrupted") {
 		t.Errorf("interrupted, it exits with %d: %s", code, errs)
 	}
 }
@@ -138,7 +149,7 @@ func TestWidthIsThatOfTheTerminal(t *testing.T) {
 		4: "A\n日…\né́é\n",
 	} {
 		var b strings.Builder
-		tab.write(&b, columns)
+		tab.write(&b, screen{columns: columns})
 		if diff := cmp.Diff(want, b.String()); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", columns, diff)
 		}

@@ -22,31 +22,19 @@ type feedsListCommand struct{}
 
 // Run lists the feeds.
 func (feedsListCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/feeds", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.ListFeedsResponse)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/feeds", nil, s.feeds, "feeds")
+}
+
+func (s *session) feeds(all *adminpb.ListFeedsResponse) {
 	if len(all.GetFeeds()) == 0 {
 		s.note("no system is connected: see rollcall feeds create, or feeds in the collector's configuration")
-		return nil
+		return
 	}
 	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"NEXT", 0, 4}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
 	for _, f := range all.GetFeeds() {
 		t.add(f.GetId(), f.GetTitle(), s.feedState(f), s.ago(f.GetLastSuccess()), s.nextPass(f), recordsOf(f), fmt.Sprint(f.GetPass().GetProblemCount()), f.GetError())
 	}
-	t.write(s.out, s.world.columns)
-	return nil
+	s.table(t)
 }
 
 // feedState tells how a feed fares, and how far a pass has come.
@@ -128,21 +116,7 @@ func (s *session) tellFeed(name, verb string, body any) error {
 
 // askFeed asks something that is answered with a feed, and prints how it fares.
 func (s *session) askFeed(method, path string, body any) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.call(s.ctx, method, path, body)
-	if err != nil || s.format != formatTable {
-		if err == nil {
-			err = s.printObject(raw)
-		}
-		return err
-	}
-	f := new(adminpb.Feed)
-	if err := decode(raw, f); err != nil {
-		return err
-	}
-	s.note("%s: %s; `rollcall feeds list` tells how it fares", f.GetId(), s.feedState(f))
-	return nil
+	return send(s, method, path, body, func(f *adminpb.Feed) {
+		s.note("%s: %s; `rollcall feeds list` tells how it fares", f.GetId(), s.feedState(f))
+	})
 }

@@ -47,23 +47,12 @@ func (cmd findingsCommand) Run(s *session) error {
 			query.Set(name, value)
 		}
 	}
-	pages := c.pages(s.ctx, "/v1/findings", "findings", query)
-	if s.format != formatTable {
-		return s.printList("findings", pages)
-	}
-	t := &table{columns: []column{{"ASSET", 12, 0}, {"SEVERITY", 0, 1}, {"RULE", 12, 0}, {"TITLE", 20, 3}, {"SINCE", 0, 1}, {"STATE", 0, 1}, {"DETAIL", 16, 2}}}
-	err = each(pages, func() *adminpb.Finding { return new(adminpb.Finding) }, func(f *adminpb.Finding) {
-		t.add(f.GetAssetName(), f.GetSeverity(), f.GetRule(), f.GetTitle(), s.ago(f.GetOpenedAt()), findingState(f), strings.Join(f.GetDetail(), ", "))
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("nothing is open")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/findings", "findings", query), listing[*adminpb.Finding]{key: "findings",
+		columns: []column{{"ASSET", 12, 0}, {"SEVERITY", 0, 1}, {"RULE", 12, 0}, {"TITLE", 20, 3}, {"SINCE", 0, 1}, {"STATE", 0, 1}, {"DETAIL", 16, 2}},
+		row: func(t *table, f *adminpb.Finding) {
+			t.add(f.GetAssetName(), f.GetSeverity(), f.GetRule(), f.GetTitle(), s.ago(f.GetOpenedAt()), findingState(f), strings.Join(f.GetDetail(), ", "))
+		},
+		none: s.nothing("nothing is open")})
 }
 
 func findingState(f *adminpb.Finding) string {
@@ -83,31 +72,19 @@ type findingsCountCommand struct {
 
 // Run counts findings.
 func (cmd findingsCountCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
 	query := url.Values{"by": {cmd.By}, "rule": {cmd.Rule}, "severity": {cmd.Severity}, "state": {cmd.State}, "limit": {strconv.Itoa(cmd.Limit)}}
-	raw, err := c.get(s.ctx, "/v1/findings:group", query)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.GroupFindingsResponse)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/findings:group", query, func(all *adminpb.GroupFindingsResponse) { cmd.tell(s, all) }, "groups")
+}
+
+func (cmd findingsCountCommand) tell(s *session, all *adminpb.GroupFindingsResponse) {
 	t := &table{columns: []column{{strings.ToUpper(cmd.By), 12, 0}, {"FINDINGS", 0, 0}, {"WAIVED", 0, 0}, {"ASSETS", 0, 0}}}
 	for _, g := range all.GetGroups() {
 		t.add(g.GetValue(), fmt.Sprint(g.GetCount()), fmt.Sprint(g.GetWaived()), fmt.Sprint(g.GetAssets()))
 	}
-	t.write(s.out, s.world.columns)
+	s.table(t)
 	if all.GetOtherSize() > 0 {
 		s.note("%d findings more are in %d groups that are not shown: see --limit", all.GetOtherSize(), int(all.GetTotalGroups())-len(all.GetGroups()))
 	}
-	return nil
 }
 
 // oneFinding names a finding.
@@ -126,19 +103,9 @@ func (f oneFinding) decide(s *session, verb string, body any) error {
 	if err != nil {
 		return err
 	}
-	raw, err := c.call(s.ctx, http.MethodPost, "/v1/findings/"+url.PathEscape(id+"."+f.Rule)+":"+verb, body)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	told := new(adminpb.Finding)
-	if err := decode(raw, told); err != nil {
-		return err
-	}
-	s.note("%s of %s is %s", told.GetRule(), told.GetAssetName(), findingState(told))
-	return nil
+	return send(s, http.MethodPost, "/v1/findings/"+url.PathEscape(id+"."+f.Rule)+":"+verb, body, func(told *adminpb.Finding) {
+		s.note("%s of %s is %s", told.GetRule(), told.GetAssetName(), findingState(told))
+	})
 }
 
 type findingsWaiveCommand struct {

@@ -55,11 +55,7 @@ func (cmd loginCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if s.format != formatTable {
-		return s.printObject(answer)
-	}
-	fmt.Fprintf(s.out, "logged in at %s; saved in %s\n", clean(c.URL), clean(path))
-	return nil
+	return s.printDone(answer, fmt.Sprintf("logged in at %s; saved in %s", c.URL, path))
 }
 
 // save keeps a connection for later calls and returns the file's name.
@@ -144,19 +140,15 @@ func (cmd loginCommand) signIn(s *session, c saved) error {
 
 // welcome tells who is signed in, without the secret.
 func (s *session) welcome(got *signedIn, c saved, path string) error {
-	if s.format != formatTable {
-		b, err := json.Marshal(map[string]any{"url": c.URL, "person": got.Person, "name": got.Name, "role": got.Role, "scope": got.Scope, "expires_at": got.Expires})
-		if err != nil {
-			return fmt.Errorf("write the answer as JSON: %w", err)
-		}
-		return s.printObject(b)
+	b, err := json.Marshal(map[string]any{"url": c.URL, "person": got.Person, "name": got.Name, "role": got.Role, "scope": got.Scope, "expires_at": got.Expires})
+	if err != nil {
+		return fmt.Errorf("write the answer as JSON: %w", err)
 	}
 	part := ""
 	if len(got.Scope) > 0 {
 		part = ", of " + strings.Join(got.Scope, " ")
 	}
-	fmt.Fprintf(s.out, "signed in at %s as %s (%s%s) until %s; saved in %s\n", clean(c.URL), clean(got.Person), clean(got.Role), clean(part), got.Expires.Local().Format("2006-01-02 15:04"), clean(path))
-	return nil
+	return s.printDone(b, fmt.Sprintf("signed in at %s as %s (%s%s) until %s; saved in %s", c.URL, got.Person, got.Role, part, got.Expires.Local().Format("2006-01-02 15:04"), path))
 }
 
 type logoutCommand struct{}
@@ -182,10 +174,9 @@ func (logoutCommand) Run(s *session) error {
 		}
 		said = "signed out of " + before.URL
 	}
-	if s.format != formatTable {
-		return s.printObject([]byte(`{}`))
+	if err := s.printDone([]byte(`{}`), said); err != nil {
+		return err
 	}
-	fmt.Fprintln(s.out, clean(said))
 	if strings.TrimSpace(s.world.getenv("ROLLCALL_TOKEN")) != "" {
 		s.note("ROLLCALL_TOKEN is still set, and is used by the other commands")
 	}

@@ -9,20 +9,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
-
 	"github.com/rollcall-itam/rollcall/pkg/buildinfo"
 )
 
 // command is the command line.
 type command struct {
 	connection
-	Output string `short:"o" enum:"table,json,yaml" default:"table" help:"How to print: table, json or yaml."`
+	Output string `short:"o" enum:"table,json,yaml,csv" default:"table" placeholder:"FORMAT" help:"How to print: table, json, yaml or csv."`
 
 	Login           loginCommand            `cmd:"" help:"Sign in at the collector's provider, or with --token-file, and save that for later calls."`
 	Logout          logoutCommand           `cmd:"" help:"End your session, and forget what login has saved."`
@@ -60,16 +59,13 @@ type outside struct {
 	now       func() time.Time
 	// open shows an address in the person's browser.
 	open func(address string) error
-	// columns is the width of the terminal; 0 where stdout is none, and tables
-	// may be as wide as they want.
-	columns int
+	// screen is what standard output is shown on.
+	screen screen
 }
 
 func main() {
 	world := outside{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, configDir: os.UserConfigDir, now: time.Now, open: openBrowser}
-	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil { // an error means that it is no terminal
-		world.columns = width
-	}
+	world.screen = screenOf(os.Getenv, runtime.GOOS, int(os.Stdout.Fd()))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, os.Args[1:], world)
 	stop()
@@ -81,7 +77,7 @@ func execute(ctx context.Context, args []string, world outside) int {
 	var c command
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("rollcall"), kong.Writers(world.stdout, world.stderr),
-		kong.Description("Asks a Rollcall collector. Exits with 0 for success, 1 for an error, 2 for a wrong command line, 3 for not found, 4 for not authorised."),
+		kong.Description("Asks a Rollcall collector.\n\n"+exits),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(func(code int) { exit = code }))
 	if err != nil {
 		fmt.Fprintln(world.stderr, "rollcall:", err)
@@ -121,20 +117,9 @@ type session struct {
 	out        *bufio.Writer
 }
 
-// note tells a person something that is no part of the output.
-func (s *session) note(format string, args ...any) {
-	if s.format == formatTable {
-		fmt.Fprintln(s.world.stderr, clean(fmt.Sprintf(format, args...)))
-	}
-}
-
 type versionCommand struct{}
 
 // Run prints the version.
 func (versionCommand) Run(s *session) error {
-	if s.format != formatTable {
-		return s.printObject(fmt.Appendf(nil, `{"version":%q}`, buildinfo.Version()))
-	}
-	fmt.Fprintln(s.out, "rollcall", buildinfo.Version())
-	return nil
+	return s.printDone(fmt.Appendf(nil, `{"version":%q}`, buildinfo.Version()), "rollcall "+buildinfo.Version())
 }

@@ -43,23 +43,12 @@ func (cmd peopleListCommand) Run(s *session) error {
 			query.Set(name, value)
 		}
 	}
-	pages := c.pages(s.ctx, "/v1/people", "people", query)
-	if s.format != formatTable {
-		return s.printList("people", pages)
-	}
-	t := &table{columns: []column{{"NAME", 16, 0}, {"E-MAIL", 16, 0}, {"STATUS", 0, 1}, {"DEPARTMENT", 10, 2}, {"TITLE", 10, 3}, {"MANAGER", 10, 4}, {"DEVICES", 0, 1}}}
-	err = each(pages, func() *adminpb.Person { return new(adminpb.Person) }, func(p *adminpb.Person) {
-		t.add(p.GetName(), cmp.Or(append(p.GetEmails(), p.GetUpn())...), p.GetStatus(), p.GetDepartment(), p.GetTitle(), p.GetManager(), fmt.Sprint(p.GetDeviceCount()))
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("nobody is found; people come from a directory or a list: see rollcall feeds")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/people", "people", query), listing[*adminpb.Person]{key: "people",
+		columns: []column{{"NAME", 16, 0}, {"E-MAIL", 16, 0}, {"STATUS", 0, 1}, {"DEPARTMENT", 10, 2}, {"TITLE", 10, 3}, {"MANAGER", 10, 4}, {"DEVICES", 0, 1}},
+		row: func(t *table, p *adminpb.Person) {
+			t.add(p.GetName(), cmp.Or(append(p.GetEmails(), p.GetUpn())...), p.GetStatus(), p.GetDepartment(), p.GetTitle(), p.GetManager(), fmt.Sprint(p.GetDeviceCount()))
+		},
+		none: s.nothing("nobody is found; people come from a directory or a list: see rollcall feeds")})
 }
 
 // onePerson names a person.
@@ -74,21 +63,11 @@ type peopleShowCommand struct{ onePerson }
 
 // Run shows a person.
 func (cmd peopleShowCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, cmd.path(), nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	p := new(adminpb.Person)
-	if err := decode(raw, p); err != nil {
-		return err
-	}
+	return fetch(s, cmd.path(), nil, s.whole)
+}
+
+// whole shows a person with who says what of them.
+func (s *session) whole(p *adminpb.Person) {
 	sh := new(sheet)
 	s.person(sh, p)
 	sh.row("Devices", number(p.DeviceCount, ""))
@@ -110,8 +89,7 @@ func (cmd peopleShowCommand) Run(s *session) error {
 		}
 		sh.row(conflict.GetField(), list(said...))
 	}
-	sh.write(s.out)
-	return nil
+	s.sheet(sh)
 }
 
 // person adds who somebody is.
@@ -150,21 +128,10 @@ type peopleContextCommand struct{ onePerson }
 
 // Run shows a person as a service desk needs them.
 func (cmd peopleContextCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, cmd.path()+":context", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.PersonContext)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
+	return fetch(s, cmd.path()+":context", nil, s.context)
+}
+
+func (s *session) context(all *adminpb.PersonContext) {
 	sh := new(sheet)
 	s.person(sh, all.GetPerson())
 	if all.GetPerson().GetLocation() == nil {
@@ -174,7 +141,7 @@ func (cmd peopleContextCommand) Run(s *session) error {
 	for _, d := range all.GetDevices() {
 		s.device(sh, d)
 	}
-	sh.write(s.out)
+	s.sheet(sh)
 	if len(all.GetAttention()) > 0 {
 		fmt.Fprintln(s.out, "\nDESERVES A LOOK")
 		for _, said := range all.GetAttention() {
@@ -184,7 +151,6 @@ func (cmd peopleContextCommand) Run(s *session) error {
 	if n := all.GetMoreDevices(); n > 0 {
 		s.note("%d devices more are not shown: rollcall assets list --filter 'asset.owner.email == \"...\"'", n)
 	}
-	return nil
 }
 
 // device adds a device in short.

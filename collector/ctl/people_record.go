@@ -11,28 +11,14 @@ type peopleExplainCommand struct{ onePerson }
 
 // Run says why the records of a person are about one.
 func (cmd peopleExplainCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, cmd.path()+":explain", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	e := new(adminpb.PersonExplanation)
-	if err := decode(raw, e); err != nil {
-		return err
-	}
-	for _, line := range e.GetSummary() {
-		fmt.Fprintln(s.out, clean(line))
-	}
-	for _, st := range e.GetStatements() {
-		fmt.Fprintf(s.out, "Statement %s: take it back with DELETE /v1/statements/%s.\n", clean(st.GetId()), clean(st.GetId()))
-	}
-	return nil
+	return fetch(s, cmd.path()+":explain", nil, func(e *adminpb.PersonExplanation) {
+		for _, line := range e.GetSummary() {
+			fmt.Fprintln(s.out, clean(line))
+		}
+		for _, st := range e.GetStatements() {
+			fmt.Fprintf(s.out, "Statement %s: take it back with DELETE /v1/statements/%s.\n", clean(st.GetId()), clean(st.GetId()))
+		}
+	})
 }
 
 type peopleHistoryCommand struct {
@@ -50,25 +36,16 @@ func (cmd peopleHistoryCommand) Run(s *session) error {
 	if cmd.Field != "" {
 		query.Set("field", cmd.Field)
 	}
-	pages := c.pages(s.ctx, cmd.path()+":history", "events", query)
-	if s.format != formatTable {
-		return s.printList("events", pages)
-	}
-	t := historyTable()
-	err = each(pages, func() *adminpb.PersonEvent { return new(adminpb.PersonEvent) }, func(e *adminpb.PersonEvent) {
-		when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
-		for _, c := range e.GetChanges() {
-			t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
-		}
-		if len(e.GetChanges()) == 0 {
-			t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, cmd.path()+":history", "events", query), listing[*adminpb.PersonEvent]{key: "events", columns: historyColumns(),
+		row: func(t *table, e *adminpb.PersonEvent) {
+			when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
+			for _, c := range e.GetChanges() {
+				t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
+			}
+			if len(e.GetChanges()) == 0 {
+				t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
+			}
+		}})
 }
 
 type peopleAssertCommand struct {
@@ -84,17 +61,7 @@ func (cmd peopleAssertCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.call(s.ctx, http.MethodPost, cmd.path()+":assert", body)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	s.note("noted; `rollcall people explain %s` tells it, and FIELD= takes it back", cmd.Person)
-	return nil
+	return send(s, http.MethodPost, cmd.path()+":assert", body, func(*adminpb.Person) {
+		s.note("noted; `rollcall people explain %s` tells it, and FIELD= takes it back", cmd.Person)
+	})
 }

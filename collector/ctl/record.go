@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
 	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 // historyPage is how many events to ask for at once.
@@ -21,35 +21,19 @@ type explainCommand struct {
 
 // Run says why the records of an asset are one thing.
 func (cmd explainCommand) Run(s *session) error {
-	raw, err := s.about(cmd.Asset, ":explain", nil)
-	if err != nil || s.format != formatTable {
-		return err
-	}
-	e := new(adminpb.AssetExplanation)
-	if err := decode(raw, e); err != nil {
-		return err
-	}
-	for _, line := range e.GetSummary() {
-		fmt.Fprintln(s.out, clean(line))
-	}
-	return nil
-}
-
-// about asks for a part of an asset and prints it, unless it goes into a table.
-func (s *session) about(asset, part string, query url.Values) ([]byte, error) {
 	c, err := s.open()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	id, err := s.find(c, asset)
+	id, err := s.find(c, cmd.Asset)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	raw, err := c.get(s.ctx, assetPath(id)+part, query)
-	if err == nil && s.format != formatTable {
-		err = s.printObject(raw)
-	}
-	return raw, err
+	return fetch(s, assetPath(id)+":explain", nil, func(e *adminpb.AssetExplanation) {
+		for _, line := range e.GetSummary() {
+			fmt.Fprintln(s.out, clean(line))
+		}
+	})
 }
 
 type historyCommand struct {
@@ -71,32 +55,25 @@ func (cmd historyCommand) Run(s *session) error {
 	if cmd.Field != "" {
 		query.Set("field", cmd.Field)
 	}
-	pages := c.pages(s.ctx, assetPath(id)+":history", "events", query)
-	if s.format != formatTable {
-		return s.printList("events", pages)
-	}
-	t := historyTable()
-	err = each(pages, func() *adminpb.AssetEvent { return new(adminpb.AssetEvent) }, func(e *adminpb.AssetEvent) {
-		when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
-		for _, c := range e.GetChanges() {
-			t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
-		}
-		for _, p := range e.GetSoftware() {
-			t.add(when, p.GetKind()+" "+p.GetName(), p.GetOldVersion(), p.GetVersion(), by)
-		}
-		if len(e.GetChanges())+len(e.GetSoftware()) == 0 {
-			t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, assetPath(id)+":history", "events", query), listing[*adminpb.AssetEvent]{key: "events", columns: historyColumns(), row: s.happened})
 }
 
-func historyTable() *table {
-	return &table{columns: []column{{"WHEN", 0, 0}, {"WHAT", 20, 0}, {"FROM", 12, 1}, {"TO", 12, 1}, {"BY", 10, 2}}}
+// happened adds what an event changed.
+func (s *session) happened(t *table, e *adminpb.AssetEvent) {
+	when, by := s.ago(e.GetAt()), causeOf(e.GetSource(), e.GetSourceId(), e.GetBecause())
+	for _, c := range e.GetChanges() {
+		t.add(when, c.GetField(), text(c.GetOld()), text(c.GetNew()), by)
+	}
+	for _, p := range e.GetSoftware() {
+		t.add(when, p.GetKind()+" "+p.GetName(), p.GetOldVersion(), p.GetVersion(), by)
+	}
+	if len(e.GetChanges())+len(e.GetSoftware()) == 0 {
+		t.add(when, phrase(e.GetKind(), or(e.GetInto(), e.GetFrom())), "", "", by)
+	}
+}
+
+func historyColumns() []column {
+	return []column{{"WHEN", 0, 0}, {"WHAT", 20, 0}, {"FROM", 12, 1}, {"TO", 12, 1}, {"BY", 10, 2}}
 }
 
 // causeOf is who or what brought an event about: an operator by their own name.
@@ -148,15 +125,9 @@ func (cmd setCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	raw, err := c.call(s.ctx, http.MethodPost, assetPath(id)+":assert", body)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	s.note("noted; `rollcall history %s` tells it, and FIELD= takes it back", cmd.Asset)
-	return nil
+	return send(s, http.MethodPost, assetPath(id)+":assert", body, func(*pb.Asset) {
+		s.note("noted; `rollcall history %s` tells it, and FIELD= takes it back", cmd.Asset)
+	})
 }
 
 func (cmd setCommand) body() (map[string]any, error) {

@@ -24,29 +24,17 @@ type rulesListCommand struct{}
 
 // Run lists the rules with how many assets each says what of.
 func (rulesListCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/rules", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.ListRulesResponse)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/rules", nil, s.rules, "rules")
+}
+
+func (s *session) rules(all *adminpb.ListRulesResponse) {
 	t := &table{columns: []column{{"RULE", 12, 0}, {"SEVERITY", 0, 1}, {"TITLE", 20, 2}, {"PASS", 0, 0}, {"FAIL", 0, 0}, {"UNKNOWN", 0, 0}, {"FROM", 0, 3}}}
 	for _, r := range all.GetRules() {
 		if r.GetEnabled() {
 			t.add(r.GetId(), r.GetSeverity(), r.GetTitle(), fmt.Sprint(r.GetPass()), fmt.Sprint(r.GetFail()), fmt.Sprint(r.GetUnknown()), r.GetOrigin())
 		}
 	}
-	t.write(s.out, s.world.columns)
-	return nil
+	s.table(t)
 }
 
 type rulesTryCommand struct {
@@ -71,18 +59,26 @@ func (cmd rulesTryCommand) Run(s *session) error {
 	if err := decode(raw, tried); err != nil {
 		return err
 	}
+	rows := "rules"
 	if len(tried.GetProblems()) > 0 {
-		for _, p := range tried.GetProblems() {
-			message := p.GetMessage()
-			if p.GetRule() != "" {
-				message = "rule " + p.GetRule() + ": " + message
-			}
-			fmt.Fprintln(s.out, clean(fmt.Sprintf("%s:%d:%d: %s", cmd.File, p.GetLine(), p.GetColumn(), message)))
-		}
-		return fail(exitError, "%d mistakes in %s: nothing was tried", len(tried.GetProblems()), cmd.File)
+		rows = "problems"
 	}
-	if s.format != formatTable {
-		return s.printObject(raw)
+	if err := printAnswer(s, raw, func(*adminpb.TryRulesResponse) { cmd.tell(s, tried) }, rows); err != nil {
+		return err
+	}
+	if n := len(tried.GetProblems()); n > 0 {
+		return fail(exitError, "%d mistakes in %s: nothing was tried", n, cmd.File)
+	}
+	return nil
+}
+
+func (cmd rulesTryCommand) tell(s *session, tried *adminpb.TryRulesResponse) {
+	for _, p := range tried.GetProblems() {
+		message := p.GetMessage()
+		if p.GetRule() != "" {
+			message = "rule " + p.GetRule() + ": " + message
+		}
+		fmt.Fprintln(s.out, clean(fmt.Sprintf("%s:%d:%d: %s", cmd.File, p.GetLine(), p.GetColumn(), message)))
 	}
 	for _, r := range tried.GetRules() {
 		fmt.Fprintln(s.out, clean(fmt.Sprintf("%s: would fail %d assets, %d unknown, %d pass, of %d", r.GetId(), r.GetFail(), r.GetUnknown(), r.GetPass(), tried.GetAssets())))
@@ -90,7 +86,6 @@ func (cmd rulesTryCommand) Run(s *session) error {
 			fmt.Fprintln(s.out, clean(fmt.Sprintf("  %s %v", f.GetAssetName(), f.GetDetail())))
 		}
 	}
-	return nil
 }
 
 // ruleFile reads a file of rules.

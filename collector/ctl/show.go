@@ -28,8 +28,12 @@ func (s *sheet) row(name, value string) {
 	}
 }
 
-// write prints the sheet, without headings that nothing stands under.
-func (s *sheet) write(w io.Writer) {
+// narrowest is the least width of values that are folded.
+const narrowest = 20
+
+// write prints the sheet, without headings that nothing stands under. A value that
+// is wider than the screen is folded under itself, so that nothing of it is lost.
+func (s *sheet) write(w io.Writer, on screen) {
 	wide := 0
 	for _, l := range s.lines {
 		if l.value != "" {
@@ -39,11 +43,40 @@ func (s *sheet) write(w io.Writer) {
 	for i, l := range s.lines {
 		switch {
 		case l.value != "":
-			fmt.Fprintf(w, "%s%s%s%s\n", l.name, strings.Repeat(" ", wide-cells(l.name)), gap, l.value)
+			for n, part := range fold(l.value, on.columns-wide-len(gap)) {
+				if n > 0 {
+					l.name = ""
+				}
+				fmt.Fprintf(w, "%s%s%s%s\n", l.name, strings.Repeat(" ", wide-cells(l.name)), gap, part)
+			}
 		case i+1 < len(s.lines) && s.lines[i+1].value != "":
-			fmt.Fprintf(w, "\n%s\n", strings.ToUpper(l.name))
+			fmt.Fprintf(w, "\n%s\n", on.paint(bold, strings.ToUpper(l.name)))
 		}
 	}
+}
+
+// fold breaks a text into lines of a width, between words where it can; the whole
+// is one line on a screen that is too narrow for that, or has no width.
+func fold(text string, to int) []string {
+	if to < narrowest || cells(text) <= to {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && cells(line)+1+cells(word) <= to {
+			line += " " + word
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		for line = word; cells(line) > to; {
+			head := line[:len(cutAt(line, to))]
+			lines, line = append(lines, head), line[len(head):]
+		}
+	}
+	return append(lines, line)
 }
 
 // show prints an asset and what its sources left out. host is the name of the
@@ -78,7 +111,7 @@ func (s *session) show(a *pb.Asset, host string, states []*adminpb.SourceState) 
 	s.showPatch(sh, a.GetPatch())
 	sh.security(a.GetSecurity())
 	s.showSources(sh, a, states)
-	sh.write(s.out)
+	s.sheet(sh)
 }
 
 // listed tells whether a machine has a peripheral still.

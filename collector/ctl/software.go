@@ -1,7 +1,6 @@
 package main
 
 import (
-	"iter"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,11 +15,14 @@ type softwareCommands struct {
 }
 
 type softwareCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number of an asset."`
+	Asset string `arg:"" optional:"" help:"Id, name or serial number of an asset; without one, the software of all, as top lists it."`
 }
 
 // Run lists the software of an asset.
 func (cmd softwareCommand) Run(s *session) error {
+	if cmd.Asset == "" {
+		return softwareTopCommand{Limit: 50}.Run(s)
+	}
 	c, err := s.open()
 	if err != nil {
 		return err
@@ -29,25 +31,14 @@ func (cmd softwareCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	pages := c.pages(s.ctx, assetPath(id)+"/software", "software", pageSize(softwarePage))
-	if s.format != formatTable {
-		return s.printList("software", pages)
-	}
-	t := &table{columns: []column{
-		{"NAME", 16, 0}, {"VERSION", 10, 0}, {"KIND", 0, 1}, {"ARCH", 0, 2}, {"PUBLISHER", 10, 5}, {"SIZE", 0, 4}, {"INSTALLED", 0, 3},
-	}}
-	err = each(pages, func() *pb.Software { return new(pb.Software) }, func(x *pb.Software) {
-		t.add(x.GetName(), x.GetVersion(), x.GetKind(), x.GetArchitecture(), x.GetPublisher(), size(x.SizeBytes), s.ago(x.GetInstalledAt()))
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("no source says anything about software on this asset: `rollcall assets show %s` tells what its sources left out", id)
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, assetPath(id)+"/software", "software", pageSize(softwarePage)), listing[*pb.Software]{key: "software",
+		columns: []column{
+			{"NAME", 16, 0}, {"VERSION", 10, 0}, {"KIND", 0, 1}, {"ARCH", 0, 2}, {"PUBLISHER", 10, 5}, {"SIZE", 0, 4}, {"INSTALLED", 0, 3},
+		},
+		row: func(t *table, x *pb.Software) {
+			t.add(x.GetName(), x.GetVersion(), x.GetKind(), x.GetArchitecture(), x.GetPublisher(), size(x.SizeBytes), s.ago(x.GetInstalledAt()))
+		},
+		none: s.nothing("no source says anything about software on this asset: `rollcall show %s` tells what its sources left out", id)})
 }
 
 type softwareTopCommand struct {
@@ -71,43 +62,17 @@ func (cmd softwareTopCommand) Run(s *session) error {
 	if cmd.Search != "" {
 		query.Set("search", cmd.Search)
 	}
-	pages := firstOf(c.pages(s.ctx, "/v1/software", "software", query), cmd.Limit)
-	if s.format != formatTable {
-		return s.printList("software", pages)
-	}
-	t := &table{columns: []column{{"NAME", 16, 0}, {"KIND", 0, 2}, {"PUBLISHER", 10, 3}, {"INSTALLS", 0, 0}, {"VERSIONS", 0, 1}, {"MOST", 8, 4}, {"ID", 0, 0}}}
-	err = each(pages, func() *adminpb.SoftwareTitle { return new(adminpb.SoftwareTitle) }, func(x *adminpb.SoftwareTitle) {
-		most := ""
-		if len(x.GetVersions()) > 0 {
-			most = x.GetVersions()[0].GetVersion()
-		}
-		t.add(x.GetName(), x.GetKind(), x.GetPublisher(), strconv.Itoa(int(x.GetInstalls())), strconv.Itoa(len(x.GetVersions())), most, x.GetId())
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("no asset has such software, or none states any")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
-}
-
-// firstOf ends pages after a number of items; 0 is all.
-func firstOf(pages iter.Seq2[page, error], most int) iter.Seq2[page, error] {
-	if most <= 0 {
-		return pages
-	}
-	return func(yield func(page, error) bool) {
-		left := most
-		for p, err := range pages {
-			p.items = p.items[:min(left, len(p.items))]
-			if left -= len(p.items); !yield(p, err) || left == 0 {
-				return
+	pages := upTo(c.pages(s.ctx, "/v1/software", "software", query), cmd.Limit)
+	return printList(s, pages, listing[*adminpb.SoftwareTitle]{key: "software",
+		columns: []column{{"NAME", 16, 0}, {"KIND", 0, 2}, {"PUBLISHER", 10, 3}, {"INSTALLS", 0, 0}, {"VERSIONS", 0, 1}, {"MOST", 8, 4}, {"ID", 0, 0}},
+		row: func(t *table, x *adminpb.SoftwareTitle) {
+			most := ""
+			if len(x.GetVersions()) > 0 {
+				most = x.GetVersions()[0].GetVersion()
 			}
-		}
-	}
+			t.add(x.GetName(), x.GetKind(), x.GetPublisher(), strconv.Itoa(int(x.GetInstalls())), strconv.Itoa(len(x.GetVersions())), most, x.GetId())
+		},
+		none: s.nothing("no asset has such software, or none states any")})
 }
 
 type groupCommand struct {
@@ -118,33 +83,21 @@ type groupCommand struct {
 
 // Run counts assets by the values of a field.
 func (cmd groupCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
 	if cmd.By == "" && cmd.View == "" {
 		return fail(exitUsage, "name the field to count by, as in rollcall group os.version")
 	}
 	query := url.Values{"by": {cmd.By}, "limit": {strconv.Itoa(cmd.Limit)}}
 	cmd.set(query)
-	raw, err := c.get(s.ctx, "/v1/assets:group", query)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	groups := new(adminpb.GroupAssetsResponse)
-	if err := decode(raw, groups); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/assets:group", query, func(groups *adminpb.GroupAssetsResponse) { cmd.tell(s, groups) }, "groups")
+}
+
+func (cmd groupCommand) tell(s *session, groups *adminpb.GroupAssetsResponse) {
 	t := &table{columns: []column{{strings.ToUpper(or(cmd.By, "value")), 16, 0}, {"ASSETS", 0, 0}}}
 	for _, g := range groups.GetGroups() {
 		t.add(or(g.GetValue(), "(not stated)"), strconv.Itoa(int(g.GetCount())))
 	}
-	t.write(s.out, s.world.columns)
+	s.table(t)
 	if groups.GetOtherSize() > 0 {
 		s.note("%d more assets are in %d more groups: ask for them with --limit", groups.GetOtherSize(), int(groups.GetTotalGroups())-len(groups.GetGroups()))
 	}
-	return nil
 }

@@ -27,27 +27,13 @@ type subscriptionsListCommand struct{}
 
 // Run lists the subscriptions.
 func (subscriptionsListCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/subscriptions", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	all := new(adminpb.ListSubscriptionsResponse)
-	if err := decode(raw, all); err != nil {
-		return err
-	}
-	if len(all.GetSubscriptions()) == 0 {
-		s.note("nobody is told: see rollcall subscriptions create --help")
-		return nil
-	}
-	s.tableOfSubscriptions(all.GetSubscriptions()...)
-	return nil
+	return fetch(s, "/v1/subscriptions", nil, func(all *adminpb.ListSubscriptionsResponse) {
+		if len(all.GetSubscriptions()) == 0 {
+			s.note("nobody is told: see rollcall subscriptions create --help")
+			return
+		}
+		s.tableOfSubscriptions(all.GetSubscriptions()...)
+	}, "subscriptions")
 }
 
 func (s *session) tableOfSubscriptions(all ...*adminpb.Subscription) {
@@ -61,7 +47,7 @@ func (s *session) tableOfSubscriptions(all ...*adminpb.Subscription) {
 		t.add(x.GetId(), tellsWhat(x), toWhom(x.GetReceiver()), paceWords(x.GetPace()), subscriptionState(x), fmt.Sprint(st.GetSent()), fmt.Sprint(st.GetWaiting()),
 			fmt.Sprint(st.GetDeadLetters()), problem)
 	}
-	t.write(s.out, s.world.columns)
+	s.table(t)
 }
 
 // tellsWhat says in a few words what a subscription is about.
@@ -121,28 +107,7 @@ func (cmd subscriptionsShowCommand) Run(s *session) error {
 
 // askSubscription makes a call that answers with a subscription, and shows it.
 func (s *session) askSubscription(method, path string, body any) error {
-	x := new(adminpb.Subscription)
-	shown, err := s.ask(method, path, body, func(raw []byte) error { return decode(raw, x) })
-	if err == nil && !shown {
-		s.tableOfSubscriptions(x)
-	}
-	return err
-}
-
-// ask makes a call. Where the answer is not printed as it is, read gets it.
-func (s *session) ask(method, path string, body any, read func(raw []byte) error) (printed bool, err error) {
-	c, err := s.open()
-	if err != nil {
-		return false, err
-	}
-	raw, err := c.call(s.ctx, method, path, body)
-	if err != nil {
-		return false, err
-	}
-	if s.format != formatTable {
-		return true, s.printObject(raw)
-	}
-	return false, read(raw)
+	return send(s, method, path, body, func(x *adminpb.Subscription) { s.tableOfSubscriptions(x) })
 }
 
 type subscriptionsCreateCommand struct {
@@ -196,17 +161,13 @@ func (cmd subscriptionsCreateCommand) Run(s *session) error {
 	if !assets || len(cmd.Findings)+len(cmd.Severity)+len(cmd.Rule) > 0 || cmd.Filter != "" {
 		body["findings"] = map[string]any{"events": cmd.Findings, "severities": cmd.Severity, "rules": cmd.Rule, "filter": cmd.Filter}
 	}
-	made := new(adminpb.CreateSubscriptionResponse)
-	printed, err := s.ask(http.MethodPost, "/v1/subscriptions", body, func(raw []byte) error { return decode(raw, made) })
-	if err != nil || printed {
-		return err
-	}
-	if made.GetSecret() != "" {
-		fmt.Fprintln(s.out, made.GetSecret())
-		s.note("this key signs what the webhook is sent, and is not shown again")
-	}
-	s.note("%s is told from now on: try it with rollcall subscriptions test %s", cmd.ID, cmd.ID)
-	return nil
+	return send(s, http.MethodPost, "/v1/subscriptions", body, func(made *adminpb.CreateSubscriptionResponse) {
+		if made.GetSecret() != "" {
+			fmt.Fprintln(s.out, made.GetSecret())
+			s.note("this key signs what the webhook is sent, and is not shown again")
+		}
+		s.note("%s is told from now on: try it with rollcall subscriptions test %s", cmd.ID, cmd.ID)
+	})
 }
 
 // receiver reads the files that the flags name.

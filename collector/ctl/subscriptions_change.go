@@ -12,16 +12,27 @@ type subscriptionsTestCommand struct{ oneSubscription }
 
 // Run sends a test. It fails where the receiver does not take it.
 func (cmd subscriptionsTestCommand) Run(s *session) error {
-	out := new(adminpb.TestSubscriptionResponse)
-	printed, err := s.ask(http.MethodPost, cmd.path()+":test", map[string]any{}, func(raw []byte) error { return decode(raw, out) })
-	switch {
-	case err != nil || printed:
+	c, err := s.open()
+	if err != nil {
 		return err
-	case out.GetError() != "":
+	}
+	raw, err := c.call(s.ctx, http.MethodPost, cmd.path()+":test", map[string]any{})
+	if err != nil {
+		return err
+	}
+	out := new(adminpb.TestSubscriptionResponse)
+	if err := decode(raw, out); err != nil {
+		return err
+	}
+	err = printAnswer(s, raw, func(*adminpb.TestSubscriptionResponse) {
+		if out.GetError() == "" {
+			s.note("%s took the message", cmd.ID)
+		}
+	})
+	if err == nil && out.GetError() != "" {
 		return fail(exitError, "%s", out.GetError())
 	}
-	s.note("%s took the message", cmd.ID)
-	return nil
+	return err
 }
 
 type subscriptionsPauseCommand struct{ oneSubscription }
@@ -42,11 +53,7 @@ type subscriptionsDeleteCommand struct{ oneSubscription }
 
 // Run ends a subscription.
 func (cmd subscriptionsDeleteCommand) Run(s *session) error {
-	printed, err := s.ask(http.MethodDelete, cmd.path(), nil, func([]byte) error { return nil })
-	if err == nil && !printed {
-		s.note("%s is told nothing any more", cmd.ID)
-	}
-	return err
+	return s.change(http.MethodDelete, cmd.path(), nil, cmd.ID+" is told nothing any more")
 }
 
 type subscriptionsRotateCommand struct {
@@ -56,29 +63,24 @@ type subscriptionsRotateCommand struct {
 
 // Run makes a new key and shows it once.
 func (cmd subscriptionsRotateCommand) Run(s *session) error {
-	out := new(adminpb.RotateSubscriptionSecretResponse)
 	body := map[string]any{"overlap": fmt.Sprintf("%gs", cmd.Overlap.Seconds())}
-	printed, err := s.ask(http.MethodPost, cmd.path()+":rotateSecret", body, func(raw []byte) error { return decode(raw, out) })
-	if err != nil || printed {
-		return err
-	}
-	fmt.Fprintln(s.out, out.GetSecret())
-	s.note("this key is not shown again; until %s the one before signs as well", out.GetOldUntil().AsTime().Local().Format(time.DateTime))
-	return nil
+	return send(s, http.MethodPost, cmd.path()+":rotateSecret", body, func(out *adminpb.RotateSubscriptionSecretResponse) {
+		fmt.Fprintln(s.out, out.GetSecret())
+		s.note("this key is not shown again; until %s the one before signs as well", out.GetOldUntil().AsTime().Local().Format(time.DateTime))
+	})
 }
 
 type deadLettersCommand struct{ oneSubscription }
 
 // Run lists what was given up.
 func (cmd deadLettersCommand) Run(s *session) error {
-	all := new(adminpb.ListDeadLettersResponse)
-	printed, err := s.ask(http.MethodGet, cmd.path()+"/dead-letters", nil, func(raw []byte) error { return decode(raw, all) })
-	if err != nil || printed {
-		return err
-	}
+	return fetch(s, cmd.path()+"/dead-letters", nil, s.deadLetters, "dead_letters")
+}
+
+func (s *session) deadLetters(all *adminpb.ListDeadLettersResponse) {
 	if len(all.GetDeadLetters()) == 0 {
 		s.note("nothing was given up")
-		return nil
+		return
 	}
 	t := &table{columns: []column{{"LETTER", 0, 0}, {"TELLS", 20, 2}, {"EVENTS", 0, 1}, {"GIVEN UP", 0, 0}, {"ATTEMPTS", 0, 3}, {"ERROR", 20, 1}}}
 	for _, l := range all.GetDeadLetters() {
@@ -88,8 +90,7 @@ func (cmd deadLettersCommand) Run(s *session) error {
 		}
 		t.add(l.GetId(), l.GetTitle(), fmt.Sprint(l.GetEvents()), when, fmt.Sprint(l.GetAttempts()), l.GetError())
 	}
-	t.write(s.out, s.world.columns)
-	return nil
+	s.table(t)
 }
 
 type retryCommand struct {
@@ -99,10 +100,7 @@ type retryCommand struct {
 
 // Run has letters sent again.
 func (cmd retryCommand) Run(s *session) error {
-	out := new(adminpb.RetryDeadLettersResponse)
-	printed, err := s.ask(http.MethodPost, cmd.path()+":retry", map[string]any{"letters": cmd.Letters}, func(raw []byte) error { return decode(raw, out) })
-	if err == nil && !printed {
+	return send(s, http.MethodPost, cmd.path()+":retry", map[string]any{"letters": cmd.Letters}, func(out *adminpb.RetryDeadLettersResponse) {
 		s.note("%d messages are sent again: see rollcall subscriptions dead-letters %s for those that fail", out.GetRetried(), cmd.ID)
-	}
-	return err
+	})
 }

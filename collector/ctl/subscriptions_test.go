@@ -84,12 +84,12 @@ func TestSubscriptions(t *testing.T) {
 		{[]string{"dead-letters", "siem"}, 0, "nothing was given up"}, {[]string{"retry", "siem"}, 0, "0 messages are sent again"},
 		{[]string{"retry", "siem", "msg_x"}, exitNotFound, "no such dead letter"}, {[]string{"delete", "siem"}, 0, "is told nothing any more"},
 		{[]string{"show", "siem"}, exitNotFound, "there is no subscription"}, {[]string{"create", "x", "--email", "a@example.com"}, exitUsage, "no mail server"},
-		{[]string{"create", "x"}, exitUsage, "--webhook"}, {[]string{"create", "ops", "--webhook", "https://example.com"}, exitError, "of this id already"},
+		{[]string{"create", "x"}, exitUsage, "--webhook"}, {[]string{"create", "ops", "--webhook", "https://example.com"}, exitConflict, "of this id already"},
 		{[]string{"create", "x", "--webhook", "https://example.com", "--slack", "https://example.com"}, exitUsage, "can't be used together"},
 		{[]string{"create", "x", "--webhook", "https://example.com", "--filter", `finding.sevrity == "high"`}, exitUsage, "did you mean severity?"},
 	} {
-		if _, errs, code := w.call(append([]string{"subscriptions"}, c.args...)...); code != c.code || !strings.Contains(errs, c.want) {
-			t.Errorf("%v exits with %d, want %d: %s", c.args, code, c.code, errs)
+		if out, errs, code := w.call(append([]string{"subscriptions"}, c.args...)...); code != c.code || !strings.Contains(out+errs, c.want) {
+			t.Errorf("%v exits with %d, want %d: %s%s", c.args, code, c.code, out, errs)
 		}
 	}
 }

@@ -38,26 +38,36 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// write prints the table within a number of terminal columns; 0 is no limit.
-func (t *table) write(w io.Writer, columns int) {
-	widths := t.widths(columns)
+// write prints the table so that each row is one line of the screen.
+func (t *table) write(w io.Writer, on screen) {
+	widths := t.widths(on.columns)
+	last := 0
 	titles := make([]string, len(t.columns))
 	for i, c := range t.columns {
 		titles[i] = c.title
+		if widths[i] > 0 {
+			last = i
+		}
 	}
-	for _, row := range append([][]string{titles}, t.rows...) {
+	for n, row := range append([][]string{titles}, t.rows...) {
 		var line strings.Builder
 		for i, cell := range row {
 			if widths[i] == 0 {
 				continue
 			}
-			if line.Len() > 0 {
-				line.WriteString(gap)
-			}
 			cell = cut(cell, widths[i])
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-cells(cell)))
+			fill := widths[i] - cells(cell)
+			if n == 0 {
+				cell = on.paint(bold, cell)
+			} else {
+				cell = on.paint(colourOf(t.columns[i].title, row[i]), cell)
+			}
+			line.WriteString(cell)
+			if i != last {
+				line.WriteString(strings.Repeat(" ", fill) + gap)
+			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		fmt.Fprintln(w, line.String())
 	}
 }
 
@@ -87,23 +97,30 @@ func (t *table) widths(limit int) []int {
 			}
 		}
 		if t.columns[goes].rank == 0 {
-			break // what is left has to be shown
+			break // what is left has to be shown, if only in part
 		}
 		out[goes] = 0
 	}
-	for sum(out, func(i int) int { return out[i] }) > limit {
+	narrow(out, limit, least)
+	narrow(out, limit, func(int) int { return 1 })
+	return out
+}
+
+// narrow makes the widest columns narrower, none than least says, until a row is
+// as wide as limit.
+func narrow(widths []int, limit int, least func(int) int) {
+	for sum(widths, func(i int) int { return widths[i] }) > limit {
 		widest := -1
-		for i := range out {
-			if out[i] > least(i) && (widest < 0 || out[i] > out[widest]) {
+		for i := range widths {
+			if widths[i] > least(i) && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
 		if widest < 0 {
-			break
+			return
 		}
-		out[widest]--
+		widths[widest]--
 	}
-	return out
 }
 
 // sum returns the width of a row whose columns are as wide as of says.
@@ -122,10 +139,15 @@ func cut(s string, to int) string {
 	if cells(s) <= to {
 		return s
 	}
+	return cutAt(s, to-1) + "…"
+}
+
+// cutAt returns what of a text fits into a width.
+func cutAt(s string, to int) string {
 	used := 0
 	for i, r := range s {
-		if used += runeCells(r); used > to-1 {
-			return s[:i] + "…"
+		if used += runeCells(r); used > to {
+			return s[:i]
 		}
 	}
 	return s

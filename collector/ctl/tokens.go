@@ -74,13 +74,10 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	r := new(adminpb.CreateTokenResponse)
-	if err := decode(raw, r); err != nil {
-		return err
-	}
+	return printAnswer(s, raw, s.newToken)
+}
+
+func (s *session) newToken(r *adminpb.CreateTokenResponse) {
 	sh := new(sheet)
 	sh.row("Token", r.GetToken())
 	sh.row("ID", r.GetId())
@@ -93,9 +90,8 @@ func (cmd tokenCreateCommand) Run(s *session) error {
 	}
 	sh.row("Expires", s.ago(r.GetExpiresAt()))
 	sh.row("Labels", pairs(r.GetLabels()))
-	sh.write(s.out)
+	s.sheet(sh)
 	s.note("the token itself is shown this once only: keep it where others cannot read it")
-	return nil
 }
 
 // create makes the token and returns the answer.
@@ -115,25 +111,17 @@ func (tokenListCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	pages := c.pages(s.ctx, "/v1/tokens", "tokens", pageSize(listPage))
-	if s.format != formatTable {
-		return s.printList("tokens", pages)
-	}
-	t := &table{columns: []column{
-		{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"SCOPE", 8, 0}, {"LABELS", 8, 6},
-	}}
-	err = each(pages, func() *adminpb.Token { return new(adminpb.Token) }, func(k *adminpb.Token) {
-		uses := ""
-		if k.GetMaxUses() > 0 {
-			uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
-		}
-		t.add(k.GetId(), k.GetKind(), or(k.GetPerson(), k.GetName()), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), strings.Join(k.GetScope(), " "), pairs(k.GetLabels()))
-	})
-	if err != nil {
-		return err
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/tokens", "tokens", pageSize(listPage)), listing[*adminpb.Token]{key: "tokens",
+		columns: []column{
+			{"ID", 0, 0}, {"KIND", 0, 1}, {"NAME", 8, 0}, {"ROLE", 0, 3}, {"USES", 0, 4}, {"STATE", 0, 0}, {"EXPIRES", 0, 2}, {"LAST USED", 0, 5}, {"SCOPE", 8, 0}, {"LABELS", 8, 6},
+		},
+		row: func(t *table, k *adminpb.Token) {
+			uses := ""
+			if k.GetMaxUses() > 0 {
+				uses = fmt.Sprintf("%d/%d", k.GetUses(), k.GetMaxUses())
+			}
+			t.add(k.GetId(), k.GetKind(), or(k.GetPerson(), k.GetName()), k.GetRole(), uses, s.tokenState(k), s.ago(k.GetExpiresAt()), s.ago(k.GetLastUsedAt()), strings.Join(k.GetScope(), " "), pairs(k.GetLabels()))
+		}})
 }
 
 func (s *session) tokenState(k *adminpb.Token) string {
@@ -161,69 +149,24 @@ func (cmd tokenRevokeCommand) Run(s *session) error {
 	if cmd.Person == "" {
 		return s.change(http.MethodDelete, "/v1/tokens/"+url.PathEscape(cmd.ID), nil, "revoked token "+cmd.ID)
 	}
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.call(s.ctx, http.MethodPost, "/v1/sessions:revoke", map[string]string{"person": cmd.Person})
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	r := new(adminpb.RevokeSessionsResponse)
-	if err := decode(raw, r); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "ended %d sessions of %s\n", r.GetRevoked(), clean(cmd.Person))
-	s.note("who may still sign in at the provider can do so again: disable the account there as well")
-	return nil
-}
-
-// change sends a request whose answer says nothing, and tells what was done.
-func (s *session) change(method, path string, body any, done string) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.call(s.ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	fmt.Fprintln(s.out, clean(done))
-	return nil
+	return send(s, http.MethodPost, "/v1/sessions:revoke", map[string]string{"person": cmd.Person}, func(r *adminpb.RevokeSessionsResponse) {
+		fmt.Fprintf(s.out, "ended %d sessions of %s\n", r.GetRevoked(), clean(cmd.Person))
+		s.note("who may still sign in at the provider can do so again: disable the account there as well")
+	})
 }
 
 type whoamiCommand struct{}
 
 // Run tells whom the collector takes the caller for.
 func (whoamiCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/caller", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	r := new(adminpb.Caller)
-	if err := decode(raw, r); err != nil {
-		return err
-	}
-	sh := new(sheet)
-	sh.row("Caller", r.GetActor())
-	sh.row("Kind", r.GetKind())
-	sh.row("Name", r.GetName())
-	sh.row("Role", r.GetRole())
-	sh.row("Scope", strings.Join(r.GetScope(), " "))
-	sh.row("Expires", s.ago(r.GetExpiresAt()))
-	sh.write(s.out)
-	return nil
+	return fetch(s, "/v1/caller", nil, func(r *adminpb.Caller) {
+		sh := new(sheet)
+		sh.row("Caller", r.GetActor())
+		sh.row("Kind", r.GetKind())
+		sh.row("Name", r.GetName())
+		sh.row("Role", r.GetRole())
+		sh.row("Scope", strings.Join(r.GetScope(), " "))
+		sh.row("Expires", s.ago(r.GetExpiresAt()))
+		s.sheet(sh)
+	})
 }

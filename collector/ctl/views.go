@@ -29,25 +29,12 @@ func (viewsListCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	pages := c.pages(s.ctx, "/v1/views", "views", pageSize(listPage))
-	if s.format != formatTable {
-		return s.printList("views", pages)
-	}
-	t := viewTable()
-	err = each(pages, func() *adminpb.SavedView { return new(adminpb.SavedView) }, func(v *adminpb.SavedView) { addView(t, v) })
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("no views yet: see rollcall views create --help")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/views", "views", pageSize(listPage)), listing[*adminpb.SavedView]{key: "views", columns: viewColumns(), row: addView,
+		none: s.nothing("no views yet: see rollcall views create --help")})
 }
 
-func viewTable() *table {
-	return &table{columns: []column{{"VIEW", 12, 0}, {"TITLE", 12, 3}, {"FILTER", 20, 1}, {"SEARCH", 8, 4}, {"ORDER BY", 8, 4}, {"FIELDS", 8, 5}, {"GROUP BY", 8, 5}, {"SHARED", 0, 2}, {"OWNER", 0, 2}}}
+func viewColumns() []column {
+	return []column{{"VIEW", 12, 0}, {"TITLE", 12, 3}, {"FILTER", 20, 1}, {"SEARCH", 8, 4}, {"ORDER BY", 8, 4}, {"FIELDS", 8, 5}, {"GROUP BY", 8, 5}, {"SHARED", 0, 2}, {"OWNER", 0, 2}}
 }
 
 func addView(t *table, v *adminpb.SavedView) {
@@ -75,25 +62,11 @@ func (viewsShowCommand) Help() string { return examples(`rollcall views show sta
 
 // Run shows a view.
 func (cmd viewsShowCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, viewPath(cmd.View), nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	v := new(adminpb.SavedView)
-	if err := decode(raw, v); err != nil {
-		return err
-	}
-	t := viewTable()
-	addView(t, v)
-	t.write(s.out, s.world.columns)
-	return nil
+	return fetch(s, viewPath(cmd.View), nil, func(v *adminpb.SavedView) {
+		t := &table{columns: viewColumns()}
+		addView(t, v)
+		s.table(t)
+	})
 }
 
 // viewFields is what a view has. What is not given is left as it is; an empty text

@@ -40,23 +40,12 @@ func (cmd vulnerabilitiesListCommand) Run(s *session) error {
 			query.Set(name, "true")
 		}
 	}
-	pages := c.pages(s.ctx, "/v1/vulnerabilities", "vulnerabilities", query)
-	if s.format != formatTable {
-		return s.printList("vulnerabilities", pages)
-	}
-	t := &table{columns: []column{{"ID", 16, 0}, {"SEVERITY", 0, 0}, {"EXPLOITED", 0, 1}, {"ASSETS", 0, 0}, {"PACKAGES", 16, 1}, {"FIXED IN", 12, 2}, {"PUBLISHED", 0, 2}, {"SUMMARY", 20, 3}}}
-	err = each(pages, func() *adminpb.Vulnerability { return new(adminpb.Vulnerability) }, func(v *adminpb.Vulnerability) {
-		t.add(v.GetId(), severityOf(v), exploited(v), fmt.Sprint(v.GetAssets()), packages(v), fixes(v), dayOf(v), v.GetSummary())
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) == 0 {
-		s.note("nothing is known of; rollcall vulnerabilities status tells which systems there are advisories for")
-		return nil
-	}
-	t.write(s.out, s.world.columns)
-	return nil
+	return printList(s, c.pages(s.ctx, "/v1/vulnerabilities", "vulnerabilities", query), listing[*adminpb.Vulnerability]{key: "vulnerabilities",
+		columns: []column{{"ID", 16, 0}, {"SEVERITY", 0, 0}, {"EXPLOITED", 0, 1}, {"ASSETS", 0, 0}, {"PACKAGES", 16, 1}, {"FIXED IN", 12, 2}, {"PUBLISHED", 0, 2}, {"SUMMARY", 20, 3}},
+		row: func(t *table, v *adminpb.Vulnerability) {
+			t.add(v.GetId(), severityOf(v), exploited(v), fmt.Sprint(v.GetAssets()), packages(v), fixes(v), dayOf(v), v.GetSummary())
+		},
+		none: s.nothing("nothing is known of; rollcall vulnerabilities status tells which systems there are advisories for")})
 }
 
 func severityOf(v *adminpb.Vulnerability) string { return cmp.Or(v.GetSeverity(), "unknown") }
@@ -108,21 +97,10 @@ type vulnerabilitiesShowCommand struct {
 
 // Run shows one.
 func (cmd vulnerabilitiesShowCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/vulnerabilities/"+url.PathEscape(cmd.ID), nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	found := new(adminpb.GetVulnerabilityResponse)
-	if err := decode(raw, found); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/vulnerabilities/"+url.PathEscape(cmd.ID), nil, s.vulnerability)
+}
+
+func (s *session) vulnerability(found *adminpb.GetVulnerabilityResponse) {
 	v := found.GetVulnerability()
 	sh := new(sheet)
 	sh.row("ID", v.GetId())
@@ -143,11 +121,10 @@ func (cmd vulnerabilitiesShowCommand) Run(s *session) error {
 	for _, a := range found.GetAssets() {
 		sh.row(cmp.Or(a.GetName(), "-"), a.GetId())
 	}
-	sh.write(s.out)
+	s.sheet(sh)
 	if more := int(v.GetAssets()) - len(found.GetAssets()); more > 0 {
 		s.note("%d assets more are not shown", more)
 	}
-	return nil
 }
 
 func prefixed(prefix, text string) string {
@@ -172,24 +149,14 @@ func (cmd vulnerabilitiesOfCommand) Run(s *session) error {
 		return err
 	}
 	path := "/v1/assets/" + url.PathEscape(id) + "/vulnerabilities"
-	pages := c.pages(s.ctx, path, "vulnerabilities", pageSize(listPage))
-	if s.format != formatTable {
-		return s.printList("vulnerabilities", pages)
-	}
-	t := &table{columns: []column{{"ID", 16, 0}, {"SEVERITY", 0, 0}, {"EXPLOITED", 0, 1}, {"PACKAGE", 12, 0}, {"INSTALLED", 12, 1}, {"FIXED IN", 12, 0}, {"TITLES", 12, 3}, {"SUMMARY", 20, 3}}}
-	err = each(pages, func() *adminpb.Vulnerability { return new(adminpb.Vulnerability) }, func(v *adminpb.Vulnerability) {
-		for _, p := range v.GetPackages() {
-			t.add(v.GetId(), severityOf(v), exploited(v), p.GetName(), p.GetInstalled(), p.GetFixed(), strings.Join(p.GetTitles(), ", "), v.GetSummary())
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if len(t.rows) > 0 {
-		t.write(s.out, s.world.columns)
-		return nil
-	}
-	return cmd.none(s, c, path)
+	return printList(s, c.pages(s.ctx, path, "vulnerabilities", pageSize(listPage)), listing[*adminpb.Vulnerability]{key: "vulnerabilities",
+		columns: []column{{"ID", 16, 0}, {"SEVERITY", 0, 0}, {"EXPLOITED", 0, 1}, {"PACKAGE", 12, 0}, {"INSTALLED", 12, 1}, {"FIXED IN", 12, 0}, {"TITLES", 12, 3}, {"SUMMARY", 20, 3}},
+		row: func(t *table, v *adminpb.Vulnerability) {
+			for _, p := range v.GetPackages() {
+				t.add(v.GetId(), severityOf(v), exploited(v), p.GetName(), p.GetInstalled(), p.GetFixed(), strings.Join(p.GetTitles(), ", "), v.GetSummary())
+			}
+		},
+		none: func() error { return cmd.none(s, c, path) }})
 }
 
 // none says what it means that nothing is listed.
@@ -214,21 +181,10 @@ type vulnerabilitiesStatusCommand struct{}
 
 // Run tells which advisories are held.
 func (vulnerabilitiesStatusCommand) Run(s *session) error {
-	c, err := s.open()
-	if err != nil {
-		return err
-	}
-	raw, err := c.get(s.ctx, "/v1/advisories/status", nil)
-	if err != nil {
-		return err
-	}
-	if s.format != formatTable {
-		return s.printObject(raw)
-	}
-	held := new(adminpb.AdvisoryStatus)
-	if err := decode(raw, held); err != nil {
-		return err
-	}
+	return fetch(s, "/v1/advisories/status", nil, s.advisories, "data")
+}
+
+func (s *session) advisories(held *adminpb.AdvisoryStatus) {
 	if len(held.GetData()) == 0 {
 		s.note("no advisories are held: see rollcall-collector advisories import --help")
 	}
@@ -241,10 +197,9 @@ func (vulnerabilitiesStatusCommand) Run(s *session) error {
 		t.add(d.GetName(), s.ago(d.GetImportedAt()), s.ago(d.GetNewest()), fmt.Sprint(d.GetAdvisories()+d.GetExploited()), fmt.Sprint(d.GetPackages()), strings.Join(left, ", "), strings.Join(d.GetSystems(), ", "), d.GetFrom())
 	}
 	if len(t.rows) > 0 {
-		t.write(s.out, s.world.columns)
+		s.table(t)
 	}
 	for _, p := range held.GetProblems() {
 		s.note("%s cannot be read, since %s: %s", p.GetName(), s.ago(p.GetSince()), p.GetText())
 	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +59,7 @@ func (cmd watchCommand) Run(s *session) error {
 	if cmd.Once {
 		query.Set("once", "true")
 	}
-	w := &watching{session: s, client: c, query: query, cursor: cmd.Cursor}
+	w := &watching{session: s, client: c, query: query, cursor: cmd.Cursor, encoder: s.encoder("", descriptor[adminpb.ChangeEvent](), nil)}
 	again := backoff.NewExponentialBackOff()
 	again.MaxInterval = watchRetries
 	for {
@@ -74,7 +73,7 @@ func (cmd watchCommand) Run(s *session) error {
 			return nil // interrupted, which is how it ends
 		case err == nil && cmd.Once:
 			return nil
-		case errors.As(err, &final) || cmd.Once:
+		case errors.As(err, &final) && final.code != exitUnreachable || cmd.Once:
 			return err
 		}
 		s.note("the connection ended (%v): trying again", err)
@@ -92,6 +91,8 @@ type watching struct {
 	client *client
 	query  url.Values
 	cursor string
+	// encoder writes events for programs; nil for people.
+	encoder encoder
 }
 
 // follow prints events until the stream ends, and tells whether there were any.
@@ -127,8 +128,8 @@ func (w *watching) follow() (told bool, err error) {
 }
 
 func (w *watching) print(e event) error {
-	if w.format != formatTable {
-		return w.printLine(e.data)
+	if w.encoder != nil {
+		return w.encoder.event(e.data)
 	}
 	change := new(adminpb.ChangeEvent)
 	if err := decode(e.data, change); err != nil {
@@ -215,9 +216,5 @@ func (c *client) stream(ctx context.Context, path string, query url.Values) (io.
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	err = c.check(resp, answer)
-	if wait, convErr := strconv.Atoi(resp.Header.Get("Retry-After")); convErr == nil && wait >= 0 {
-		return nil, errors.New(err.Error()) // it may be better later
-	}
-	return nil, err
+	return nil, c.check(resp, answer)
 }

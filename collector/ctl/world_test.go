@@ -40,7 +40,7 @@ type world struct {
 	service *api.Service
 	env     map[string]string
 	config  string
-	columns int
+	screen  screen
 	stdin   string
 	open    func(string) error
 	// asked counts the requests.
@@ -126,7 +126,7 @@ func (w *world) callIn(ctx context.Context, args ...string) (out, errs string, c
 	var o, e bytes.Buffer
 	code = execute(ctx, args, outside{stdin: strings.NewReader(w.stdin), stdout: &o, stderr: &e,
 		getenv: func(k string) string { return w.env[k] }, configDir: func() (string, error) { return w.config, nil },
-		now: func() time.Time { return noon.Add(3 * time.Hour) }, columns: w.columns, open: w.open})
+		now: func() time.Time { return noon.Add(3 * time.Hour) }, screen: w.screen, open: w.open})
 	return o.String(), e.String(), code
 }
 

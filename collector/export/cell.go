@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/rollcall-itam/rollcall/pkg/formula"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -31,20 +32,12 @@ type cell struct {
 	text string
 }
 
-// formula are the characters with which a spreadsheet program takes a text for a
-// formula, or a command (OWASP, CSV Injection), with their full-width forms.
-const formula = "=+-@\t\r\n＝＋－＠"
-
-// textCell returns a text. What devices and people say may be made to be
-// computed by whoever opens the table: an apostrophe before it makes it text.
+// textCell returns a text, which cannot be taken for a formula.
 func textCell(s string) cell {
 	if s == "" {
 		return cell{}
 	}
-	if strings.ContainsRune(formula, []rune(s[:min(len(s), 4)])[0]) {
-		s = "'" + s
-	}
-	return cell{kind: text, text: s}
+	return cell{kind: text, text: formula.Text(s)}
 }
 
 func timeCell(t time.Time) cell {

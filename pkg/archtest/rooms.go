@@ -134,7 +134,7 @@ var Rooms = []Room{
 		Why: "a provider knows nothing of who asks it",
 	},
 	{
-		Dir: "collector/export", May: []string{schema},
+		Dir: "collector/export", May: []string{"pkg/formula", schema},
 		Why: "how a table is written is the same whatever was asked for",
 	},
 	{
@@ -255,6 +255,7 @@ var Rooms = []Room{
 	// What both sides need, and nothing that only one does.
 	{Dir: "pkg/archtest", May: []string{}, Why: "the checker looks at the packages from outside"},
 	{Dir: "pkg/buildinfo", May: []string{}, Why: both},
+	{Dir: "pkg/formula", May: []string{}, Why: both},
 	{Dir: "pkg/pkgversion", May: []string{}, Why: both},
 	{Dir: "pkg/release", May: []string{}, Why: both},
 	{Dir: "pkg/section", May: []string{schema}, Why: both},
