@@ -8,7 +8,7 @@ import (
 )
 
 type agentsCommands struct {
-	List   agentsListCommand   `cmd:"" help:"List the enrolled agents."`
+	List   agentsListCommand   `cmd:"" default:"withargs" help:"List the enrolled agents."`
 	Revoke agentsRevokeCommand `cmd:"" help:"Refuse an agent from its next call on; what it said is kept."`
 }
 
@@ -44,7 +44,7 @@ func (s *session) agentState(a *adminpb.Agent) string {
 }
 
 type agentsRevokeCommand struct {
-	ID     string `arg:"" help:"Id of the agent."`
+	ID     string `arg:"" complete:"agent" help:"Id of the agent."`
 	Reason string `help:"Why, for the audit log."`
 }
 

@@ -20,21 +20,21 @@ const (
 const maxSearch = 256
 
 type assetsCommands struct {
-	List assetsListCommand `cmd:"" help:"List assets."`
+	List assetsListCommand `cmd:"" default:"withargs" help:"List assets."`
 	Show assetsShowCommand `cmd:"" help:"Show what is known of one asset."`
 }
 
 type assetsListCommand struct {
 	selection
-	OrderBy string `placeholder:"FIELD" help:"Field to sort by; \"last_seen desc\" is the latest first. Without it, by id."`
-	Fields  string `placeholder:"PATHS" help:"Comma-separated fields to show, as in name,hardware.serial,labels.site."`
+	OrderBy string `placeholder:"FIELD" complete:"order" help:"Field to sort by; \"last_seen desc\" is the latest first. Without it, by id."`
+	Fields  string `placeholder:"PATHS" complete:"fields" help:"Comma-separated fields to show, as in name,hardware.serial,labels.site."`
 }
 
 // selection says which assets are meant.
 type selection struct {
-	Filter string `placeholder:"CEL" help:"Condition, as in 'asset.os.family == \"linux\" && has_software(\"openssl\", \"< 3.0.13\")'. docs/api.md describes the language."`
+	Filter string `placeholder:"CEL" complete:"filter" help:"Condition, as in 'asset.os.family == \"linux\" && has_software(\"openssl\", \"< 3.0.13\")'. docs/api.md describes the language."`
 	Search string `placeholder:"WORDS" help:"Words that are looked for in names, numbers, addresses, people and software."`
-	View   string `placeholder:"VIEW" help:"Saved view whose condition and words must hold too; rollcall views lists them."`
+	View   string `placeholder:"VIEW" complete:"view" help:"Saved view whose condition and words must hold too; rollcall views lists them."`
 }
 
 func (x selection) set(query url.Values) {
@@ -59,7 +59,7 @@ func (cmd assetsListCommand) Run(s *session) error {
 	if cmd.OrderBy != "" {
 		query.Set("order_by", cmd.OrderBy)
 	}
-	l := listing[*pb.Asset]{key: "assets", none: s.nothing("no asset is like that")}
+	l := s.assets("no asset is like that")
 	if cmd.selection == (selection{}) {
 		l.none = s.nothing("no assets yet: `rollcall token create --kind enroll` makes a token with which an agent reports its machine")
 	}
@@ -72,20 +72,26 @@ func (cmd assetsListCommand) Run(s *session) error {
 		if len(chosen) > 0 {
 			return s.printChosen(c, query, chosen, l)
 		}
-		fields, l.fields = listFields, strings.Split(listFields, ",")
+		fields = listFields
 	}
 	if fields != "" {
 		query.Set("fields", fields)
 	}
-	l.columns = []column{
-		{"NAME", 12, 0}, {"CLASS", 8, 4}, {"OS", 10, 1}, {"SERIAL", 10, 6}, {"MODEL", 10, 7}, {"OWNER", 10, 3}, {"LAST SEEN", 0, 2}, {"SOFTWARE", 0, 5}, {"ID", 0, 0},
-	}
-	l.row = func(t *table, a *pb.Asset) {
-		h := a.GetHardware()
-		t.add(a.GetName(), a.GetClass(), osName(a.GetOs()), h.GetSerial(), phrase(h.GetManufacturer(), h.GetModel()), owner(a),
-			s.ago(a.GetLastSeen()), number(a.SoftwareCount, ""), a.GetId())
-	}
 	return printList(s, c.pages(s.ctx, "/v1/assets", "assets", query), l)
+}
+
+// assets is how a list of assets is printed that has listFields; none is told where
+// there are none.
+func (s *session) assets(none string) listing[*pb.Asset] {
+	return listing[*pb.Asset]{key: "assets", none: s.nothing("%s", none), fields: strings.Split(listFields, ","),
+		columns: []column{
+			{"NAME", 12, 0}, {"CLASS", 8, 4}, {"OS", 10, 1}, {"SERIAL", 10, 6}, {"MODEL", 10, 7}, {"OWNER", 10, 3}, {"LAST SEEN", 0, 2}, {"SOFTWARE", 0, 5}, {"ID", 0, 0},
+		},
+		row: func(t *table, a *pb.Asset) {
+			h := a.GetHardware()
+			t.add(a.GetName(), a.GetClass(), osName(a.GetOs()), h.GetSerial(), phrase(h.GetManufacturer(), h.GetModel()), owner(a),
+				s.ago(a.GetLastSeen()), number(a.SoftwareCount, ""), a.GetId())
+		}}
 }
 
 func osName(o *pb.Os) string {
@@ -101,7 +107,7 @@ func owner(a *pb.Asset) string {
 }
 
 type assetsShowCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number."`
+	Asset string `arg:"" complete:"asset" help:"Id, name or serial number."`
 }
 
 // Run shows one asset.

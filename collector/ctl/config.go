@@ -22,8 +22,8 @@ const maxFileBytes = 1 << 20
 // flag, so that it stands in no list of processes.
 type connection struct {
 	URL       string `name:"url" placeholder:"URL" help:"Where the collector answers, as in https://rollcall.example.com:8470 (or ROLLCALL_URL)."`
-	TokenFile string `placeholder:"FILE" help:"File with an API token, - for standard input (or the token in ROLLCALL_TOKEN)."`
-	CAFile    string `name:"ca-file" placeholder:"FILE" help:"PEM certificates to trust instead of the system's (or ROLLCALL_CA_FILE)."`
+	TokenFile string `placeholder:"FILE" complete:"file" help:"File with an API token, - for standard input (or the token in ROLLCALL_TOKEN)."`
+	CAFile    string `name:"ca-file" placeholder:"FILE" complete:"file" help:"PEM certificates to trust instead of the system's (or ROLLCALL_CA_FILE)."`
 }
 
 // saved is the file that login writes, and a connection with all layers joined.

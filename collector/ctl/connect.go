@@ -19,12 +19,12 @@ const maxManifest = 512 << 10
 // connectionFlags say which system a feed reads, and how.
 type connectionFlags struct {
 	Vendor       string            `placeholder:"NAME" help:"A system that is known: rollcall-collector feeds list."`
-	Manifest     string            `placeholder:"FILE" help:"A manifest that describes another."`
+	Manifest     string            `placeholder:"FILE" complete:"file" help:"A manifest that describes another."`
 	Set          map[string]string `placeholder:"NAME=VALUE" help:"A setting; may be repeated. @FILE takes the value from a file, so that a secret stands in no list of processes."`
 	Every        time.Duration     `help:"How often changes are read."`
 	FullEvery    time.Duration     `help:"How often everything is read."`
 	Proxy        string            `placeholder:"URL" help:"HTTP proxy, or environment."`
-	Trust        string            `placeholder:"FILE" help:"Certificates to trust for it beside the system's."`
+	Trust        string            `placeholder:"FILE" complete:"file" help:"Certificates to trust for it beside the system's."`
 	AllowPrivate bool              `help:"Let it ask addresses of private networks."`
 }
 
@@ -77,7 +77,7 @@ func readSmall(file string) (string, error) {
 }
 
 type feedsCreateCommand struct {
-	Feed            string `arg:"" help:"Name of the feed: the source under which its records are filed."`
+	Feed            string `arg:"" complete:"feed" help:"Name of the feed: the source under which its records are filed."`
 	connectionFlags `embed:""`
 	Paused          bool `help:"Do not read it yet."`
 }
@@ -92,9 +92,9 @@ func (cmd feedsCreateCommand) Run(s *session) error {
 }
 
 type feedsUpdateCommand struct {
-	Feed            string `arg:"" help:"Name of the feed."`
+	Feed            string `arg:"" complete:"feed" help:"Name of the feed."`
 	connectionFlags `embed:""`
-	Clear           []string `placeholder:"FIELD" help:"Set a field back: every, full_every, proxy, ca_pem, allow_private, settings."`
+	Clear           []string `placeholder:"FIELD" values:"every,full_every,proxy,ca_pem,allow_private,settings" help:"Set a field back: every, full_every, proxy, ca_pem, allow_private, settings."`
 }
 
 // Run changes how a system is connected.
@@ -109,7 +109,7 @@ func (cmd feedsUpdateCommand) Run(s *session) error {
 func feedPath(name string) string { return "/v1/feeds/" + url.PathEscape(name) }
 
 type feedsDeleteCommand struct {
-	Feed     string `arg:"" help:"Name of the feed."`
+	Feed     string `arg:"" complete:"feed" help:"Name of the feed."`
 	Withdraw bool   `help:"Withdraw what it said, too."`
 }
 
@@ -121,7 +121,7 @@ func (cmd feedsDeleteCommand) Run(s *session) error {
 }
 
 type feedsTryCommand struct {
-	Feed            string `arg:"" optional:"" help:"Name of a feed; without one, --vendor or --manifest."`
+	Feed            string `arg:"" optional:"" complete:"feed" help:"Name of a feed; without one, --vendor or --manifest."`
 	connectionFlags `embed:""`
 	Limit           int `default:"5" help:"Records of each stream, 1 to 20."`
 }

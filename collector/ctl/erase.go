@@ -59,7 +59,7 @@ func (peopleErasuresCommand) Run(s *session) error {
 }
 
 type peopleReadmitCommand struct {
-	Erasure string `arg:"" help:"Id of the erasure, as rollcall people erasures lists it."`
+	Erasure string `arg:"" complete:"erasure" help:"Id of the erasure, as rollcall people erasures lists it."`
 }
 
 // Run deletes an erasure.

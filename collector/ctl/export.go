@@ -13,9 +13,9 @@ import (
 type exportCommand struct {
 	selection
 	Format   string `enum:"ndjson,csv,xlsx," default:"" help:"ndjson, csv or xlsx. Without it, what the name of --file says, or ndjson."`
-	Fields   string `placeholder:"PATHS" help:"Columns: comma-separated paths of fields, as in name,hardware.serial,labels.site."`
+	Fields   string `placeholder:"PATHS" complete:"fields" help:"Columns: comma-separated paths of fields, as in name,hardware.serial,labels.site."`
 	Software bool   `help:"Write a row for each piece of software of each asset."`
-	File     string `placeholder:"FILE" help:"File to write, which must not exist; without it, standard output."`
+	File     string `placeholder:"FILE" complete:"file" help:"File to write, which must not exist; without it, standard output."`
 }
 
 // Help shows examples.

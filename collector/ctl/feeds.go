@@ -8,7 +8,7 @@ import (
 )
 
 type feedsCommands struct {
-	List   feedsListCommand   `cmd:"" default:"1" help:"List the connected systems and how their reading fares."`
+	List   feedsListCommand   `cmd:"" default:"withargs" help:"List the connected systems and how their reading fares."`
 	Run    feedsRunCommand    `cmd:"" help:"Read a system now."`
 	Pause  feedsPauseCommand  `cmd:"" help:"Stop reading a system until it is resumed."`
 	Resume feedsGoOnCommand   `cmd:"" help:"Go on reading a system."`
@@ -82,7 +82,7 @@ func recordsOf(f *adminpb.Feed) string {
 }
 
 type feedsRunCommand struct {
-	Feed    string `arg:"" help:"Name of the feed."`
+	Feed    string `arg:"" complete:"feed" help:"Name of the feed."`
 	Full    bool   `help:"Read everything, not only what changed."`
 	Absence bool   `name:"accept-absences" help:"Withdraw what is no longer listed, however much it is."`
 }
@@ -93,7 +93,7 @@ func (cmd feedsRunCommand) Run(s *session) error {
 }
 
 type feedsPauseCommand struct {
-	Feed string `arg:"" help:"Name of the feed."`
+	Feed string `arg:"" complete:"feed" help:"Name of the feed."`
 }
 
 // Run pauses a feed.
@@ -102,7 +102,7 @@ func (cmd feedsPauseCommand) Run(s *session) error {
 }
 
 type feedsGoOnCommand struct {
-	Feed string `arg:"" help:"Name of the feed."`
+	Feed string `arg:"" complete:"feed" help:"Name of the feed."`
 }
 
 // Run lets a feed go on.

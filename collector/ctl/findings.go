@@ -20,11 +20,11 @@ type findingsCommands struct {
 }
 
 type findingsCommand struct {
-	Asset      string `arg:"" optional:"" help:"Only of this asset: id, name or serial number."`
-	Rule       string `placeholder:"ID" help:"Only of this rule."`
-	Severity   string `placeholder:"high" help:"Only of this severity: critical, high, medium, low or info."`
-	State      string `placeholder:"waived" help:"Only of this state: open, acknowledged, waived or resolved. Without it, all but resolved."`
-	Owner      string `placeholder:"E-MAIL" help:"Only of assets of this owner."`
+	Asset      string `arg:"" optional:"" complete:"asset" help:"Only of this asset: id, name or serial number."`
+	Rule       string `placeholder:"ID" complete:"rule" help:"Only of this rule."`
+	Severity   string `placeholder:"high" values:"critical,high,medium,low,info" help:"Only of this severity: critical, high, medium, low or info."`
+	State      string `placeholder:"waived" values:"open,acknowledged,waived,resolved" help:"Only of this state: open, acknowledged, waived or resolved. Without it, all but resolved."`
+	Owner      string `placeholder:"E-MAIL" complete:"person" help:"Only of assets of this owner."`
 	Department string `placeholder:"NAME" help:"Only of assets of this department."`
 }
 
@@ -63,10 +63,10 @@ func findingState(f *adminpb.Finding) string {
 }
 
 type findingsCountCommand struct {
-	By       string `arg:"" help:"rule, severity, state, or a field of the asset such as owner.department or labels.site."`
-	Rule     string `placeholder:"ID" help:"Only of this rule."`
-	Severity string `placeholder:"high" help:"Only of this severity."`
-	State    string `placeholder:"open" help:"Only of this state: open, acknowledged or waived."`
+	By       string `arg:"" complete:"findings-by" help:"rule, severity, state, or a field of the asset such as owner.department or labels.site."`
+	Rule     string `placeholder:"ID" complete:"rule" help:"Only of this rule."`
+	Severity string `placeholder:"high" values:"critical,high,medium,low,info" help:"Only of this severity."`
+	State    string `placeholder:"open" values:"open,acknowledged,waived,resolved" help:"Only of this state: open, acknowledged or waived."`
 	Limit    int    `default:"100" help:"The most groups to show."`
 }
 
@@ -89,8 +89,8 @@ func (cmd findingsCountCommand) tell(s *session, all *adminpb.GroupFindingsRespo
 
 // oneFinding names a finding.
 type oneFinding struct {
-	Asset string `arg:"" help:"Id, name or serial number."`
-	Rule  string `arg:"" help:"Id of the rule, as the list has it."`
+	Asset string `arg:"" complete:"asset" help:"Id, name or serial number."`
+	Rule  string `arg:"" complete:"rule" help:"Id of the rule, as the list has it."`
 }
 
 // decide has something hold on a finding.

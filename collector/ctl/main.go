@@ -26,6 +26,8 @@ type command struct {
 	Login           loginCommand            `cmd:"" help:"Sign in at the collector's provider, or with --token-file, and save that for later calls."`
 	Logout          logoutCommand           `cmd:"" help:"End your session, and forget what login has saved."`
 	Assets          assetsCommands          `cmd:"" help:"Look at assets."`
+	Show            assetsShowCommand       `cmd:"" help:"Show what is known of one asset."`
+	Search          searchCommand           `cmd:"" help:"Look for words in everything: assets, people, software."`
 	Views           viewsCommands           `cmd:"" help:"Look after questions for assets that are kept under a name."`
 	Group           groupCommand            `cmd:"" help:"Count assets by the values of a field."`
 	Software        softwareCommands        `cmd:"" help:"List the software of an asset, or of all."`
@@ -40,9 +42,10 @@ type command struct {
 	Subscriptions   subscriptionsCommands   `cmd:"" help:"Look after who is told what happens: webhooks, Slack, Teams, e-mail."`
 	Feeds           feedsCommands           `cmd:"" help:"Look after the systems that the collector reads."`
 	Whoami          whoamiCommand           `cmd:"" help:"Tell whom the collector takes you for, and which part of the fleet you see."`
-	Token           tokenCommands           `cmd:"" aliases:"tokens" help:"Manage the tokens that agents enrol with and the API is asked with."`
+	Tokens          tokenCommands           `cmd:"" aliases:"token" help:"Manage the tokens that agents enrol with and the API is asked with."`
 	Audit           auditCommands           `cmd:"" help:"Tell who changed what and who signed in, and check that nothing of it was changed."`
 	Agents          agentsCommands          `cmd:"" help:"Manage enrolled agents."`
+	Completion      completionCommand       `cmd:"" help:"Print what makes a shell complete commands, flags and live values at the tab key."`
 	Version         versionCommand          `cmd:"" help:"Print the version of this program."`
 	Compliance      complianceCommand       `cmd:"" help:"Tell how the fleet stands by its rules, and stood on each day."`
 	Vulnerabilities vulnerabilitiesCommands `cmd:"" help:"Tell which packages have known vulnerabilities, and which assets have them."`
@@ -82,6 +85,10 @@ func execute(ctx context.Context, args []string, world outside) int {
 	if err != nil {
 		fmt.Fprintln(world.stderr, "rollcall:", err)
 		return exitError
+	}
+	if len(args) > 1 && args[0] == completeArg {
+		complete(ctx, parser.Model.Node, world, args[1], args[2:])
+		return 0
 	}
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {

@@ -26,9 +26,9 @@ type peopleCommands struct {
 
 type peopleListCommand struct {
 	Search     []string `arg:"" optional:"" help:"Words to look for in names, addresses, departments, titles and employee ids."`
-	Status     string   `placeholder:"departed" help:"Only of this status: active, suspended or departed."`
+	Status     string   `placeholder:"departed" values:"active,suspended,departed" help:"Only of this status: active, suspended or departed."`
 	Department string   `placeholder:"NAME" help:"Only of this department."`
-	OrderBy    string   `placeholder:"FIELD" help:"name, email, department, title or status; 'name desc' turns the order round."`
+	OrderBy    string   `placeholder:"FIELD" complete:"people-order" help:"name, email, department, title or status; 'name desc' turns the order round."`
 }
 
 // Run lists people.
@@ -53,7 +53,7 @@ func (cmd peopleListCommand) Run(s *session) error {
 
 // onePerson names a person.
 type onePerson struct {
-	Person string `arg:"" help:"Id, e-mail address, principal name, account (CORP\\ann) or employee id."`
+	Person string `arg:"" complete:"person" help:"Id, e-mail address, principal name, account (CORP\\ann) or employee id."`
 }
 
 // path is where the API answers of the person.

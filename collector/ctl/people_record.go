@@ -51,8 +51,8 @@ func (cmd peopleHistoryCommand) Run(s *session) error {
 type peopleAssertCommand struct {
 	onePerson
 	Fields []string `arg:"" optional:"" placeholder:"department=Sales" help:"FIELD=VALUE to state it, FIELD= to take it back."`
-	Same   []string `name:"same-as" placeholder:"PERSON" help:"Somebody, or a record as SOURCE/ID, who is this same person; may be repeated."`
-	Not    []string `name:"not-same-as" placeholder:"PERSON" help:"Somebody who is not."`
+	Same   []string `name:"same-as" placeholder:"PERSON" complete:"person" help:"Somebody, or a record as SOURCE/ID, who is this same person; may be repeated."`
+	Not    []string `name:"not-same-as" placeholder:"PERSON" complete:"person" help:"Somebody who is not."`
 }
 
 // Run states what an operator knows of a person.

@@ -16,7 +16,7 @@ import (
 const historyPage = 500
 
 type explainCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number."`
+	Asset string `arg:"" complete:"asset" help:"Id, name or serial number."`
 }
 
 // Run says why the records of an asset are one thing.
@@ -37,8 +37,8 @@ func (cmd explainCommand) Run(s *session) error {
 }
 
 type historyCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number."`
-	Field string `placeholder:"os.version" help:"Only changes of this field, or of those below it; software for software."`
+	Asset string `arg:"" complete:"asset" help:"Id, name or serial number."`
+	Field string `placeholder:"os.version" complete:"field" help:"Only changes of this field, or of those below it; software for software."`
 }
 
 // Run tells what happened to an asset, the latest first.
@@ -105,10 +105,10 @@ func text(v *structpb.Value) string {
 }
 
 type setCommand struct {
-	Asset  string   `arg:"" help:"Id, name or serial number."`
-	Fields []string `arg:"" optional:"" placeholder:"owner.email=ann@example.com" help:"FIELD=VALUE to state it, FIELD= to take it back."`
-	Same   []string `name:"same-as" placeholder:"ASSET" help:"An asset, or a record as SOURCE/ID, that is this same thing; may be repeated."`
-	Not    []string `name:"not-same-as" placeholder:"ASSET" help:"One that is not."`
+	Asset  string   `arg:"" complete:"asset" help:"Id, name or serial number."`
+	Fields []string `arg:"" optional:"" placeholder:"owner.email=ann@example.com" complete:"set" help:"FIELD=VALUE to state it, FIELD= to take it back."`
+	Same   []string `name:"same-as" placeholder:"ASSET" complete:"asset" help:"An asset, or a record as SOURCE/ID, that is this same thing; may be repeated."`
+	Not    []string `name:"not-same-as" placeholder:"ASSET" complete:"asset" help:"One that is not."`
 }
 
 // Run states what an operator knows of an asset.

@@ -38,7 +38,7 @@ func (s *session) rules(all *adminpb.ListRulesResponse) {
 }
 
 type rulesTryCommand struct {
-	File string `arg:"" help:"File of rules; - reads standard input."`
+	File string `arg:"" complete:"file" help:"File of rules; - reads standard input."`
 }
 
 // Run tries rules on the fleet. It fails where they have mistakes.
@@ -110,8 +110,8 @@ func ruleFile(s *session, name string) (string, error) {
 }
 
 type rulesPutCommand struct {
-	Rule string `arg:"" help:"Id of the rule."`
-	File string `arg:"" help:"File of rules with that rule only; - reads standard input."`
+	Rule string `arg:"" complete:"rule" help:"Id of the rule."`
+	File string `arg:"" complete:"file" help:"File of rules with that rule only; - reads standard input."`
 }
 
 // Run has a rule hold.
@@ -125,7 +125,7 @@ func (cmd rulesPutCommand) Run(s *session) error {
 }
 
 type rulesDeleteCommand struct {
-	Rule string `arg:"" help:"Id of the rule."`
+	Rule string `arg:"" complete:"rule" help:"Id of the rule."`
 }
 
 // Run ends a rule.

@@ -10,12 +10,13 @@ import (
 )
 
 type softwareCommands struct {
-	Of  softwareCommand    `cmd:"" default:"withargs" help:"List the software of an asset."`
-	Top softwareTopCommand `cmd:"" help:"List the software of all assets, the most installed first."`
+	Of     softwareCommand       `cmd:"" default:"withargs" help:"List the software of an asset."`
+	Top    softwareTopCommand    `cmd:"" help:"List the software of all assets, the most installed first."`
+	Assets softwareAssetsCommand `cmd:"" help:"List the assets that have a software."`
 }
 
 type softwareCommand struct {
-	Asset string `arg:"" optional:"" help:"Id, name or serial number of an asset; without one, the software of all, as top lists it."`
+	Asset string `arg:"" optional:"" complete:"asset" help:"Id, name or serial number of an asset; without one, the software of all, as top lists it."`
 }
 
 // Run lists the software of an asset.
@@ -75,8 +76,57 @@ func (cmd softwareTopCommand) Run(s *session) error {
 		none: s.nothing("no asset has such software, or none states any")})
 }
 
+type softwareAssetsCommand struct {
+	Title   string `arg:"" complete:"title" help:"Id of the software, as top lists it, or its name."`
+	Version string `placeholder:"VERSION" help:"Only of this version."`
+	Filter  string `placeholder:"CEL" complete:"filter" help:"Only assets on which this holds, as for assets list."`
+	OrderBy string `placeholder:"FIELD" complete:"order" help:"Field to sort by; \"last_seen desc\" is the latest first."`
+}
+
+// Run lists the assets that have a software.
+func (cmd softwareAssetsCommand) Run(s *session) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	id, err := s.findTitle(c, cmd.Title)
+	if err != nil {
+		return err
+	}
+	query := pageSize(listPage)
+	query.Set("fields", listFields)
+	for name, value := range map[string]string{"version": cmd.Version, "filter": cmd.Filter, "order_by": cmd.OrderBy} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return printList(s, c.pages(s.ctx, "/v1/software/"+url.PathEscape(id)+"/assets", "assets", query), s.assets("no asset has it"))
+}
+
+// findTitle returns the id of the software that a person means by its id or its
+// name; one that several kinds of package have is no name.
+func (s *session) findTitle(c *client, ref string) (string, error) {
+	var found, kinds []string
+	query := pageSize(topPage)
+	query.Set("search", ref)
+	err := each(c.pages(s.ctx, "/v1/software", "software", query), func(x *adminpb.SoftwareTitle) {
+		if strings.EqualFold(x.GetName(), ref) {
+			found, kinds = append(found, x.GetId()), append(kinds, x.GetId()+" ("+x.GetKind()+")")
+		}
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return "", fail(exitError, "%d kinds of software have the name %q: name one by its id: %s", len(found), ref, strings.Join(kinds[:min(10, len(kinds))], ", "))
+	}
+	return ref, nil // it is an id, or the collector says that it is none
+}
+
 type groupCommand struct {
-	By string `arg:"" optional:"" help:"Field to count by, as in os.version or labels.site; without it, what --view counts by."`
+	By string `arg:"" optional:"" complete:"field" help:"Field to count by, as in os.version or labels.site; without it, what --view counts by."`
 	selection
 	Limit int `default:"100" help:"The most groups to list."`
 }

@@ -93,7 +93,7 @@ func subscriptionState(x *adminpb.Subscription) string {
 
 // oneSubscription names a subscription.
 type oneSubscription struct {
-	ID string `arg:"" name:"subscription" help:"Id, as the list has it."`
+	ID string `arg:"" name:"subscription" complete:"subscription" help:"Id, as the list has it."`
 }
 
 func (o oneSubscription) path() string { return "/v1/subscriptions/" + url.PathEscape(o.ID) }
@@ -111,25 +111,25 @@ func (s *session) askSubscription(method, path string, body any) error {
 }
 
 type subscriptionsCreateCommand struct {
-	ID           string        `arg:"" name:"subscription" help:"Id of your choice: letters, digits, points, hyphens, underscores."`
+	ID           string        `arg:"" name:"subscription" complete:"subscription" help:"Id of your choice: letters, digits, points, hyphens, underscores."`
 	Webhook      string        `xor:"to" required:"" placeholder:"URL" help:"Address of a program; @FILE takes it from a file, here as with the next two."`
 	Slack        string        `xor:"to" required:"" placeholder:"@FILE" help:"Address of an incoming webhook of Slack, which is a secret."`
 	Teams        string        `xor:"to" required:"" placeholder:"@FILE" help:"Address of a workflow or an incoming webhook of Teams, which is a secret."`
 	Email        []string      `xor:"to" required:"" placeholder:"ADDRESS" help:"Address of e-mail; may be repeated."`
-	Findings     []string      `placeholder:"opened,resolved" help:"Tell of findings that open, or are resolved. This is what is told where nothing else is asked for."`
-	Severity     []string      `placeholder:"critical,high" help:"Only findings of these severities."`
-	Rule         []string      `placeholder:"ID" help:"Only findings of these rules."`
+	Findings     []string      `placeholder:"opened,resolved" values:"opened,resolved" help:"Tell of findings that open, or are resolved. This is what is told where nothing else is asked for."`
+	Severity     []string      `placeholder:"critical,high" values:"critical,high,medium,low,info" help:"Only findings of these severities."`
+	Rule         []string      `placeholder:"ID" complete:"rule" help:"Only findings of these rules."`
 	Filter       string        `placeholder:"CEL" help:"Only findings on which this holds, as in finding.severity == \"high\" && asset.labels.site == \"berlin\"."`
-	Assets       []string      `placeholder:"created,withdrawn" help:"Tell of assets: created, changed, withdrawn, united, split, software."`
-	Field        []string      `placeholder:"stage" help:"Tell of assets of which these fields changed."`
-	AssetFilter  string        `placeholder:"CEL" help:"Only assets on which this holds."`
+	Assets       []string      `placeholder:"created,withdrawn" values:"created,changed,withdrawn,united,split,software" help:"Tell of assets: created, changed, withdrawn, united, split, software."`
+	Field        []string      `placeholder:"stage" complete:"field" help:"Tell of assets of which these fields changed."`
+	AssetFilter  string        `placeholder:"CEL" complete:"filter" help:"Only assets on which this holds."`
 	Window       time.Duration `placeholder:"10m" help:"Gather for so long, from the first event on; without it they are told at once."`
 	Daily        string        `placeholder:"08:00" help:"Tell once a day at this time."`
 	TimeZone     string        `placeholder:"Europe/Berlin" help:"Of --daily; UTC without it."`
 	PerHour      int           `placeholder:"12" help:"The most messages in an hour."`
-	SecretFile   string        `placeholder:"FILE" help:"Key of the webhook; without it one is made and shown once."`
+	SecretFile   string        `placeholder:"FILE" complete:"file" help:"Key of the webhook; without it one is made and shown once."`
 	Proxy        string        `placeholder:"URL" help:"HTTP proxy, or environment."`
-	Trust        string        `placeholder:"FILE" help:"Certificates to trust beside the system's."`
+	Trust        string        `placeholder:"FILE" complete:"file" help:"Certificates to trust beside the system's."`
 	AllowPrivate bool          `help:"Let the receiver be in a private network."`
 	Paused       bool          `help:"Do not tell anything yet."`
 }

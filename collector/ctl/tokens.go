@@ -13,7 +13,7 @@ import (
 
 type tokenCommands struct {
 	Create tokenCreateCommand `cmd:"" help:"Make a token; its secret is shown once."`
-	List   tokenListCommand   `cmd:"" help:"List all tokens, without their secrets."`
+	List   tokenListCommand   `cmd:"" default:"withargs" help:"List all tokens, without their secrets."`
 	Revoke tokenRevokeCommand `cmd:"" help:"Refuse a token, or all sessions of a person, from now on."`
 }
 
@@ -38,11 +38,11 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 type tokenCreateCommand struct {
 	Kind        string            `required:"" enum:"enroll,api" help:"enroll, for agents, or api, for people and scripts."`
 	Name        string            `help:"What the token is for."`
-	Role        string            `placeholder:"ROLE" help:"For kind api: viewer, helpdesk (servicedesk), auditor, operator, admin or metrics."`
+	Role        string            `placeholder:"ROLE" values:"viewer,helpdesk,servicedesk,auditor,operator,admin,metrics" help:"For kind api: viewer, helpdesk (servicedesk), auditor, operator, admin or metrics."`
 	Scope       []string          `sep:"none" placeholder:"FIELD=VALUE" help:"For kind api: the part of the fleet that it may see and change, as in label.site=berlin; may be repeated."`
 	Uses        int32             `help:"For kind enroll: how many devices may enrol with it (1)."`
 	Expires     lifetime          `placeholder:"90d" help:"How long it is good for, as in 12h or 90d (24h for enroll, 365d for api)."`
-	AgentConfig string            `placeholder:"FILE" help:"For kind enroll: write the token, with --collector and the collector's pin, as the configuration of agents."`
+	AgentConfig string            `placeholder:"FILE" complete:"file" help:"For kind enroll: write the token, with --collector and the collector's pin, as the configuration of agents."`
 	Collector   string            `placeholder:"HOST:8471" help:"For --agent-config: where agents reach the collector."`
 	Label       map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"For kind enroll: put on the assets that enrol with it; may be repeated."`
 }
@@ -137,8 +137,8 @@ func (s *session) tokenState(k *adminpb.Token) string {
 }
 
 type tokenRevokeCommand struct {
-	ID     string `arg:"" optional:"" help:"Id of the token or session (not the token itself)."`
-	Person string `placeholder:"ADDRESS" help:"End all sessions of this person instead, as rollcall token list names them."`
+	ID     string `arg:"" optional:"" complete:"token" help:"Id of the token or session (not the token itself)."`
+	Person string `placeholder:"ADDRESS" complete:"person" help:"End all sessions of this person instead, as rollcall token list names them."`
 }
 
 // Run revokes a token, or ends the sessions of a person.

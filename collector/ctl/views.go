@@ -50,7 +50,7 @@ func truth(is bool) string {
 
 // oneView names a view.
 type oneView struct {
-	View string `arg:"" help:"Id of the view, as the list has it."`
+	View string `arg:"" complete:"view" help:"Id of the view, as the list has it."`
 }
 
 func viewPath(id string) string { return "/v1/views/" + url.PathEscape(id) }
@@ -73,11 +73,11 @@ func (cmd viewsShowCommand) Run(s *session) error {
 // is given, too.
 type viewFields struct {
 	Title   *string `placeholder:"TEXT" help:"What it is called."`
-	Filter  *string `placeholder:"CEL" help:"Condition, as for assets list."`
+	Filter  *string `placeholder:"CEL" complete:"filter" help:"Condition, as for assets list."`
 	Search  *string `placeholder:"WORDS" help:"Words, as for assets list."`
-	OrderBy *string `placeholder:"FIELD" help:"Field to sort by; \"last_seen desc\" is the latest first."`
-	Fields  *string `placeholder:"PATHS" help:"Comma-separated fields to show, as in name,hardware.serial."`
-	GroupBy *string `placeholder:"FIELD" help:"Field that rollcall group counts by."`
+	OrderBy *string `placeholder:"FIELD" complete:"order" help:"Field to sort by; \"last_seen desc\" is the latest first."`
+	Fields  *string `placeholder:"PATHS" complete:"fields" help:"Comma-separated fields to show, as in name,hardware.serial."`
+	GroupBy *string `placeholder:"FIELD" complete:"field" help:"Field that rollcall group counts by."`
 	Shared  *bool   `negatable:"" help:"Let everybody with a token use it."`
 }
 

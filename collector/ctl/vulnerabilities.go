@@ -17,8 +17,8 @@ type vulnerabilitiesCommands struct {
 }
 
 type vulnerabilitiesListCommand struct {
-	Search         string `arg:"" optional:"" help:"Only of this id, alias (CVE-2026-1) or package."`
-	Severity       string `placeholder:"critical" help:"Only of this severity: critical, high, medium, low or unknown."`
+	Search         string `arg:"" optional:"" complete:"advisory" help:"Only of this id, alias (CVE-2026-1) or package."`
+	Severity       string `placeholder:"critical" values:"critical,high,medium,low,unknown" help:"Only of this severity: critical, high, medium, low or unknown."`
 	KnownExploited bool   `help:"Only what CISA knows to be exploited."`
 	Fixable        bool   `help:"Only what a later version fixes."`
 }
@@ -92,7 +92,7 @@ func dayOf(v *adminpb.Vulnerability) string {
 }
 
 type vulnerabilitiesShowCommand struct {
-	ID string `arg:"" help:"Id of the advisory, or one of its aliases: CVE-2026-1."`
+	ID string `arg:"" complete:"advisory" help:"Id of the advisory, or one of its aliases: CVE-2026-1."`
 }
 
 // Run shows one.
@@ -135,7 +135,7 @@ func prefixed(prefix, text string) string {
 }
 
 type vulnerabilitiesOfCommand struct {
-	Asset string `arg:"" help:"Id, name or serial number."`
+	Asset string `arg:"" complete:"asset" help:"Id, name or serial number."`
 }
 
 // Run lists what is said of one asset.

@@ -18,8 +18,8 @@ import (
 )
 
 type watchCommand struct {
-	Asset  string   `arg:"" optional:"" help:"Only this asset: id, name or serial number."`
-	Kind   []string `placeholder:"KIND" help:"Only these kinds: created, split, changed, software, united, withdrawn; or reported, which tells each contact of a source."`
+	Asset  string   `arg:"" optional:"" complete:"asset" help:"Only this asset: id, name or serial number."`
+	Kind   []string `placeholder:"KIND" values:"created,split,changed,software,united,withdrawn,reported" help:"Only these kinds: created, split, changed, software, united, withdrawn; or reported, which tells each contact of a source."`
 	Cursor string   `placeholder:"CURSOR" help:"Go on after the event with this cursor; \"oldest\" begins with the oldest that is kept. Without it, with what happens from now on."`
 	Once   bool     `help:"End once everything is told that has happened so far."`
 }
