@@ -352,7 +352,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	}
 	in.Record.DiskFullAt = full
 	pack := e.Pack()
-	verdicts := pack.Evaluate(in)
+	verdicts := pack.Decide(in)
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}

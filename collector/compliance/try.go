@@ -86,7 +86,7 @@ func (e *Engine) tryOn(tx *store.Tx, a *pb.Asset, kinds []string, pack *policy.P
 	if in.Record.DiskFullAt, _, err = e.volume(tx, a); err != nil {
 		return err
 	}
-	verdicts := pack.Evaluate(in)
+	verdicts := pack.Decide(in)
 	if software != nil && software.err != nil {
 		return software.err
 	}

@@ -206,6 +206,7 @@ func FuzzCompile(f *testing.F) {
 			}
 			return
 		}
+		same(t, p, laptop())
 		if _, err := p.Eval(laptop()); err != nil && !errors.Is(err, ErrLimit) {
 			t.Fatalf("%q: %v", source, err)
 		}

@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -31,25 +33,29 @@ const (
 	nowUntil    = "@now_at_or_before"
 )
 
+// clockComparisons tell whether they hold of now and a time.
+var clockComparisons = map[string]func(*clock, time.Time) bool{
+	nowAfter:    func(c *clock, t time.Time) bool { return c.past(t.Add(1)) },
+	nowNotUntil: func(c *clock, t time.Time) bool { return c.past(t) },
+	nowBefore:   func(c *clock, t time.Time) bool { return !c.past(t) },
+	nowUntil:    func(c *clock, t time.Time) bool { return !c.past(t.Add(1)) },
+}
+
 // clockFunctions declares them.
-func clockFunctions() []cel.EnvOption {
-	compare := func(name string, fn func(c *clock, t time.Time) bool) cel.EnvOption {
-		return cel.Function(name, cel.Overload(name+"_timestamp", []*cel.Type{cel.TimestampType, cel.TimestampType}, cel.BoolType,
+func clockFunctions() (all []cel.EnvOption) {
+	for _, name := range slices.Sorted(maps.Keys(clockComparisons)) {
+		holds := clockComparisons[name]
+		all = append(all, cel.Function(name, cel.Overload(name+"_timestamp", []*cel.Type{cel.TimestampType, cel.TimestampType}, cel.BoolType,
 			cel.BinaryBinding(func(a, b ref.Val) ref.Val {
 				c, ok := a.(*clock)
 				t, ok2 := b.(types.Timestamp)
 				if !ok || !ok2 {
 					return types.MaybeNoSuchOverloadErr(a)
 				}
-				return types.Bool(fn(c, t.Time))
-			})))
+				return types.Bool(holds(c, t.Time))
+			}))))
 	}
-	return []cel.EnvOption{
-		compare(nowAfter, func(c *clock, t time.Time) bool { return c.past(t.Add(1)) }),
-		compare(nowNotUntil, func(c *clock, t time.Time) bool { return c.past(t) }),
-		compare(nowBefore, func(c *clock, t time.Time) bool { return !c.past(t) }),
-		compare(nowUntil, func(c *clock, t time.Time) bool { return !c.past(t.Add(1)) }),
-	}
+	return all
 }
 
 // past tells whether t has come.

@@ -28,6 +28,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -62,6 +63,8 @@ const (
 type Env struct {
 	cel    *cel.Env
 	fields *fields
+	// frames are used again by evaluations: a fleet makes millions in a row.
+	frames sync.Pool
 }
 
 // New returns an environment. The error would be a fault of this package.
@@ -105,6 +108,9 @@ type Program struct {
 	tracked     bool
 	constraints map[string]constraint
 	fields      []string
+	// direct is nil for a program that only CEL can run.
+	direct condition
+	frames *sync.Pool
 }
 
 // Source returns the text that the program was compiled from.
@@ -154,8 +160,16 @@ func (e *Env) compile(source string, params Params, want string, wanted ...*cel.
 	if checked, issues = e.cel.Check(parsed); issues.Err() != nil {
 		return nil, e.issue(source, issues)
 	}
-	p := &Program{source: source, constraints: r.constraints, fields: used}
-	return p, e.plan(p, checked)
+	p := &Program{source: source, constraints: r.constraints, fields: used, frames: &e.frames}
+	if err := e.plan(p, checked); err != nil {
+		return nil, err
+	}
+	// What may take long is CEL's, which counts and can be interrupted.
+	if !p.tracked && checked.OutputType().IsExactType(cel.BoolType) {
+		d := &direct{fields: e.fields, checked: checked.NativeRep(), constraints: r.constraints}
+		p.direct = d.condition(checked.NativeRep().Expr())
+	}
+	return p, nil
 }
 
 // plan makes the program and decides whether its cost must be watched.
@@ -220,6 +234,26 @@ func (p *Program) Eval(in *Input) (Outcome, error) {
 // EvalContext is Eval that ends early, with an error that wraps the context's,
 // when ctx ends.
 func (p *Program) EvalContext(ctx context.Context, in *Input) (Outcome, error) {
+	if p.direct != nil {
+		if v, next := p.direct.run(in, p.frames); v != Unknown {
+			return Outcome{Value: v, Next: next}, nil
+		}
+	}
+	return p.interpret(ctx, in)
+}
+
+// Decide is Eval for who does not ask what is missing: the outcome has neither
+// Missing nor Reason where that saves time.
+func (p *Program) Decide(in *Input) (Outcome, error) {
+	if p.direct != nil {
+		v, next := p.direct.run(in, p.frames)
+		return Outcome{Value: v, Next: next}, nil
+	}
+	return p.interpret(context.Background(), in)
+}
+
+// interpret evaluates the program by CEL.
+func (p *Program) interpret(ctx context.Context, in *Input) (Outcome, error) {
 	act := &activation{in: in, clock: clock{now: in.Now}, constraints: p.constraints}
 	var value ref.Val
 	var err error

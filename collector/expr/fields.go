@@ -37,6 +37,8 @@ var days = []string{
 type fields struct {
 	*types.Registry
 	types map[string]map[string]*types.FieldType
+	// messages are the descriptors of those types that are messages.
+	messages map[string]protoreflect.MessageDescriptor
 	// paths maps a type to where users find it, "os" for rollcall.v1.Os.
 	paths map[string]string
 	// names are all names of fields, to guess from.
@@ -49,7 +51,7 @@ func newFields() (*fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fields{Registry: base, types: map[string]map[string]*types.FieldType{}, paths: map[string]string{}, nextID: firstField}
+	f := &fields{Registry: base, types: map[string]map[string]*types.FieldType{}, messages: map[string]protoreflect.MessageDescriptor{}, paths: map[string]string{}, nextID: firstField}
 	f.describe((&pb.Asset{}).ProtoReflect().Descriptor(), "")
 	f.describe((&pb.Software{}).ProtoReflect().Descriptor(), "software")
 	f.describeRecord()
@@ -69,7 +71,7 @@ func (f *fields) describe(md protoreflect.MessageDescriptor, path string) {
 	if f.types[name] != nil || !strings.HasPrefix(name, "rollcall.") {
 		return
 	}
-	f.types[name], f.paths[name] = map[string]*types.FieldType{}, path
+	f.types[name], f.paths[name], f.messages[name] = map[string]*types.FieldType{}, path, md
 	for i := range md.Fields().Len() {
 		fd := md.Fields().Get(i)
 		field := string(fd.Name())

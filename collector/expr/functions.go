@@ -111,38 +111,47 @@ func installed(t, name, text ref.Val) ref.Val {
 	if act.in.Software == nil {
 		return unknownSoftware
 	}
-	allowed := act.constraints[string(c)]
-	rows := act.in.Software.Named(string(n))
-	pattern := strings.Contains(string(n), "*")
-	if pattern {
-		rows = act.in.Software.All()
-	}
-	for s := range rows {
-		if (!pattern || matchTitle(string(n), s.GetName())) && allowed.allows(s.GetKind(), s.GetVersion()) {
-			return types.True
-		}
-	}
-	return types.False
+	return types.Bool(hasTitle(act.in.Software, string(n), act.constraints[string(c)]))
 }
 
-// matchTitle tells whether a name fits a pattern in which * stands for any
-// text, whatever the case of the letters.
-func matchTitle(pattern, name string) bool {
-	parts := strings.Split(strings.ToLower(pattern), "*")
-	name = strings.ToLower(name)
-	rest, ok := strings.CutPrefix(name, parts[0])
-	if !ok {
-		return false
+// hasTitle tells whether software has a title of a name, or of one that a
+// pattern fits, in an allowed version.
+func hasTitle(in Software, name string, allowed constraint) bool {
+	for s := range in.Named(name) {
+		if allowed.allows(s.GetKind(), s.GetVersion()) {
+			return true
+		}
 	}
-	last := len(parts) - 1
-	for _, part := range parts[1:last] {
+	return false
+}
+
+// NamePattern is a name of software in which * stands for any text, whatever the
+// case of the letters.
+type NamePattern struct{ parts []string }
+
+// ParseName returns the pattern of a name as has_software is given it.
+func ParseName(name string) NamePattern {
+	return NamePattern{strings.Split(strings.ToLower(name), "*")}
+}
+
+// Exact returns the one name that a pattern without * fits, in lower case.
+func (p NamePattern) Exact() (name string, ok bool) { return p.parts[0], len(p.parts) == 1 }
+
+// Fits tells whether a name in lower case is one of those meant.
+func (p NamePattern) Fits(name string) bool {
+	rest, ok := strings.CutPrefix(name, p.parts[0])
+	last := len(p.parts) - 1
+	if !ok || last == 0 {
+		return ok && rest == ""
+	}
+	for _, part := range p.parts[1:last] {
 		_, after, found := strings.Cut(rest, part)
 		if !found {
 			return false
 		}
 		rest = after
 	}
-	return strings.HasSuffix(rest, parts[last])
+	return strings.HasSuffix(rest, p.parts[last])
 }
 
 // titles is the activation as the value that has_software gets.

@@ -28,7 +28,8 @@ type Input struct {
 
 // Software is the software of one asset. What it returns is only read.
 type Software interface {
-	// Named returns the rows of that name, whatever the case of its letters.
+	// Named returns the rows of a name, whatever the case of its letters; * in it
+	// stands for any text. What it returns may lack the device's own times.
 	Named(name string) iter.Seq[*pb.Software]
 	// All returns every row.
 	All() iter.Seq[*pb.Software]
@@ -37,11 +38,12 @@ type Software interface {
 // Rows is the software of an asset as a list.
 type Rows []*pb.Software
 
-// Named returns the rows of that name.
+// Named returns the rows of a name.
 func (r Rows) Named(name string) iter.Seq[*pb.Software] {
+	pattern := ParseName(name)
 	return func(yield func(*pb.Software) bool) {
 		for _, s := range r {
-			if strings.EqualFold(s.GetName(), name) && !yield(s) {
+			if pattern.Fits(strings.ToLower(s.GetName())) && !yield(s) {
 				return
 			}
 		}

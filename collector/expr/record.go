@@ -63,7 +63,7 @@ var weaknessFields = []field[Vulnerability]{
 	{"fixed", cel.StringType, func(v *Vulnerability) any { return stated(v.Fixed) }},
 	{"fixed_at", cel.TimestampType, func(v *Vulnerability) any { return at(v.FixedAt) }},
 	{"severity", cel.StringType, func(v *Vulnerability) any { return stated(v.Severity) }},
-	{"known_exploited", cel.BoolType, func(v *Vulnerability) any { return v.Exploited }},
+	{"known_exploited", cel.BoolType, func(v *Vulnerability) any { return types.Bool(v.Exploited) }},
 	{"due", cel.TimestampType, func(v *Vulnerability) any { return at(v.Due) }},
 	{"advisories", cel.ListType(cel.StringType), func(v *Vulnerability) any { return v.Advisories }},
 }

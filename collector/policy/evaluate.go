@@ -18,7 +18,8 @@ type compiled struct {
 // program is a compiled expression that rules may share.
 type program struct {
 	*expr.Program
-	// slot is its place among the outcomes that are kept for one asset.
+	// slot is its place among the outcomes that are kept for one asset; -1 for one
+	// that only one rule has.
 	slot int
 }
 
@@ -38,42 +39,61 @@ type evaluation struct {
 	// kept holds outcomes by slot: many rules apply to the same assets.
 	kept []*expr.Outcome
 	next time.Time
+	// brief leaves out what an unknown answer lacks.
+	brief bool
 }
 
 func (e *evaluation) eval(p *program) (expr.Outcome, error) {
 	var out *expr.Outcome
-	if p.slot < len(e.kept) {
+	keep := p.slot >= 0 && p.slot < len(e.kept)
+	if keep {
 		out = e.kept[p.slot]
 	}
 	if out == nil {
-		o, err := p.Eval(e.in)
+		o, err := e.run(p)
 		if err != nil {
 			return o, err
 		}
-		if out = &o; p.slot < len(e.kept) {
-			e.kept[p.slot] = out
+		if !keep {
+			e.until(o.Next)
+			return o, nil
 		}
+		kept := o
+		out, e.kept[p.slot] = &kept, &kept
 	}
-	if !out.Next.IsZero() && (e.next.IsZero() || out.Next.Before(e.next)) {
-		e.next = out.Next
-	}
+	e.until(out.Next)
 	return *out, nil
+}
+
+func (e *evaluation) run(p *program) (expr.Outcome, error) {
+	if e.brief {
+		return p.Decide(e.in)
+	}
+	return p.Eval(e.in)
+}
+
+// until notes that an outcome holds until a time, if that is not zero.
+func (e *evaluation) until(next time.Time) {
+	if !next.IsZero() && (e.next.IsZero() || next.Before(e.next)) {
+		e.next = next
+	}
 }
 
 // Evaluate judges one asset by the rule. A rule that cannot be evaluated, since
 // it takes too long on this asset, is unknown, with the reason.
 func (r *Rule) Evaluate(in *expr.Input) Verdict {
-	return r.evaluate(in, nil)
+	return r.evaluate(&evaluation{in: in})
 }
 
-func (r *Rule) evaluate(in *expr.Input, kept []*expr.Outcome) Verdict {
-	e := &evaluation{in: in, kept: kept}
+func (r *Rule) evaluate(e *evaluation) Verdict {
+	in, brief := e.in, e.brief
+	e.next = time.Time{}
 	v := r.judge(e)
 	v.Due = e.next
 	for step := 0; !v.Due.IsZero() && step < maxSteps; step++ {
 		later := *in
 		later.Now = v.Due
-		e := &evaluation{in: &later}
+		e := &evaluation{in: &later, brief: brief}
 		if w := r.judge(e); w.Result != v.Result || !slices.Equal(w.Detail, v.Detail) {
 			break
 		}
