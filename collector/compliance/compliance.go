@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,10 +30,12 @@ const (
 	retention = 90 * 24 * time.Hour
 	pruneHow  = 1000
 	// settleFor is how long a change waits for others of the same asset, so that one
-	// that changes over and over is judged once.
-	settleFor = time.Second
-	// batch is how many assets one look takes on.
-	batch = 200
+	// that changes over and over is judged a few times a second at most.
+	settleFor = 200 * time.Millisecond
+	// batch is how many assets one look takes on, and perWorker how many are worth
+	// another processor.
+	batch     = 512
+	perWorker = 16
 )
 
 // Options are what an Engine works with.
@@ -61,15 +65,20 @@ type Engine struct {
 	// software had a part in what was said of them.
 	dirty     map[string]struct{}
 	restocked map[string]restock
+	// backlog are the assets to judge that did not change, as after a change of the
+	// rules: those that did go before.
+	backlog map[string]struct{}
 	// judged holds the last judgement of each asset.
 	judged  map[string]judgement
 	due     dues
 	decided decisions
 	tally   tally
-	pack    atomic.Pointer[policy.Pack]
-	ends    atomic.Pointer[lifetimes]
-	log     findingLog
-	advice  atomic.Pointer[advice]
+	// pack, ends and advice are changed by who holds filing.
+	pack   atomic.Pointer[policy.Pack]
+	ends   atomic.Pointer[lifetimes]
+	advice atomic.Pointer[advice]
+	log    findingLog
+	names  atomic.Pointer[names]
 	// kept is Run's alone.
 	kept keptDay
 
@@ -97,18 +106,28 @@ type judgement struct {
 	// asset was last heard of by the sources that show it alive.
 	at, seen time.Time
 	alive    []store.Ref
-	// pack is what it was judged by.
-	pack *policy.Pack
+	// by is what it was judged by.
+	by basis
 	// volume is what is to be kept of its free space; nil for nothing new.
 	volume *storagepb.VolumeRecord
 }
 
+// basis is what assets are judged by.
+type basis struct {
+	pack   *policy.Pack
+	ends   *lifetimes
+	advice *advice
+}
+
+func (e *Engine) basis() basis { return basis{e.pack.Load(), e.ends.Load(), e.advice.Load()} }
+
 // New returns an engine that knows nothing yet; Run loads it.
 func New(o Options) *Engine {
-	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), restocked: make(map[string]restock),
+	e := &Engine{Options: o, wake: make(chan struct{}, 1), dirty: make(map[string]struct{}), backlog: make(map[string]struct{}), restocked: make(map[string]restock),
 		judged: make(map[string]judgement), decided: make(decisions)}
 	e.pack.Store(o.Pack)
 	e.ends.Store(&lifetimes{table: o.Support})
+	e.names.Store(new(names))
 	e.tally = newTally(enabled(o.Pack))
 	return e
 }
@@ -231,7 +250,9 @@ func (e *Engine) load(ctx context.Context) error {
 			return err
 		}
 		return tx.ScanAssets("", func(a *pb.Asset) error {
-			e.look(a.GetId())
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.backlog[a.GetId()] = struct{}{}
 			return ctx.Err()
 		})
 	})
@@ -243,7 +264,7 @@ func (e *Engine) load(ctx context.Context) error {
 	e.decided = decided
 	for id, findings := range open {
 		e.judged[id] = judgement{open: findings}
-		e.dirty[id] = struct{}{} // it may have ended since
+		e.backlog[id] = struct{}{} // it may have ended since
 	}
 	return nil
 }
@@ -260,13 +281,16 @@ func (e *Engine) take() []string {
 			e.dirty[id] = struct{}{}
 		}
 	}
-	ids := make([]string, 0, min(len(e.dirty), batch))
-	for id := range e.dirty {
-		if len(ids) == batch {
-			break
+	ids := make([]string, 0, min(len(e.dirty)+len(e.backlog), batch))
+	for _, from := range []map[string]struct{}{e.dirty, e.backlog} {
+		for id := range from {
+			if len(ids) == batch {
+				break
+			}
+			ids = append(ids, id)
+			delete(e.dirty, id)
+			delete(e.backlog, id)
 		}
-		ids = append(ids, id)
-		delete(e.dirty, id)
 	}
 	return ids
 }
@@ -287,7 +311,7 @@ const longest = 10 * time.Minute
 func (e *Engine) untilDue() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.dirty) > 0 {
+	if len(e.dirty)+len(e.backlog) > 0 {
 		return time.Minute // the store took nothing: try again
 	}
 	next, ok := e.due.next()
@@ -297,8 +321,28 @@ func (e *Engine) untilDue() time.Duration {
 	return min(max(next.Sub(e.Now()), 10*time.Millisecond), longest)
 }
 
-// judgeAll judges some assets and stores what became of their findings.
+// judgeAll judges some assets, on all processors where they are many, and stores
+// what became of their findings.
 func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
+	e.freshNames()
+	workers := min(runtime.GOMAXPROCS(0), 1+len(ids)/perWorker)
+	some, errs := make([]map[string]judgement, workers), make([]error, workers)
+	var wait sync.WaitGroup
+	for w := range workers {
+		wait.Go(func() { some[w], errs[w] = e.judgeSome(ctx, ids[w*len(ids)/workers:(w+1)*len(ids)/workers]) })
+	}
+	wait.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, more := range some[1:] {
+		maps.Copy(some[0], more)
+	}
+	return e.file(ctx, some[0])
+}
+
+// judgeSome judges some assets.
+func (e *Engine) judgeSome(ctx context.Context, ids []string) (map[string]judgement, error) {
 	found := make(map[string]judgement, len(ids))
 	err := e.Store.View(ctx, func(tx *store.Tx) error {
 		kinds, err := sourceKinds(tx)
@@ -314,10 +358,7 @@ func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
 		}
 		return ctx.Err()
 	})
-	if err != nil {
-		return err
-	}
-	return e.file(ctx, found)
+	return found, err
 }
 
 // sourceKinds returns the kinds of the sources that there are.
@@ -342,7 +383,8 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if err != nil {
 		return judgement{}, err
 	}
-	in, software, err := e.input(tx, a, kinds)
+	by := e.basis()
+	in, software, err := e.input(tx, a, kinds, by)
 	if err != nil {
 		return judgement{}, err
 	}
@@ -351,12 +393,11 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 		return judgement{}, err
 	}
 	in.Record.DiskFullAt = full
-	pack := e.Pack()
-	verdicts := pack.Decide(in)
+	verdicts := by.pack.Decide(in)
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), pack: pack, volume: volume}
+	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), by: by, volume: volume}
 	if software != nil {
 		j.rows, j.titles, j.scope = software.read, software.lifetimes != nil || software.weaknesses != nil, software.scope
 	}

@@ -1,7 +1,10 @@
 package compliance
 
 import (
+	"errors"
+	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,12 +17,12 @@ import (
 
 // input returns what rules look at of an asset, which must be the caller's own,
 // and its software, nil where nobody states any.
-func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string) (*expr.Input, *titles, error) {
+func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string, by basis) (*expr.Input, *titles, error) {
 	if err := e.Catalog.Date(tx, a); err != nil {
 		return nil, nil, err
 	}
 	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
-	software := softwareOf(tx, a)
+	software := softwareOf(tx, a, e.names.Load())
 	if software != nil {
 		in.Software = software
 	}
@@ -27,16 +30,23 @@ func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string) (*expr.Input, 
 	if in.Record, err = e.record(tx, a); err != nil {
 		return nil, nil, err
 	}
-	e.find(tx, a, in.Record, software)
-	e.advise(tx, a, in.Record, software)
+	by.ends.find(a, in.Record, software)
+	by.advice.advise(a, in.Record, software)
 	return in, software, nil
 }
 
 // titles is the software of an asset, read once a rule asks for it: a thousand
 // rows are most of what judging an asset costs.
 type titles struct {
-	tx   *store.Tx
-	ref  store.Ref
+	tx  *store.Tx
+	ref store.Ref
+	// ids are the titles, nil until they are read or where none are stated, and
+	// known what is remembered of them.
+	ids   []store.TitleID
+	names *names
+	known []named
+	// rows are nil until they are read. read tells that a condition looked at them,
+	// or for titles of some name.
 	rows expr.Rows
 	read bool
 	err  error
@@ -49,19 +59,19 @@ type titles struct {
 }
 
 // softwareOf returns the software of an asset, nil where nobody states any.
-func softwareOf(tx *store.Tx, a *pb.Asset) *titles {
+func softwareOf(tx *store.Tx, a *pb.Asset, n *names) *titles {
 	from := a.GetProvenance()["software"]
 	if from == nil {
 		return nil
 	}
-	return &titles{tx: tx, ref: store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}}
+	return &titles{tx: tx, names: n, ref: store.Ref{Source: from.GetSource(), ID: from.GetSourceId()}}
 }
 
 // SoftwareOf returns the software of an asset for a condition, nil where nobody
 // states any. It is read once a condition asks for it; failed tells, after that,
 // whether it could be.
 func SoftwareOf(tx *store.Tx, a *pb.Asset) (software expr.Software, failed func() error) {
-	t := softwareOf(tx, a)
+	t := softwareOf(tx, a, nil)
 	if t == nil {
 		return nil, func() error { return nil }
 	}
@@ -93,19 +103,53 @@ func moment(t *timestamppb.Timestamp) time.Time {
 }
 
 func (t *titles) load() expr.Rows {
-	if t.read {
+	if t.read = true; t.rows != nil {
 		return t.rows
 	}
-	t.read = true
-	t.err = t.tx.Software(t.ref, func(s *pb.Software) error {
+	t.rows = expr.Rows{}
+	t.fail(t.tx.Software(t.ref, func(s *pb.Software) error {
 		t.rows = append(t.rows, s)
 		return nil
-	})
+	}))
 	return t.rows
 }
 
+func (t *titles) fail(err error) {
+	if err != nil {
+		t.err = errors.Join(t.err, err)
+	}
+}
+
+// titles returns the ids of the titles, nil where none are stated.
+func (t *titles) titles() ([]store.TitleID, error) {
+	if t.ids != nil {
+		return t.ids, nil
+	}
+	ids, _, err := t.tx.SoftwareTitles(t.ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the titles of %s: %w", t.ref, err)
+	}
+	t.ids = ids
+	return ids, nil
+}
+
 // Named implements expr.Software.
-func (t *titles) Named(name string) iter.Seq[*pb.Software] { return t.load().Named(name) }
+func (t *titles) Named(name string) iter.Seq[*pb.Software] {
+	if t.names == nil {
+		return t.load().Named(name)
+	}
+	if t.read = true; t.known == nil {
+		ids, err := t.titles()
+		if err == nil {
+			t.known, err = t.names.of(t.tx, ids)
+		}
+		t.fail(err)
+	}
+	return slices.Values(t.names.named(name, t.known))
+}
 
 // All implements expr.Software.
 func (t *titles) All() iter.Seq[*pb.Software] { return t.load().All() }

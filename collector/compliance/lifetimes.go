@@ -1,8 +1,9 @@
 package compliance
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rollcall-itam/rollcall/collector/expr"
@@ -20,21 +21,20 @@ const maxLifetimes = 1 << 20
 type lifetimes struct {
 	table *eol.Table
 
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	known map[store.TitleID]*expr.Lifetime
 }
 
 // Outlive has assets judged by other end-of-life data from now on.
 func (e *Engine) Outlive(table *eol.Table) {
-	e.ends.Store(&lifetimes{table: table})
-	e.judgeAnew()
+	e.judgeAnew(func() { e.ends.Store(&lifetimes{table: table}) })
 }
 
 // of returns the lifetime of a title, nil where it is of no known product.
 func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
-	l.mu.Lock()
+	l.mu.RLock()
 	found, ok := l.known[id]
-	l.mu.Unlock()
+	l.mu.RUnlock()
 	if ok {
 		return found, nil
 	}
@@ -62,19 +62,18 @@ func (l *lifetimes) of(tx *store.Tx, id store.TitleID) (*expr.Lifetime, error) {
 
 // find fills in what the end-of-life data says of an asset: lazily of its
 // software.
-func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *titles) {
-	ends := e.ends.Load()
-	if ends.table == nil {
+func (l *lifetimes) find(a *pb.Asset, r *expr.Record, software *titles) {
+	if l.table == nil {
 		return
 	}
-	if _, release, ok := ends.table.OS(a.GetOs()); ok {
+	if _, release, ok := l.table.OS(a.GetOs()); ok {
 		r.LatestVersion, r.LatestAt = release.Latest, release.LatestAt
 	}
 	if software == nil {
 		return
 	}
 	r.FindLifetimes = func() []*expr.Lifetime {
-		found, err := ends.ofAsset(tx, software)
+		found, err := l.ofAsset(software)
 		if err != nil {
 			software.err = errors.Join(software.err, err)
 		}
@@ -83,29 +82,49 @@ func (e *Engine) find(tx *store.Tx, a *pb.Asset, r *expr.Record, software *title
 }
 
 // ofAsset returns the lifetimes of an asset's software, nil where none is stated.
-func (l *lifetimes) ofAsset(tx *store.Tx, software *titles) ([]*expr.Lifetime, error) {
+func (l *lifetimes) ofAsset(software *titles) ([]*expr.Lifetime, error) {
 	if software.lifetimes != nil {
 		return software.lifetimes, nil
 	}
-	ids, _, err := tx.SoftwareTitles(software.ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+	ids, err := software.titles()
+	if ids == nil || err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the titles of %s: %w", software.ref, err)
-	}
-	software.lifetimes = []*expr.Lifetime{}
-	seen := make(map[string]bool)
-	for _, id := range ids {
-		found, err := l.of(tx, id)
+	all, unknown := l.ofKnown(ids)
+	for _, id := range unknown {
+		found, err := l.of(software.tx, id)
 		if err != nil {
 			return nil, err
 		}
-		// One product in several parts is told once.
-		if found != nil && !seen[found.Product+" "+found.Cycle] {
-			seen[found.Product+" "+found.Cycle] = true
-			software.lifetimes = append(software.lifetimes, found)
+		if found != nil {
+			all = append(all, found)
 		}
 	}
-	return software.lifetimes, nil
+	// One product in several parts is told once.
+	out := []*expr.Lifetime{}
+	for _, found := range all {
+		if !slices.ContainsFunc(out, func(o *expr.Lifetime) bool { return o.Product == found.Product && o.Cycle == found.Cycle }) {
+			out = append(out, found)
+		}
+	}
+	slices.SortFunc(out, func(a, b *expr.Lifetime) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+	})
+	software.lifetimes = out
+	return out, nil
+}
+
+// ofKnown returns the lifetimes of those titles that are remembered, and the
+// others.
+func (l *lifetimes) ofKnown(ids []store.TitleID) (all []*expr.Lifetime, unknown []store.TitleID) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, id := range ids {
+		if found, ok := l.known[id]; !ok {
+			unknown = append(unknown, id)
+		} else if found != nil {
+			all = append(all, found)
+		}
+	}
+	return all, unknown
 }

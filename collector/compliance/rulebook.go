@@ -45,7 +45,7 @@ func (e *Engine) Replace(pack *policy.Pack) {
 	e.pack.Store(pack)
 	e.tally = newTally(rules)
 	for id, j := range e.judged {
-		e.dirty[id] = struct{}{}
+		e.backlog[id] = struct{}{}
 		if j.results == nil {
 			continue
 		}
@@ -56,25 +56,23 @@ func (e *Engine) Replace(pack *policy.Pack) {
 				results[i] = j.results[at]
 			}
 		}
-		j.results, j.pack = results, pack
+		j.results, j.by.pack = results, pack
 		e.judged[id] = j
 		e.tally.add(&j, 1)
 	}
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
+	e.waken()
 }
 
-// outdated takes out judgements by rules that hold no longer, and has their
-// assets judged again. The caller holds e.filing.
+// outdated takes out judgements by rules or data that hold no longer, and has their
+// assets judged again: those of new assets are not among what a change of the rules
+// or of the data has judged anew. The caller holds e.filing.
 func (e *Engine) outdated(found map[string]judgement) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, j := range found {
-		if j.results != nil && j.pack != e.Pack() {
+		if j.results != nil && j.by != e.basis() {
 			delete(found, id)
-			e.dirty[id] = struct{}{}
+			e.backlog[id] = struct{}{}
 		}
 	}
 }

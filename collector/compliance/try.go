@@ -79,7 +79,7 @@ func (e *Engine) Try(ctx context.Context, file *policy.File) (trials []*Trial, a
 
 // tryOn evaluates rules on one asset.
 func (e *Engine) tryOn(tx *store.Tx, a *pb.Asset, kinds []string, pack *policy.Pack, trials []*Trial) error {
-	in, software, err := e.input(tx, a, kinds)
+	in, software, err := e.input(tx, a, kinds, e.basis())
 	if err != nil {
 		return err
 	}

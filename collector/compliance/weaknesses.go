@@ -49,15 +49,18 @@ type systemTitle struct {
 
 // Advise has assets judged by other advisories from now on; nil for none.
 func (e *Engine) Advise(set *advisory.Set) {
-	e.advice.Store(&advice{set: set, known: make(map[systemTitle][]*expr.Vulnerability)})
-	e.judgeAnew()
+	e.judgeAnew(func() { e.advice.Store(&advice{set: set, known: make(map[systemTitle][]*expr.Vulnerability)}) })
 }
 
-// judgeAnew has all assets judged anew.
-func (e *Engine) judgeAnew() {
+// judgeAnew makes a change of what assets are judged by, and has all of them
+// judged anew. What is being judged meanwhile is not filed, see outdated.
+func (e *Engine) judgeAnew(change func()) {
+	e.filing.Lock()
+	defer e.filing.Unlock()
+	change()
 	e.mu.Lock()
 	for id := range e.judged {
-		e.dirty[id] = struct{}{}
+		e.backlog[id] = struct{}{}
 	}
 	e.mu.Unlock()
 	e.waken()
@@ -126,8 +129,7 @@ func weaknesses(scope string, matches []advisory.Match) []*expr.Vulnerability {
 
 // advise fills in, lazily, what advisories say of an asset's software. Where none
 // are held for its system, that is unknown.
-func (e *Engine) advise(tx *store.Tx, a *pb.Asset, r *expr.Record, software *titles) {
-	held := e.advice.Load()
+func (held *advice) advise(a *pb.Asset, r *expr.Record, software *titles) {
 	scope := advisory.ScopeOf(a.GetOs())
 	if held == nil || software == nil || scope == "" || !held.set.Covers(scope) {
 		return
@@ -136,7 +138,7 @@ func (e *Engine) advise(tx *store.Tx, a *pb.Asset, r *expr.Record, software *tit
 		if software.weaknesses != nil {
 			return software.weaknesses
 		}
-		found, err := held.ofAsset(tx, scope, software.ref)
+		found, err := held.ofAsset(scope, software)
 		if err != nil {
 			software.err = errors.Join(software.err, err)
 		}
@@ -147,13 +149,10 @@ func (e *Engine) advise(tx *store.Tx, a *pb.Asset, r *expr.Record, software *tit
 
 // ofAsset returns what is said of all software of an observation, nil where it
 // states none.
-func (a *advice) ofAsset(tx *store.Tx, scope string, ref store.Ref) ([]*expr.Vulnerability, error) {
-	ids, _, err := tx.SoftwareTitles(ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the titles of %s: %w", ref, err)
+func (a *advice) ofAsset(scope string, software *titles) ([]*expr.Vulnerability, error) {
+	ids, err := software.titles()
+	if ids == nil || err != nil {
+		return nil, err
 	}
 	type part struct {
 		name, version, severity string
@@ -161,7 +160,7 @@ func (a *advice) ofAsset(tx *store.Tx, scope string, ref store.Ref) ([]*expr.Vul
 	}
 	out, seen := []*expr.Vulnerability{}, make(map[part]bool)
 	for _, id := range ids {
-		found, err := a.of(tx, scope, id)
+		found, err := a.of(software.tx, scope, id)
 		if err != nil {
 			return nil, err
 		}

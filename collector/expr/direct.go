@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -40,21 +39,14 @@ type item struct {
 // The functions that expressions are compiled to, by type. The second result is
 // false where the value is unknown, and so is a message or a list that is nil.
 type (
-	condition  func(*frame) Value
-	textual    func(*frame) (string, bool)
-	whole      func(*frame) (int64, bool)
-	real       func(*frame) (float64, bool)
-	moments    func(*frame) (time.Time, bool)
-	span       func(*frame) (time.Duration, bool)
-	messages   func(*frame) protoreflect.Message
-	natives    func(*frame) any
-	collection struct {
-		// each calls fn until it returns false; false if the list is unknown.
-		each func(f *frame, fn func(item) bool) bool
-		size whole
-		// element is the type of the elements.
-		element *types.Type
-	}
+	condition func(*frame) Value
+	textual   func(*frame) (string, bool)
+	whole     func(*frame) (int64, bool)
+	real      func(*frame) (float64, bool)
+	moments   func(*frame) (time.Time, bool)
+	span      func(*frame) (time.Duration, bool)
+	messages  func(*frame) protoreflect.Message
+	natives   func(*frame) any
 )
 
 // direct compiles a checked expression. Each of its methods returns nil for an
@@ -201,109 +193,6 @@ func (d *direct) conditional(args []ast.Expr) condition {
 	return nil
 }
 
-// comparing compiles a relation of two values of one type.
-func comparing[T any](a, b func(*frame) (T, bool), holds func(a, b T) bool) condition {
-	if a == nil || b == nil {
-		return nil
-	}
-	return func(f *frame) Value {
-		x, ok := a(f)
-		y, ok2 := b(f)
-		if !ok || !ok2 {
-			return Unknown
-		}
-		return truth(holds(x, y))
-	}
-}
-
-func (d *direct) equal(a, b ast.Expr) condition {
-	switch t := d.typeOf(a); {
-	case !t.IsExactType(d.typeOf(b)):
-		return nil
-	case t.IsExactType(types.StringType):
-		return comparing(d.textual(a), d.textual(b), func(x, y string) bool { return x == y })
-	case t.IsExactType(types.IntType):
-		return comparing(d.whole(a), d.whole(b), func(x, y int64) bool { return x == y })
-	case t.IsExactType(types.BoolType):
-		x, y := d.condition(a), d.condition(b)
-		if x == nil || y == nil {
-			return nil
-		}
-		return func(f *frame) Value {
-			v, w := x(f), y(f)
-			if v == Unknown || w == Unknown {
-				return Unknown
-			}
-			return truth(v == w)
-		}
-	}
-	return nil
-}
-
-// signs maps comparisons to what they demand of the sign of a comparison.
-var signs = map[string]func(int) bool{
-	operators.Less:          func(d int) bool { return d < 0 },
-	operators.LessEquals:    func(d int) bool { return d <= 0 },
-	operators.Greater:       func(d int) bool { return d > 0 },
-	operators.GreaterEquals: func(d int) bool { return d >= 0 },
-}
-
-func (d *direct) ordered(sign func(int) bool, a, b ast.Expr) condition {
-	t, u := d.typeOf(a), d.typeOf(b)
-	switch {
-	case t.IsExactType(types.DoubleType) && (u.IsExactType(types.DoubleType) || u.IsExactType(types.IntType)):
-		x, y := d.real(a), d.real(b)
-		if x == nil || y == nil {
-			return nil
-		}
-		return func(f *frame) Value {
-			v, ok := x(f)
-			w, ok2 := y(f)
-			if !ok || !ok2 {
-				return Unknown
-			}
-			return truth(!math.IsNaN(v) && !math.IsNaN(w) && sign(compare(v, w)))
-		}
-	case !t.IsExactType(u):
-		return nil
-	case t.IsExactType(types.IntType):
-		return comparing(d.whole(a), d.whole(b), func(x, y int64) bool { return sign(compare(x, y)) })
-	case t.IsExactType(types.DurationType):
-		return comparing(d.span(a), d.span(b), func(x, y time.Duration) bool { return sign(compare(x, y)) })
-	case t.IsExactType(types.TimestampType):
-		return comparing(d.moment(a), d.moment(b), func(x, y time.Time) bool { return sign(x.Compare(y)) })
-	case t.IsExactType(versionType):
-		return comparing(d.version(a), d.version(b), func(x, y string) bool { return sign(compareVersions(x, y)) })
-	}
-	return nil
-}
-
-func compare[T int64 | float64 | time.Duration](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// clocked compiles a comparison of now with a time.
-func (d *direct) clocked(name string, with ast.Expr) condition {
-	t := d.moment(with)
-	holds := clockComparisons[name]
-	if t == nil {
-		return nil
-	}
-	return func(f *frame) Value {
-		at, ok := t(f)
-		if !ok {
-			return Unknown
-		}
-		return truth(holds(&f.clock, at))
-	}
-}
-
 // quantifier compiles all and exists, which CEL makes a loop of that ends once
 // the outcome is known.
 func (d *direct) quantifier(c ast.ComprehensionExpr) condition {
@@ -332,19 +221,19 @@ func (d *direct) quantifier(c ast.ComprehensionExpr) condition {
 		return nil
 	}
 	return func(f *frame) Value {
+		elements, known := list.of(f)
+		if !known {
+			return Unknown
+		}
 		all := not(end)
-		known := list.each(f, func(i item) bool {
-			f.items[place] = i
+		for i := range elements.len() {
+			f.items[place] = elements.at(i)
 			switch v := holds(f); v {
 			case end:
-				all = end
+				return end
 			case Unknown:
 				all = Unknown
 			}
-			return all != end
-		})
-		if !known {
-			return Unknown
 		}
 		return all
 	}
@@ -356,22 +245,38 @@ func (d *direct) in(what, among ast.Expr) condition {
 	if x == nil || list == nil || !list.element.IsExactType(types.StringType) {
 		return nil
 	}
+	if len(list.written) > manyWritten {
+		return amongWritten(x, list.written)
+	}
+	return func(f *frame) Value {
+		text, ok := x(f)
+		all, known := list.of(f)
+		if !ok || !known {
+			return Unknown
+		}
+		for i := range all.len() {
+			if all.at(i).text == text {
+				return True
+			}
+		}
+		return False
+	}
+}
+
+// manyWritten is how many texts are better looked up than compared.
+const manyWritten = 8
+
+func amongWritten(x textual, written []string) condition {
+	among := make(map[string]bool, len(written))
+	for _, s := range written {
+		among[s] = true
+	}
 	return func(f *frame) Value {
 		text, ok := x(f)
 		if !ok {
 			return Unknown
 		}
-		found := False
-		known := list.each(f, func(i item) bool {
-			if i.text == text {
-				found = True
-			}
-			return found == False
-		})
-		if !known {
-			return Unknown
-		}
-		return found
+		return truth(among[text])
 	}
 }
 

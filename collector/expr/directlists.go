@@ -6,8 +6,47 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// list compiles an expression that yields a list: of texts, messages or what the
-// collector knows.
+// collection is a compiled expression that yields a list.
+type collection struct {
+	// of returns the elements; false if the list is unknown.
+	of func(*frame) (elements, bool)
+	// element is the type of the elements.
+	element *types.Type
+	// written are the elements where they are all written out.
+	written []string
+}
+
+// elements are those of one list: texts, messages or what the collector knows.
+type elements struct {
+	texts           []string
+	list            protoreflect.List
+	messages        bool
+	lifetimes       []*Lifetime
+	vulnerabilities []*Vulnerability
+}
+
+func (e *elements) len() int {
+	if e.list != nil {
+		return e.list.Len()
+	}
+	return len(e.texts) + len(e.lifetimes) + len(e.vulnerabilities)
+}
+
+func (e *elements) at(i int) item {
+	switch {
+	case e.messages:
+		return item{message: e.list.Get(i).Message()}
+	case e.list != nil:
+		return item{text: e.list.Get(i).String()}
+	case e.texts != nil:
+		return item{text: e.texts[i]}
+	case e.lifetimes != nil:
+		return item{native: e.lifetimes[i]}
+	}
+	return item{native: e.vulnerabilities[i]}
+}
+
+// list compiles an expression that yields a list.
 func (d *direct) list(e ast.Expr) *collection {
 	switch e.Kind() {
 	case ast.ListKind:
@@ -18,12 +57,7 @@ func (d *direct) list(e ast.Expr) *collection {
 		}
 	case ast.IdentKind:
 		if e.AsIdent() == "kinds" && len(d.walks) == 0 { // a walk may have a variable of that name
-			return nativeList(types.StringType, func(f *frame) any {
-				if f.in.Kinds == nil {
-					return nil
-				}
-				return f.in.Kinds
-			})
+			return &collection{element: types.StringType, of: func(f *frame) (elements, bool) { return elements{texts: f.in.Kinds}, f.in.Kinds != nil }}
 		}
 	case ast.SelectKind:
 		if c := d.repeated(e); c != nil {
@@ -35,27 +69,16 @@ func (d *direct) list(e ast.Expr) *collection {
 }
 
 // texts compiles a list of texts that are written out.
-func (d *direct) texts(elements []ast.Expr) *collection {
-	all := make([]item, 0, len(elements))
-	for _, e := range elements {
+func (d *direct) texts(list []ast.Expr) *collection {
+	all := make([]string, 0, len(list))
+	for _, e := range list {
 		s, ok := literal[types.String]([]ast.Expr{e}, 0)
 		if !ok {
 			return nil
 		}
-		all = append(all, item{text: string(s)})
+		all = append(all, string(s))
 	}
-	return &collection{
-		each: func(_ *frame, fn func(item) bool) bool {
-			for _, i := range all {
-				if !fn(i) {
-					break
-				}
-			}
-			return true
-		},
-		size:    func(*frame) (int64, bool) { return int64(len(all)), true },
-		element: types.StringType,
-	}
+	return &collection{element: types.StringType, written: all, of: func(*frame) (elements, bool) { return elements{texts: all}, true }}
 }
 
 // repeated compiles a list in a message. One that is not stated is empty where
@@ -65,33 +88,20 @@ func (d *direct) repeated(e ast.Expr) *collection {
 	if fd == nil || !fd.IsList() {
 		return nil
 	}
-	c := &collection{element: types.StringType, size: func(f *frame) (int64, bool) {
-		m := of(f)
-		if m == nil {
-			return 0, false
-		}
-		return int64(m.Get(fd).List().Len()), true
-	}}
-	read := func(v protoreflect.Value) item { return item{text: v.String()} }
+	c := &collection{element: types.StringType}
+	messages := fd.Message() != nil && d.fields.messages[string(fd.Message().FullName())] != nil
 	switch {
-	case fd.Message() != nil && d.fields.messages[string(fd.Message().FullName())] != nil:
+	case messages:
 		c.element = types.NewObjectType(string(fd.Message().FullName()))
-		read = func(v protoreflect.Value) item { return item{message: v.Message()} }
 	case fd.Kind() != protoreflect.StringKind:
 		return nil
 	}
-	c.each = func(f *frame, fn func(item) bool) bool {
+	c.of = func(f *frame) (elements, bool) {
 		m := of(f)
 		if m == nil {
-			return false
+			return elements{}, false
 		}
-		list := m.Get(fd).List()
-		for i := range list.Len() {
-			if !fn(read(list.Get(i))) {
-				break
-			}
-		}
-		return true
+		return elements{list: m.Get(fd).List(), messages: messages}, true
 	}
 	return c
 }
@@ -102,51 +112,22 @@ func (d *direct) nativeRepeated(e ast.Expr) *collection {
 	if field == nil || field.Type.Kind() != types.ListKind {
 		return nil
 	}
-	return nativeList(field.Type.Parameters()[0], func(f *frame) any {
+	return &collection{element: field.Type.Parameters()[0], of: func(f *frame) (elements, bool) {
 		v, _ := field.GetFrom(of(f))
-		return v
-	})
+		switch all := v.(type) {
+		case []string:
+			return elements{texts: all}, true
+		case []*Lifetime:
+			return elements{lifetimes: all}, true
+		case []*Vulnerability:
+			return elements{vulnerabilities: all}, true
+		}
+		return elements{}, false
+	}}
 }
 
-// nativeList is a list that read returns.
-func nativeList(element *types.Type, read natives) *collection {
-	return &collection{
-		element: element,
-		each:    func(f *frame, fn func(item) bool) bool { return eachNative(read(f), fn) },
-		size: func(f *frame) (n int64, ok bool) {
-			ok = eachNative(read(f), func(item) bool {
-				n++
-				return true
-			})
-			return n, ok
-		},
-	}
-}
-
-// eachNative calls fn with the elements of a list, and returns false for what is
-// none, as an unknown value.
-func eachNative(list any, fn func(item) bool) bool {
-	switch all := list.(type) {
-	case []string:
-		for _, s := range all {
-			if !fn(item{text: s}) {
-				break
-			}
-		}
-	case []*Lifetime:
-		for _, l := range all {
-			if !fn(item{native: l}) {
-				break
-			}
-		}
-	case []*Vulnerability:
-		for _, v := range all {
-			if !fn(item{native: v}) {
-				break
-			}
-		}
-	default:
-		return false
-	}
-	return true
+// size compiles how many elements a list has.
+func (c *collection) size(f *frame) (int64, bool) {
+	all, ok := c.of(f)
+	return int64(all.len()), ok
 }
