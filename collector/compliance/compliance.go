@@ -92,9 +92,12 @@ type Engine struct {
 
 // judgement is what the rules say of one asset.
 type judgement struct {
-	// results are by the place of the rule in the pack.
-	results []policy.Result
-	open    []*storagepb.FindingRecord
+	// results are by the place of the rule in the pack, and nil for an asset that is
+	// no more. A fleet has tens of millions of them.
+	results []code
+	// issues are those of its identity.
+	issues []string
+	open   []*storagepb.FindingRecord
 	// due is when to look again although nothing changed; zero for never.
 	due time.Time
 	// rows tells that a rule looked at rows of the software, and titles that one
@@ -211,12 +214,12 @@ func (e *Engine) turn(ctx context.Context) (more bool, err error) {
 	if err := e.sift(ctx); err != nil {
 		return false, err
 	}
-	ids := e.take()
-	if len(ids) == 0 {
+	jobs := e.take()
+	if len(jobs) == 0 {
 		return false, nil
 	}
-	if err := e.judgeAll(ctx, ids); err != nil {
-		e.again(ids)
+	if err := e.judgeAll(ctx, jobs); err != nil {
+		e.again(jobs)
 		return false, err
 	}
 	return true, nil
@@ -269,8 +272,16 @@ func (e *Engine) load(ctx context.Context) error {
 	return nil
 }
 
+// job is an asset to judge.
+type job struct {
+	id string
+	// issues are those of its identity as far as they are known of an asset that did
+	// not change, nil where they are to be looked for.
+	issues []string
+}
+
 // take returns some assets that are to be judged now.
-func (e *Engine) take() []string {
+func (e *Engine) take() []job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.Now()
@@ -281,26 +292,31 @@ func (e *Engine) take() []string {
 			e.dirty[id] = struct{}{}
 		}
 	}
-	ids := make([]string, 0, min(len(e.dirty)+len(e.backlog), batch))
-	for _, from := range []map[string]struct{}{e.dirty, e.backlog} {
-		for id := range from {
-			if len(ids) == batch {
-				break
-			}
-			ids = append(ids, id)
-			delete(e.dirty, id)
-			delete(e.backlog, id)
+	jobs := make([]job, 0, min(len(e.dirty)+len(e.backlog), batch))
+	for id := range e.dirty {
+		if len(jobs) == batch {
+			break
 		}
+		jobs = append(jobs, job{id: id})
+		delete(e.dirty, id)
+		delete(e.backlog, id)
 	}
-	return ids
+	for id := range e.backlog {
+		if len(jobs) == batch {
+			break
+		}
+		jobs = append(jobs, job{id, e.judged[id].issues})
+		delete(e.backlog, id)
+	}
+	return jobs
 }
 
 // again puts back assets whose judgement could not be stored.
-func (e *Engine) again(ids []string) {
+func (e *Engine) again(jobs []job) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, id := range ids {
-		e.dirty[id] = struct{}{}
+	for _, j := range jobs {
+		e.dirty[j.id] = struct{}{}
 	}
 }
 
@@ -323,13 +339,13 @@ func (e *Engine) untilDue() time.Duration {
 
 // judgeAll judges some assets, on all processors where they are many, and stores
 // what became of their findings.
-func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
+func (e *Engine) judgeAll(ctx context.Context, jobs []job) error {
 	e.freshNames()
-	workers := min(runtime.GOMAXPROCS(0), 1+len(ids)/perWorker)
+	workers := min(runtime.GOMAXPROCS(0), 1+len(jobs)/perWorker)
 	some, errs := make([]map[string]judgement, workers), make([]error, workers)
 	var wait sync.WaitGroup
 	for w := range workers {
-		wait.Go(func() { some[w], errs[w] = e.judgeSome(ctx, ids[w*len(ids)/workers:(w+1)*len(ids)/workers]) })
+		wait.Go(func() { some[w], errs[w] = e.judgeSome(ctx, jobs[w*len(jobs)/workers:(w+1)*len(jobs)/workers]) })
 	}
 	wait.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -342,19 +358,17 @@ func (e *Engine) judgeAll(ctx context.Context, ids []string) error {
 }
 
 // judgeSome judges some assets.
-func (e *Engine) judgeSome(ctx context.Context, ids []string) (map[string]judgement, error) {
-	found := make(map[string]judgement, len(ids))
+func (e *Engine) judgeSome(ctx context.Context, jobs []job) (map[string]judgement, error) {
+	found := make(map[string]judgement, len(jobs))
 	err := e.Store.View(ctx, func(tx *store.Tx) error {
 		kinds, err := sourceKinds(tx)
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			j, err := e.judge(tx, id, kinds)
-			if err != nil {
+		for _, j := range jobs {
+			if found[j.id], err = e.judge(tx, j, kinds); err != nil {
 				return err
 			}
-			found[id] = j
 		}
 		return ctx.Err()
 	})
@@ -375,8 +389,8 @@ func sourceKinds(tx *store.Tx) ([]string, error) {
 }
 
 // judge returns what the rules say of an asset; nothing of one that is no more.
-func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, error) {
-	a, err := tx.Asset(id)
+func (e *Engine) judge(tx *store.Tx, of job, kinds []string) (judgement, error) {
+	a, err := tx.Asset(of.id)
 	if errors.Is(err, store.ErrNotFound) {
 		return judgement{}, nil
 	}
@@ -384,7 +398,7 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 		return judgement{}, err
 	}
 	by := e.basis()
-	in, software, err := e.input(tx, a, kinds, by)
+	in, software, err := e.input(tx, a, of.issues, by)
 	if err != nil {
 		return judgement{}, err
 	}
@@ -392,29 +406,29 @@ func (e *Engine) judge(tx *store.Tx, id string, kinds []string) (judgement, erro
 	if err != nil {
 		return judgement{}, err
 	}
-	in.Record.DiskFullAt = full
-	verdicts := by.pack.Decide(in)
+	in.Record.DiskFullAt, in.Kinds = full, kinds
+	j := judgement{results: make([]code, 0, len(by.pack.Rules())), issues: in.Record.IdentityIssues, at: in.Now, alive: liveSources(a), by: by, volume: volume}
+	by.pack.Decide(in, func(v *policy.Verdict) { j.hear(a.GetId(), v, in.Now) })
 	if software != nil && software.err != nil {
 		return judgement{}, software.err
 	}
-	j := judgement{results: make([]policy.Result, 0, len(verdicts)), at: in.Now, alive: liveSources(a), by: by, volume: volume}
 	if software != nil {
 		j.rows, j.titles, j.scope = software.read, software.lifetimes != nil || software.weaknesses != nil, software.scope
 	}
 	j.seen = e.lastSeen(j.alive)
-	for _, v := range verdicts {
-		j.results = append(j.results, v.Result)
-		if !v.Due.IsZero() && (j.due.IsZero() || v.Due.Before(j.due)) {
-			j.due = v.Due
-		}
-		if v.Result == policy.Fail {
-			j.open = append(j.open, &storagepb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
-				OpenedAt: timestamppb.New(in.Now), Detail: few(v.Detail)})
-		}
-	}
 	// What is due at once would be due for ever.
 	if soonest := in.Now.Add(time.Second); !j.due.IsZero() && j.due.Before(soonest) {
 		j.due = soonest
 	}
 	return j, nil
+}
+
+// hear takes in what a rule says of an asset.
+func (j *judgement) hear(id string, v *policy.Verdict, now time.Time) {
+	j.results = append(j.results, codeOf(v.Result))
+	j.due = sooner(j.due, v.Due)
+	if v.Result == policy.Fail {
+		j.open = append(j.open, &storagepb.FindingRecord{AssetId: id, Rule: v.Rule.ID, RuleVersion: int32(v.Rule.Version), Severity: string(v.Rule.Severity),
+			OpenedAt: timestamppb.New(now), Detail: few(v.Detail)})
+	}
 }

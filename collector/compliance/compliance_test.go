@@ -222,7 +222,7 @@ func TestWhatTheCollectorKnows(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		r, err := f.e.record(tx, a)
+		r, err := f.e.record(tx, a, nil)
 		if err == nil && (!r.CertificateEnd.Equal(end) || r.IdentityIssues == nil || len(r.IdentityIssues) != 0) {
 			t.Errorf("known: %+v", r)
 		}

@@ -16,18 +16,19 @@ import (
 )
 
 // input returns what rules look at of an asset, which must be the caller's own,
-// and its software, nil where nobody states any.
-func (e *Engine) input(tx *store.Tx, a *pb.Asset, kinds []string, by basis) (*expr.Input, *titles, error) {
+// and its software, nil where nobody states any. issues are those of its identity,
+// nil where they are not known yet.
+func (e *Engine) input(tx *store.Tx, a *pb.Asset, issues []string, by basis) (*expr.Input, *titles, error) {
 	if err := e.Catalog.Date(tx, a); err != nil {
 		return nil, nil, err
 	}
-	in := &expr.Input{Asset: a, Kinds: kinds, Now: e.Now()}
+	in := &expr.Input{Asset: a, Now: e.Now()}
 	software := softwareOf(tx, a, e.names.Load())
 	if software != nil {
 		in.Software = software
 	}
 	var err error
-	if in.Record, err = e.record(tx, a); err != nil {
+	if in.Record, err = e.record(tx, a, issues); err != nil {
 		return nil, nil, err
 	}
 	by.ends.find(a, in.Record, software)

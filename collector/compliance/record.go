@@ -15,11 +15,13 @@ const agentSource = "agent"
 
 // record returns what the collector itself knows of an asset. What it does not
 // look up is left unknown.
-func (e *Engine) record(tx *store.Tx, a *pb.Asset) (*expr.Record, error) {
-	r := new(expr.Record)
-	var err error
-	if r.IdentityIssues, err = e.Catalog.Issues(tx, a); err != nil {
-		return nil, err
+func (e *Engine) record(tx *store.Tx, a *pb.Asset, issues []string) (*expr.Record, error) {
+	r := &expr.Record{IdentityIssues: issues}
+	if issues == nil {
+		var err error
+		if r.IdentityIssues, err = e.Catalog.Issues(tx, a); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range a.GetSources() {
 		if s.GetSource() != agentSource {

@@ -49,9 +49,9 @@ func (e *Engine) Replace(pack *policy.Pack) {
 		if j.results == nil {
 			continue
 		}
-		results := make([]policy.Result, len(rules))
+		results := make([]code, len(rules))
 		for i, r := range rules {
-			results[i] = policy.Unknown
+			results[i] = codeOf(policy.Unknown)
 			if at, ok := before[r.Digest]; ok && at < len(j.results) {
 				results[i] = j.results[at]
 			}

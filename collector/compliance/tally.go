@@ -81,6 +81,11 @@ var (
 	states  = [3]State{Open, Acknowledged, Waived}
 )
 
+// code is the place of a result among results.
+type code uint8
+
+func codeOf(r policy.Result) code { return code(slices.Index(results[:], r)) }
+
 // add counts a judgement n times: 1 puts it in, -1 takes it out again.
 func (t *tally) add(j *judgement, n int) {
 	if j.results == nil {
@@ -89,7 +94,7 @@ func (t *tally) add(j *judgement, n int) {
 	age := ageOf(j.at.Sub(j.seen))
 	for i, r := range j.results {
 		if i < len(t.rules) {
-			t.rules[i].results[slices.Index(results[:], r)][age] += n
+			t.rules[i].results[r][age] += n
 		}
 	}
 	open := 0

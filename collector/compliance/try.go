@@ -79,23 +79,23 @@ func (e *Engine) Try(ctx context.Context, file *policy.File) (trials []*Trial, a
 
 // tryOn evaluates rules on one asset.
 func (e *Engine) tryOn(tx *store.Tx, a *pb.Asset, kinds []string, pack *policy.Pack, trials []*Trial) error {
-	in, software, err := e.input(tx, a, kinds, e.basis())
+	in, software, err := e.input(tx, a, nil, e.basis())
 	if err != nil {
 		return err
 	}
 	if in.Record.DiskFullAt, _, err = e.volume(tx, a); err != nil {
 		return err
 	}
-	verdicts := pack.Decide(in)
-	if software != nil && software.err != nil {
-		return software.err
-	}
-	for _, v := range verdicts {
+	in.Kinds = kinds
+	pack.Decide(in, func(v *policy.Verdict) {
 		t := trials[slices.IndexFunc(trials, func(t *Trial) bool { return t.Rule == v.Rule })]
 		t.Results[v.Result]++
 		if v.Result == policy.Fail && len(t.Failing) < tryShow {
 			t.Failing = append(t.Failing, &storagepb.FindingRecord{AssetId: a.GetId(), Rule: v.Rule.ID, Severity: string(v.Rule.Severity), OpenedAt: timestamppb.New(in.Now), Detail: v.Detail})
 		}
+	})
+	if software != nil && software.err != nil {
+		return software.err
 	}
 	return nil
 }

@@ -215,7 +215,7 @@ func BenchmarkEvaluate(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				pack.Decide(inputs[i%len(inputs)])
+				pack.Decide(inputs[i%len(inputs)], func(*Verdict) {})
 			}
 		})
 	}

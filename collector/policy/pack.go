@@ -59,21 +59,28 @@ func (p *Pack) Rules() []*Rule { return p.rules }
 func (p *Pack) Rule(id string) *Rule { return p.byID[id] }
 
 // Evaluate judges one asset by every rule that is turned on, in order of ids.
-func (p *Pack) Evaluate(in *expr.Input) []Verdict { return p.evaluate(in, false) }
-
-// Decide is Evaluate for who does not ask why an answer is unknown: verdicts may
-// lack Missing and Reason, which takes far less time.
-func (p *Pack) Decide(in *expr.Input) []Verdict { return p.evaluate(in, true) }
-
-func (p *Pack) evaluate(in *expr.Input, brief bool) []Verdict {
+func (p *Pack) Evaluate(in *expr.Input) []Verdict {
 	verdicts := make([]Verdict, 0, len(p.rules))
-	e := &evaluation{in: in, kept: make([]*expr.Outcome, p.slots), brief: brief}
+	p.evaluate(&evaluation{in: in}, func(v *Verdict) { verdicts = append(verdicts, *v) })
+	return verdicts
+}
+
+// Decide is Evaluate for who does not ask why an answer is unknown: it calls hear
+// with verdicts that may lack Missing and Reason, which takes far less time. They
+// hold until hear returns.
+func (p *Pack) Decide(in *expr.Input, hear func(*Verdict)) {
+	p.evaluate(&evaluation{in: in, brief: true}, hear)
+}
+
+func (p *Pack) evaluate(e *evaluation, hear func(*Verdict)) {
+	e.kept = make([]*expr.Outcome, p.slots)
+	var v Verdict
 	for _, r := range p.rules {
 		if r.Enabled {
-			verdicts = append(verdicts, r.evaluate(e))
+			v = r.evaluate(e)
+			hear(&v)
 		}
 	}
-	return verdicts
 }
 
 // builder makes a pack.
