@@ -129,16 +129,16 @@ func weaknesses(scope string, matches []advisory.Match) []*expr.Vulnerability {
 
 // advise fills in, lazily, what advisories say of an asset's software. Where none
 // are held for its system, that is unknown.
-func (held *advice) advise(a *pb.Asset, r *expr.Record, software *titles) {
-	scope := advisory.ScopeOf(a.GetOs())
-	if held == nil || software == nil || scope == "" || !held.set.Covers(scope) {
+func (a *advice) advise(of *pb.Asset, r *expr.Record, software *titles) {
+	scope := advisory.ScopeOf(of.GetOs())
+	if a == nil || software == nil || scope == "" || !a.set.Covers(scope) {
 		return
 	}
 	r.FindVulnerabilities = func() []*expr.Vulnerability {
 		if software.weaknesses != nil {
 			return software.weaknesses
 		}
-		found, err := held.ofAsset(scope, software)
+		found, err := a.ofAsset(scope, software)
 		if err != nil {
 			software.err = errors.Join(software.err, err)
 		}
