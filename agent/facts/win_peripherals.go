@@ -3,8 +3,10 @@ package facts
 import (
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -24,6 +26,10 @@ const (
 // tell which ones are there.
 func learnWinDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
 	r, q := &winreg{h: h}, &queries{h: h}
+	connections := make(map[string]queryRow)
+	for _, row := range q.rows(ctx, "monitor_connections") {
+		connections[strings.ToLower(row["InstanceName"])] = row
+	}
 	var out []*pb.Display
 	for _, row := range q.rows(ctx, "monitors") {
 		// The instance of WMI is that of the device and a number.
@@ -43,6 +49,7 @@ func learnWinDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
 			q.bad.add(fmt.Errorf("EDID of %s: %w", plainText([]byte(device)), err))
 			continue
 		}
+		display.Connector, display.BuiltIn = windowsConnector(connections[strings.ToLower(row["InstanceName"])])
 		out = append(out, display)
 	}
 	q.bad.add(r.bad.err())
@@ -51,6 +58,28 @@ func learnWinDisplays(ctx context.Context, h *host.Host, d *pb.Device) error {
 	}
 	hardware(d).Displays = out
 	return q.bad.err()
+}
+
+// videoOutputs are the values of D3DKMDT_VIDEO_OUTPUT_TECHNOLOGY, under the names
+// that Linux has for them, which it numbers and Windows does not:
+// https://learn.microsoft.com/windows-hardware/drivers/ddi/d3dkmdt/ne-d3dkmdt-_d3dkmdt_video_output_technology
+var videoOutputs = map[uint32]string{
+	0: "VGA", 1: "SVIDEO", 2: "Composite", 3: "Component", 4: "DVI", 5: "HDMI", 6: "LVDS", 9: "SDI", 10: "DP", 11: "eDP", 12: "UDI",
+	13: "eDP", 15: "Miracast", 16: "USB", 17: "Virtual", 18: "DP",
+}
+
+// windowsConnector returns how a display is connected, "" where its driver does
+// not say or says something unknown, and whether it is a part of the machine.
+func windowsConnector(row queryRow) (connector string, builtIn bool) {
+	const internal = 1 << 31
+	// WMI hands unsigned numbers of 32 bits over as signed ones.
+	n, err := strconv.ParseInt(strings.TrimSpace(row["VideoOutputTechnology"]), 10, 64)
+	if err != nil || n < math.MinInt32 || n > math.MaxUint32 {
+		return "", false
+	}
+	kind := uint32(n)
+	connector = videoOutputs[kind]
+	return connector, kind == internal || connector == "eDP" || connector == "LVDS"
 }
 
 // usbDevice is the name of a device on the USB, without those of the parts that

@@ -60,6 +60,7 @@ var queries = []Query{
 	{Name: "battery_cycles", Namespace: wmiDrivers, Class: "BatteryCycleCount", Properties: []string{"CycleCount"}},
 	{Name: "battery_charge", Namespace: cimv2, Class: "Win32_Battery", Properties: []string{"EstimatedChargeRemaining", "BatteryStatus"}},
 	{Name: "monitors", Namespace: wmiDrivers, Class: "WmiMonitorID", Properties: []string{"InstanceName", "Active"}},
+	{Name: "monitor_connections", Namespace: wmiDrivers, Class: "WmiMonitorConnectionParams", Properties: []string{"InstanceName", "VideoOutputTechnology"}},
 	{
 		// Of all devices, of which there are hundreds; in WQL, a backslash is two
 		// and an underscore any letter.
