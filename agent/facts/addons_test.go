@@ -80,6 +80,16 @@ func TestBrowserExtensions(t *testing.T) {
 	mac["Users/ann/Library/Containers/com.apple.Safari/Data/Library/Safari/AppExtensions/Extensions.plist"] = body(`<plist><dict>
 		<key>com.example.block (TEAM123)</key><dict><key>Enabled</key><true/></dict>
 		<key>com.example.off (TEAM123)</key><dict><key>Enabled</key><false/></dict></dict></plist>`)
+	mac["Users/ann/Library/Containers/com.apple.Safari/Data/Library/Safari/WebExtensions/Extensions.plist"] = body(`<plist><dict>
+		<key>com.example.notes.safari (TEAM456)</key><dict><key>Enabled</key><true/></dict>
+		<key>com.example.own (UNSIGNED)</key><dict><key>Enabled</key><true/></dict></dict></plist>`)
+	appex := func(id, name, version, point string) *fstest.MapFile {
+		return body(infoOf(id, version, "<key>CFBundleDisplayName</key><string>"+name+"</string><key>NSExtension</key><dict><key>NSExtensionPointIdentifier</key><string>"+point+"</string></dict>"))
+	}
+	mac["Applications/Suite/Notes.app/Contents/PlugIns/Safari.appex/Contents/Info.plist"] = appex("com.example.notes.safari", "Notes Clipper", "7.1", "com.apple.Safari.web-extension")
+	mac["Applications/Suite/Notes.app/Contents/PlugIns/Share.appex/Contents/Info.plist"] = appex("com.example.block", "Share", "7", "com.apple.share-services")
+	mac["Applications/Broken.app/Contents/PlugIns/x.appex/Contents/Info.plist"] = body("<plist><dict><key>CFBundle")
+	mac["Users/ann/Applications/Own.app/Contents/PlugIns/Own.appex/Contents/Info.plist"] = appex("com.example.own", "", "1.0", "com.apple.Safari.extension")
 
 	windows := fstest.MapFS{"Users/Public/x": body("")}
 	for name, f := range tree("Users/ann") {
@@ -96,8 +106,10 @@ func TestBrowserExtensions(t *testing.T) {
 		}},
 		{"darwin", mac, []string{
 			"Mine|0.1||" + idC + "|/Users/ann/Library/Application Support/Google/Chrome/Default",
+			"Notes Clipper|7.1|TEAM456|com.example.notes.safari|/Users/ann/Library/Containers/com.apple.Safari/Data/Library/Safari",
 			"Sperre|1.2|Ann|" + idA + "|/Users/ann/Library/Application Support/Google/Chrome/Default|2025-03-01",
 			"com.example.block||TEAM123|com.example.block|/Users/ann/Library/Containers/com.apple.Safari/Data/Library/Safari",
+			"com.example.own|1.0||com.example.own|/Users/ann/Library/Containers/com.apple.Safari/Data/Library/Safari",
 		}},
 		{"windows", windows, []string{`Sperre|1.2|Ann|` + idA + `|C:\Users\ann\AppData\Local\Google\Chrome\User Data\Default|2025-03-01`}},
 	} {

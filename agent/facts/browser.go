@@ -110,6 +110,10 @@ type addonRows struct {
 	*softwareRows
 	h    *host.Host
 	full bool
+	// bundles are the extensions of Safari that applications bring, where those
+	// of one person lie in the folder bundlesOf.
+	bundles   map[string]addon.Addon
+	bundlesOf string
 }
 
 func newAddonRows(h *host.Host, kind string) *addonRows {

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -9,6 +10,16 @@ import (
 
 	"github.com/rollcall-itam/rollcall/agent/facts/addon"
 	"github.com/rollcall-itam/rollcall/agent/facts/proplist"
+	"github.com/rollcall-itam/rollcall/agent/host"
+)
+
+const (
+	// safariPoint begins what an extension of Safari says that it extends.
+	safariPoint = "com.apple.Safari."
+	// maxSafariFolders is how many folders are looked into for applications that
+	// bring extensions, and maxSafariBundles how many of their parts are read.
+	maxSafariFolders = 2_000
+	maxSafariBundles = 4_000
 )
 
 // safariLists are the lists of extensions that Safari keeps, which say no more
@@ -31,11 +42,86 @@ func (r *addonRows) safari(f homeFiles) bool {
 				f.bad.add(fmt.Errorf("/%s/%s/%s: %w", f.home, dir, name, err))
 			}
 			for _, a := range safariAddons(list) {
+				if known, ok := r.safariBundles(f)[a.ID]; ok {
+					a.Name, a.Version = cmp.Or(known.Name, a.Name), known.Version
+				}
 				r.addon(f, dir, a)
 			}
 		}
 	}
 	return seen
+}
+
+// safariBundles returns the extensions that applications bring, by identifier:
+// those of the machine and of this home. The list of Safari names them, and
+// their own description has the name and the version.
+func (r *addonRows) safariBundles(f homeFiles) map[string]addon.Addon {
+	own := path.Join(f.home, "Applications")
+	if r.bundlesOf == own {
+		return r.bundles
+	}
+	s := &safariSearch{h: r.h, found: make(map[string]addon.Addon)}
+	for _, root := range []string{"Applications", own} {
+		s.look(root, 1)
+	}
+	r.bundlesOf, r.bundles = own, s.found
+	return s.found
+}
+
+// safariSearch looks for extensions of Safari within applications. What it may
+// not read keeps its identifier for a name.
+type safariSearch struct {
+	h             *host.Host
+	folders, read int
+	found         map[string]addon.Addon
+}
+
+// look searches a folder of applications, and those in it down to a depth:
+// makers put theirs into folders of their own.
+func (s *safariSearch) look(dir string, depth int) {
+	if s.folders++; s.folders > maxSafariFolders {
+		return
+	}
+	entries, err := firstEntries(s.h.FS, dir, maxSafariFolders)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case !e.IsDir() || strings.HasPrefix(e.Name(), "."):
+		case path.Ext(e.Name()) == ".app":
+			s.application(name)
+		case depth > 0 && !isBundle(e.Name()) && !ofGuest(e.Name()):
+			s.look(name, depth-1)
+		}
+	}
+}
+
+// application adds the extensions that one application brings.
+func (s *safariSearch) application(app string) {
+	plugins := path.Join(app, "Contents/PlugIns")
+	entries, err := firstEntries(s.h.FS, plugins, maxSafariFolders)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if path.Ext(e.Name()) != ".appex" {
+			continue
+		}
+		if s.read++; s.read > maxSafariBundles {
+			return
+		}
+		info, err := readPlist(s.h, path.Join(plugins, e.Name(), infoPlist))
+		id := info.Text("CFBundleIdentifier")
+		if err != nil || id == "" || !strings.HasPrefix(info.Dict("NSExtension").Text("NSExtensionPointIdentifier"), safariPoint) {
+			continue
+		}
+		s.found[id] = addon.Addon{
+			Name:    info.Text("CFBundleDisplayName", "CFBundleName"),
+			Version: info.Text("CFBundleShortVersionString", "CFBundleVersion"),
+		}
+	}
 }
 
 // safariAddons returns the extensions that are switched on in an

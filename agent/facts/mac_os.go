@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,9 @@ import (
 
 const (
 	macVersionFile = "System/Library/CoreServices/SystemVersion.plist"
+	// macPlatformFile is the same file by a name under which it is the same for
+	// everybody, since macOS 11: see macRelease.
+	macPlatformFile = "System/Library/CoreServices/.SystemVersionPlatform.plist"
 	// macCryptexFile is the version of what Apple renews apart from the system,
 	// in rapid security responses.
 	macCryptexFile = "System/Cryptexes/OS/System/Library/CoreServices/SystemVersion.plist"
@@ -25,7 +29,7 @@ const (
 // learnMacOS learns which version of macOS is installed. The build is that of
 // the rapid security response where one is installed: the version stays.
 func learnMacOS(_ context.Context, h *host.Host, d *pb.Device) error {
-	v, err := readPlist(h, macVersionFile)
+	v, err := macRelease(h)
 	if len(v) == 0 {
 		return cmp.Or(err, fmt.Errorf("there is no /%s, which tells the version", macVersionFile))
 	}
@@ -33,10 +37,34 @@ func learnMacOS(_ context.Context, h *host.Host, d *pb.Device) error {
 	o.Family, o.Id = "macos", "macos"
 	o.Name, o.Version, o.Build = plainText([]byte(v.Text("ProductName"))), plainText([]byte(v.Text("ProductVersion"))), plainText([]byte(v.Text("ProductBuildVersion")))
 	response, err := readPlist(h, macCryptexFile)
-	if rapidResponse(v, response) != "" {
+	if rapidResponse(v, uncompatible(response)) != "" {
 		o.Build = plainText([]byte(response.Text("ProductBuildVersion")))
 	}
 	return err
+}
+
+// macRelease returns what tells the version of the system. Programs that were
+// built with an older kit than macOS 26's, as all of Go's are, are shown another
+// file in its place, which says 16 for 26 so that they do not stumble over the
+// leap; macOS 11 said 10.16.
+func macRelease(h *host.Host) (proplist.Dict, error) {
+	if v, err := readPlist(h, macPlatformFile); err == nil && v.Text("ProductVersion") != "" {
+		return uncompatible(v), nil
+	}
+	v, err := readPlist(h, macVersionFile)
+	return uncompatible(v), err
+}
+
+// uncompatible returns a description of a system with its true version: there
+// is no macOS 16. What comes behind the point is not made up.
+func uncompatible(v proplist.Dict) proplist.Dict {
+	minor, made := strings.CutPrefix(v.Text("ProductVersion"), "16.")
+	if !made {
+		return v
+	}
+	out := maps.Clone(v)
+	out["ProductVersion"] = "26." + minor
+	return out
 }
 
 // rapidResponse returns the letter of the rapid security response that is

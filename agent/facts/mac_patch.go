@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 
 const (
 	macUpdateFile = macPreferences + "/com.apple.SoftwareUpdate.plist"
+	// macDeclarations holds what device management declares of updates, in place
+	// of a profile, since macOS 14.
+	macDeclarations = "var/db/softwareupdate/SoftwareUpdateDDMStatePersistence.plist"
 	// macManaged holds what a management profile sets, which overrules the rest.
 	macManaged = "Library/Managed Preferences"
 	// maxInstalled is the number of installed updates that a report lists.
@@ -41,7 +45,7 @@ func learnMacUpdates(_ context.Context, h *host.Host, d *pb.Device) error {
 	if checked.IsZero() {
 		return fmt.Errorf("/%s tells no time at which updates were looked for: %w", macUpdateFile, errors.ErrUnsupported)
 	}
-	version, err := readPlist(h, macVersionFile)
+	version, err := macRelease(h)
 	return errors.Join(err, addPending(d, macPending(p, version.Text("ProductVersion")), checked))
 }
 
@@ -104,7 +108,7 @@ func learnMacInstalled(_ context.Context, h *host.Host, d *pb.Device) error {
 		out = append(out, &pb.InstalledUpdate{Id: installedID(i), InstalledAt: unixTime(i.at.Unix())})
 	}
 	if response != "" {
-		out = append(out, &pb.InstalledUpdate{Id: "Rapid Security Response " + response})
+		out = append(out, &pb.InstalledUpdate{Id: macResponseName(response) + " " + response})
 	}
 	slices.SortFunc(out, func(a, b *pb.InstalledUpdate) int {
 		return cmp.Or(-cmp.Compare(a.InstalledAt.GetSeconds(), b.InstalledAt.GetSeconds()), strings.Compare(a.Id, b.Id))
@@ -128,12 +132,23 @@ func installedID(i installation) string {
 // macResponse returns version and letter of the rapid security response that is
 // installed, as in "13.4.1 (c)"; "" for none.
 func macResponse(h *host.Host) (string, error) {
-	system, err := readPlist(h, macVersionFile)
+	system, err := macRelease(h)
 	cryptex, cerr := readPlist(h, macCryptexFile)
+	cryptex = uncompatible(cryptex)
 	if letter := rapidResponse(system, cryptex); letter != "" {
 		return plainText([]byte(cryptex.Text("ProductVersion"))) + " " + letter, errors.Join(err, cerr)
 	}
 	return "", errors.Join(err, cerr)
+}
+
+// macResponseName returns what Apple calls such an update: since macOS 26 by
+// another name.
+func macResponseName(response string) string {
+	major, _, _ := strings.Cut(response, ".")
+	if n, err := strconv.Atoi(major); err == nil && n >= 26 {
+		return "Background Security Improvement"
+	}
+	return "Rapid Security Response"
 }
 
 // learnMacAutoUpdate tells whether the system installs its updates by itself,
@@ -144,9 +159,14 @@ func learnMacAutoUpdate(_ context.Context, h *host.Host, d *pb.Device) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := managed.Bool(install, "AutomaticCheckEnabled"); ok || managed.Text("CatalogURL") != "" {
+	_, set := managed.Bool(install, "AutomaticCheckEnabled")
+	declared, err := macDeclared(h)
+	if set || declared || managed.Text("CatalogURL") != "" {
 		patch(d).AutoUpdate = "managed"
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	p, err := readPlist(h, macUpdateFile)
 	if err != nil {
@@ -162,4 +182,12 @@ func learnMacAutoUpdate(_ context.Context, h *host.Host, d *pb.Device) error {
 	}
 	patch(d).AutoUpdate = map[bool]string{true: "on", false: "off"}[on]
 	return nil
+}
+
+// macDeclared tells whether device management has declared how updates are
+// installed, or until when one must be.
+func macDeclared(h *host.Host) (bool, error) {
+	p, err := readPlist(h, macDeclarations)
+	policy := p.Dict("SUCorePersistedStatePolicyFields")
+	return len(policy.Dict("SUCoreDDMDeclarationGlobalSettings")) > 0 || len(policy.Dict("Declarations")) > 0, err
 }
