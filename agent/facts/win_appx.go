@@ -15,7 +15,9 @@ import (
 )
 
 const (
-	appxStore       = windowsKey + `Appx\AppxAllUserStore`
+	appxStore = windowsKey + `Appx\AppxAllUserStore`
+	// ownPackages is below the classes of each person.
+	ownPackages     = `Local Settings\Software\Microsoft\Windows\CurrentVersion\AppModel\Repository\Packages`
 	kindAppX        = "appx"
 	maxAppxManifest = 1 << 20
 )
@@ -48,12 +50,16 @@ const bundle = "~"
 // those for all users and those of each user, logged on or not.
 func learnAppX(_ context.Context, h *host.Host, d *pb.Device) error {
 	r := &winreg{h: h}
+	defer r.close()
 	store := r.key(appxStore)
 	packages := make(map[string]appx)
 	for _, list := range store.subkeys() {
 		if list == "Applications" || list == "InboxApplications" || list == localSystem || isPerson(list) {
 			r.addPackages(packages, appxStore+`\`+list)
 		}
+	}
+	for _, p := range r.people() {
+		addOwnPackages(packages, p)
 	}
 	families := make(map[string]bool)
 	for _, p := range packages {
@@ -70,7 +76,7 @@ func learnAppX(_ context.Context, h *host.Host, d *pb.Device) error {
 		r.fillAppX(rows, p, uses)
 	}
 	r.bad.add(addSoftware(d, rows.rows))
-	return r.err(store.found(), "no packages of apps")
+	return r.err(store.found() || len(packages) > 0, "no packages of apps")
 }
 
 // addPackages adds the packages that one list has.
@@ -87,6 +93,19 @@ func (r *winreg) addPackages(packages map[string]appx, list string) {
 			if old.installedAt != nil && (p.installedAt == nil || old.installedAt.Seconds < p.installedAt.Seconds) {
 				p.installedAt = old.installedAt
 			}
+		}
+		packages[full] = p
+	}
+}
+
+// addOwnPackages adds the packages that a person has, those among them that were
+// never offered to the whole machine: what people install without being asked
+// for an administrator's name.
+func addOwnPackages(packages map[string]appx, who person) {
+	for _, full := range who.classes(ownPackages).subkeys() {
+		p, ok := parseAppX(full)
+		if _, known := packages[full]; !ok || known {
+			continue
 		}
 		packages[full] = p
 	}

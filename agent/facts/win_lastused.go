@@ -2,6 +2,7 @@ package facts
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -15,14 +16,21 @@ type lastUses []lastUse
 type lastUse struct {
 	path string
 	at   time.Time
+	// time is for how long the program's windows had been in front of whoever
+	// used it, as far as that is noted.
+	time time.Duration
 }
 
-// maxUses bounds the notes of one user that are read.
-const maxUses = 10_000
+const (
+	// maxUses bounds the notes of one user that are read.
+	maxUses = 10_000
+	// assistKey is where the shell remembers what a person started with it.
+	assistKey = `Software\Microsoft\Windows\CurrentVersion\Explorer\UserAssist`
+)
 
 // lastUses reads where Windows notes when programs were used: the background
-// activity moderator, for each user, and what the shell remembers of the users
-// who are logged on. The day is enough: an inventory is no time sheet.
+// activity moderator, for each user, and what the shell remembers of each, logged
+// on or not. The day is enough: an inventory is no time sheet.
 func (r *winreg) lastUses() lastUses {
 	var out lastUses
 	for _, service := range []string{`bam\State\UserSettings`, `bam\UserSettings`} {
@@ -32,13 +40,19 @@ func (r *winreg) lastUses() lastUses {
 			}
 		}
 	}
-	const assist = `\Software\Microsoft\Windows\CurrentVersion\Explorer\UserAssist`
-	for _, sid := range r.users() {
-		for _, guid := range r.key(`HKU\`, sid, assist).subkeys() {
-			out = append(out, assisted(r.key(`HKU\`, sid, assist, `\`, guid, `\Count`))...)
-		}
+	for _, p := range r.people() {
+		out = append(out, p.uses()...)
 	}
 	slices.SortFunc(out, func(a, b lastUse) int { return cmp.Or(strings.Compare(a.path, b.path), a.at.Compare(b.at)) })
+	return out
+}
+
+// uses returns what the shell remembers of a person.
+func (p person) uses() lastUses {
+	var out lastUses
+	for _, guid := range p.key(assistKey).subkeys() {
+		out = append(out, assisted(p.key(assistKey, `\`, guid, `\Count`))...)
+	}
 	return out
 }
 
@@ -76,20 +90,34 @@ func usePath(name string) string {
 }
 
 // moderated reads the values of a user of the background activity moderator:
-// the path of a program by its device, and the time in the first eight bytes.
+// the path of a program by its device, or the family of one from a package, and
+// the time in the first eight bytes.
 func moderated(k regKey) lastUses {
 	var out lastUses
 	for name, data := range k.binary() {
-		rest, ok := strings.CutPrefix(strings.ToLower(name), `\device\`)
-		if !ok {
+		path := strings.ToLower(name)
+		if rest, device := strings.CutPrefix(path, `\device\`); device {
+			_, path, device = strings.Cut(rest, `\`)
+			if path = `\` + path; !device {
+				continue
+			}
+		} else if !isFamily(path) {
+			// Two numbers are kept beside.
 			continue
 		}
-		_, path, ok := strings.Cut(rest, `\`)
-		if at := day(fileTimeOf(data)); ok && !at.IsZero() {
-			out = append(out, lastUse{path: `\` + path, at: at})
+		if at := day(fileTimeOf(data)); !at.IsZero() {
+			out = append(out, lastUse{path: path, at: at})
 		}
 	}
 	return out
+}
+
+// isFamily tells whether a text can be the name of a package's family: the name,
+// and 13 letters and digits for the publisher.
+func isFamily(text string) bool {
+	const publisher = 13
+	at := strings.LastIndexByte(text, '_')
+	return at > 0 && len(text)-at-1 == publisher && !strings.ContainsAny(text, `\:/ `)
 }
 
 // knownFolders are those that the shell writes as their GUID.
@@ -103,9 +131,11 @@ var knownFolders = map[string]string{
 }
 
 // assisted reads what the shell remembers of the programs that a user started
-// with it: names with each letter moved by 13, and the time at byte 60.
+// with it: names with each letter moved by 13, at byte 12 for how many
+// milliseconds their windows were in front, and the time at byte 60. What has
+// the name of UEME_... sums others up, in another form.
 func assisted(k regKey) lastUses {
-	const size, timeAt = 72, 60
+	const size, frontAt, timeAt = 72, 12, 60
 	var out lastUses
 	for name, data := range k.binary() {
 		if len(data) < size {
@@ -116,15 +146,19 @@ func assisted(k regKey) lastUses {
 			continue
 		}
 		path := strings.ToLower(strings.Map(rot13, name))
+		if strings.HasPrefix(path, "ueme_") {
+			continue
+		}
 		if folder, rest, ok := strings.Cut(path, `\`); ok && strings.HasPrefix(folder, "{") {
-			if knownFolders[folder] == "" {
-				continue
-			}
 			path = knownFolders[folder] + `\` + rest
+			if knownFolders[folder] == "" {
+				path = ""
+			}
 		} else if family, _, ok := strings.Cut(path, "!"); ok {
 			path = family
 		}
-		out = append(out, lastUse{path: usePath(path), at: at})
+		front := time.Duration(binary.LittleEndian.Uint32(data[frontAt:])) * time.Millisecond
+		out = append(out, lastUse{path: usePath(path), at: at, time: front})
 	}
 	return out
 }

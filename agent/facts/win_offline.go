@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/rollcall-itam/rollcall/agent/facts/hive"
 	"github.com/rollcall-itam/rollcall/agent/host"
@@ -14,19 +15,54 @@ import (
 // maxOffline is how many users who are not logged on are looked at.
 const maxOffline = 200
 
-// offlineUser is someone who is not logged on, with his part of the registry.
-type offlineUser struct {
-	profile string
-	hive    *hive.Hive
+// person is someone who has a profile here, with his part of the registry:
+// loaded while he is logged on, otherwise in a file of the profile.
+type person struct {
+	r            *winreg
+	sid, profile string
+	// hive is the file, nil for a part that is loaded.
+	hive *hive.Hive
 }
 
-// offlineUsers returns the people with a profile here whose part of the
-// registry is not loaded, but lies in a file in it. done closes the files.
-func (r *winreg) offlineUsers() (users []offlineUser, done func()) {
-	var open []io.Closer
+// key returns a key of a person's own part.
+func (p person) key(elements ...string) regKey {
+	name := strings.Join(elements, "")
+	if p.hive != nil {
+		return p.r.hiveKey(p.profile, p.hive, name)
+	}
+	return p.r.key(`HKU\`, p.sid, `\`, name)
+}
+
+// classes returns a key of a person's own classes, which Windows keeps in
+// another file.
+func (p person) classes(path string) regKey {
+	if p.hive == nil {
+		return p.r.key(`HKU\`, p.sid, `_Classes\`, path)
+	}
+	h, file, err := openHive(p.r.h.FS, p.r.file(p.profile)+"/AppData/Local/Microsoft/Windows/UsrClass.dat")
+	if file != nil {
+		defer file.Close()
+	}
+	if err != nil {
+		p.r.unopened(err)
+		return regKey{}
+	}
+	return p.r.hiveKey(p.profile, h, path)
+}
+
+// people returns those who are logged on, and those who are not as far as their
+// part of the registry can be read. Files are open until close.
+func (r *winreg) people() []person {
+	if r.everybody != nil {
+		return r.everybody
+	}
+	out := []person{}
 	loaded := r.users()
+	for _, sid := range loaded {
+		out = append(out, person{r: r, sid: sid, profile: r.profile(sid)})
+	}
 	for _, sid := range r.key(profilesKey).subkeys() {
-		if !isPerson(sid) || slices.Contains(loaded, sid) || len(users) == maxOffline {
+		if !isPerson(sid) || slices.Contains(loaded, sid) || len(out) >= len(loaded)+maxOffline {
 			continue
 		}
 		profile := r.profile(sid)
@@ -36,23 +72,32 @@ func (r *winreg) offlineUsers() (users []offlineUser, done func()) {
 		}
 		h, file, err := openHive(r.h.FS, name+"/NTUSER.DAT")
 		if file != nil {
-			open = append(open, file)
+			r.open = append(r.open, file)
 		}
 		if err != nil {
-			// Who has logged on meanwhile keeps the file locked; profiles that are
-			// gone, or lie on a server, have none.
-			if !missing(err) && !errors.Is(err, errors.ErrUnsupported) {
-				r.bad.add(err)
-			}
+			r.unopened(err)
 			continue
 		}
-		users = append(users, offlineUser{profile: profile, hive: h})
+		out = append(out, person{r: r, sid: sid, profile: profile, hive: h})
 	}
-	return users, func() {
-		for _, f := range open {
-			_ = f.Close()
-		}
+	r.everybody = out
+	return out
+}
+
+// unopened notes that a hive could not be opened. Who has logged on meanwhile
+// keeps the file locked; profiles that are gone, or lie on a server, have none.
+func (r *winreg) unopened(err error) {
+	if !missing(err) && !errors.Is(err, errors.ErrUnsupported) {
+		r.bad.add(err)
 	}
+}
+
+// close closes the files of people.
+func (r *winreg) close() {
+	for _, f := range r.open {
+		_ = f.Close()
+	}
+	r.open, r.everybody = nil, nil
 }
 
 // openHive opens a hive in the host's file system, of which only some pages are
@@ -80,12 +125,12 @@ func openHive(fsys fs.FS, name string) (*hive.Hive, io.Closer, error) {
 	return h, f, nil
 }
 
-// hiveKey returns a key of a hive as one of the registry.
-func (r *winreg) hiveKey(h *hive.Hive, path string) regKey {
+// hiveKey returns a key of a hive, one of a profile, as one of the registry.
+func (r *winreg) hiveKey(profile string, h *hive.Hive, path string) regKey {
 	k, err := h.Key(path)
 	if err != nil {
 		if !missing(err) {
-			r.bad.add(err)
+			r.bad.add(fmt.Errorf("registry of %s (NTUSER.DAT or UsrClass.dat): %w", profile, err))
 		}
 		return regKey{}
 	}

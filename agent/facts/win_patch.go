@@ -86,9 +86,8 @@ func learnWinInstalled(ctx context.Context, h *host.Host, d *pb.Device) error {
 		add(kb().FindString(row["HotFixID"]), hotfixDate(row["InstalledOn"]))
 	}
 	r.servicedUpdates(add)
-	roots, done := r.uninstallRoots()
-	defer done()
-	for _, root := range roots {
+	defer r.close()
+	for _, root := range r.uninstallRoots() {
 		for _, name := range r.below(root, "").subkeys() {
 			p := program{id: name, key: r.below(root, `\`+name), r: r}
 			if !p.isUpdate() {

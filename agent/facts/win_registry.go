@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -38,6 +39,9 @@ type winreg struct {
 	bad faults
 	// root is where Windows lies, once it was asked for.
 	root string
+	// everybody is who people found, and open the files that it opened.
+	everybody []person
+	open      []io.Closer
 }
 
 // systemRoot returns the folder of Windows itself.

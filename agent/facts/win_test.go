@@ -22,7 +22,27 @@ import (
 // editor has, and that answers queries with rows.
 func winMachine(t testing.TB, registry string, queries map[string][]host.Row) *host.Host {
 	t.Helper()
+	return winMachineIn(t, t.TempDir(), registry, queries)
+}
+
+// winMachineWith is winMachine with files on the system's drive.
+func winMachineWith(t testing.TB, registry string, files map[string][]byte) *host.Host {
+	t.Helper()
 	dir := t.TempDir()
+	for name, content := range files {
+		file := filepath.Join(dir, "files", filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return winMachineIn(t, dir, registry, nil)
+}
+
+func winMachineIn(t testing.TB, dir, registry string, queries map[string][]host.Row) *host.Host {
+	t.Helper()
 	write := func(name string, b []byte) {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -179,7 +199,8 @@ func TestPrograms(t *testing.T) {
 func TestLastUses(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
 	uses := lastUses{
-		{`\program files\a\a.exe`, day(1)}, {`\program files\a\bin\b.exe`, day(3)}, {`\program files\ab\c.exe`, day(9)}, {`\windows\notepad.exe`, day(5)},
+		{path: `\program files\a\a.exe`, at: day(1)}, {path: `\program files\a\bin\b.exe`, at: day(3)},
+		{path: `\program files\ab\c.exe`, at: day(9)}, {path: `\windows\notepad.exe`, at: day(5)},
 	}
 	slices.SortFunc(uses, func(a, b lastUse) int { return strings.Compare(a.path, b.path) })
 	for folder, want := range map[string]time.Time{

@@ -53,11 +53,10 @@ type uninstallRoot struct {
 func learnUninstall(_ context.Context, h *host.Host, d *pb.Device) error {
 	r := &winreg{h: h}
 	msi, exe := newSoftwareRows(kindMSI), newSoftwareRows(kindEXE)
+	defer r.close()
 	products, uses := r.products(), r.lastUses()
 	found := false
-	roots, done := r.uninstallRoots()
-	defer done()
-	for _, root := range roots {
+	for _, root := range r.uninstallRoots() {
 		list := r.below(root, "")
 		found = found || list.found()
 		for _, name := range list.subkeys() {
@@ -81,31 +80,26 @@ func (r *winreg) below(root uninstallRoot, rest string) regKey {
 	if root.hive == nil {
 		return r.key(root.path, rest)
 	}
-	return r.hiveKey(root.hive, root.path+rest)
+	return r.hiveKey(root.profile, root.hive, root.path+rest)
 }
 
-// uninstallRoots returns the keys of this machine. What it opened for them is
-// closed by done.
-func (r *winreg) uninstallRoots() (roots []uninstallRoot, done func()) {
+// uninstallRoots returns the keys of this machine and its people, some of them in
+// files that are open until close.
+func (r *winreg) uninstallRoots() []uninstallRoot {
 	native := map[string]string{"x86": "x86", "AMD64": "x86_64"}[r.processorArchitecture()]
-	roots = []uninstallRoot{
+	roots := []uninstallRoot{
 		{path: softwareHive + uninstallKey, architecture: native},
 		{path: softwareHive + wow64 + uninstallKey, architecture: "x86"},
 	}
-	for _, sid := range append(r.users(), localSystem) {
-		profile := r.profile(sid)
-		if sid == localSystem {
-			profile = ""
+	for _, p := range append(r.people(), person{r: r, sid: localSystem}) {
+		software := `Software\`
+		if p.hive == nil {
+			software = `HKU\` + p.sid + `\Software\`
 		}
-		roots = append(roots, uninstallRoot{path: `HKU\` + sid + `\Software\` + uninstallKey, profile: profile},
-			uninstallRoot{path: `HKU\` + sid + `\Software\` + wow64 + uninstallKey, architecture: "x86", profile: profile})
+		roots = append(roots, uninstallRoot{path: software + uninstallKey, profile: p.profile, hive: p.hive},
+			uninstallRoot{path: software + wow64 + uninstallKey, architecture: "x86", profile: p.profile, hive: p.hive})
 	}
-	users, done := r.offlineUsers()
-	for _, u := range users {
-		roots = append(roots, uninstallRoot{path: `Software\` + uninstallKey, profile: u.profile, hive: u.hive},
-			uninstallRoot{path: `Software\` + wow64 + uninstallKey, architecture: "x86", profile: u.profile, hive: u.hive})
-	}
-	return roots, done
+	return roots
 }
 
 // processorArchitecture returns Windows's own name of what it runs on: AMD64,

@@ -13,30 +13,109 @@ const (
 	logonKey = windowsKey + `Authentication\LogonUI`
 	// workplaceKey is below the part of the registry of whoever is logged on.
 	workplaceKey = `\Software\Microsoft\Windows NT\CurrentVersion\WorkplaceJoin\JoinInfo`
+	explorerKey  = `Software\Microsoft\Windows\CurrentVersion\Explorer`
 	identityKey  = softwareHive + `Microsoft\IdentityStore\Cache\`
 )
 
-// learnWinPrimaryUser tells who uses the machine: who was logged on last at
-// it, otherwise whose profile was loaded last. Windows counts no days.
+// learnWinPrimaryUser tells who uses the machine: in front of whom programs stood
+// for longest, of those that were used of late. Where that is not known, it is
+// who was logged on last, or whose profile was loaded last. That somebody of the
+// support has logged on does not make the machine his.
 func learnWinPrimaryUser(_ context.Context, h *host.Host, d *pb.Device) error {
 	r := &winreg{h: h}
-	k := r.key(logonKey)
-	// SAM names are DOMAIN\user; the other can be an address.
-	user := k.text("LastLoggedOnSAMUser")
-	if user == "" {
-		user = k.text("LastLoggedOnUser")
+	defer r.close()
+	last := r.lastLogon()
+	if most, ok := r.mostUsed(); ok {
+		user, upn := r.accountOf(most, last), ""
+		if most.sid == last.sid {
+			upn = last.upn
+		}
+		if user != "" {
+			d.PrimaryUser = &pb.PrimaryUser{Name: r.localName(user), Email: r.email(most.sid, upn), Source: "usage"}
+			return r.bad.err()
+		}
 	}
-	sid := k.text("LastLoggedOnUserSID")
-	if user == "" || sid != "" && !isPerson(sid) {
-		sid = r.lastProfile()
-		user = r.accountName(sid)
+	if last.user == "" || last.sid != "" && !isPerson(last.sid) {
+		last.sid = r.lastProfile()
+		last.user = r.accountName(last.sid)
 	}
-	if user == "" {
+	if last.user == "" {
 		return r.err(false, "nobody was ever logged on")
 	}
-	d.PrimaryUser = &pb.PrimaryUser{Name: r.localName(user), Email: r.email(sid, k.text("LastLoggedOnUser")), Source: "last_login"}
+	d.PrimaryUser = &pb.PrimaryUser{Name: r.localName(last.user), Email: r.email(last.sid, last.upn), Source: "last_login"}
 	return r.bad.err()
 }
+
+// logon is who was logged on last.
+type logon struct {
+	// user is DOMAIN\user, and upn can be an address.
+	user, upn, sid string
+}
+
+func (r *winreg) lastLogon() logon {
+	k := r.key(logonKey)
+	out := logon{user: k.text("LastLoggedOnSAMUser"), upn: k.text("LastLoggedOnUser"), sid: k.text("LastLoggedOnUserSID")}
+	if out.user == "" {
+		out.user = out.upn
+	}
+	return out
+}
+
+// mostUsed returns the person in front of whom programs stood for longest, all
+// that he used within loginDays of the last use by anybody.
+func (r *winreg) mostUsed() (most person, ok bool) {
+	var last time.Time
+	uses := make([]lastUses, len(r.people()))
+	for i, p := range r.people() {
+		uses[i] = p.uses()
+		for _, u := range uses[i] {
+			last = latest(last, u.at)
+		}
+	}
+	var longest time.Duration
+	for i, p := range r.people() {
+		var front time.Duration
+		for _, u := range uses[i] {
+			if u.at.AddDate(0, 0, loginDays).After(last) {
+				front += u.time
+			}
+		}
+		if front > longest {
+			most, longest, ok = p, front, true
+		}
+	}
+	return most, ok
+}
+
+// accountOf returns DOMAIN\user of a person, or the user alone where nothing
+// tells the domain. Accounts of one domain have all but the last number of their
+// identifiers in common, so that the last logon tells its name.
+func (r *winreg) accountOf(p person, last logon) string {
+	if p.sid == last.sid && last.user != "" {
+		return last.user
+	}
+	if name := r.identity(p.sid).text("SAMName"); name != "" {
+		return name
+	}
+	env := p.key("Volatile Environment")
+	domain, user := env.text("USERDOMAIN"), env.text("USERNAME")
+	if user == "" {
+		user = p.key(explorerKey).text("Logon User Name")
+	}
+	if user == "" {
+		return r.accountName(p.sid)
+	}
+	if of, _, ok := strings.Cut(last.user, `\`); ok && domain == "" && authority(p.sid) == authority(last.sid) {
+		domain = of
+	}
+	if domain != "" {
+		user = domain + `\` + user
+	}
+	return user
+}
+
+// authority returns all of a security identifier but its last number.
+func authority(sid string) string { return sid[:max(strings.LastIndexByte(sid, '-'), 0)] }
 
 // localName returns an account without the name of the machine before it; that
 // of a domain is part of it.
