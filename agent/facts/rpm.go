@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 	"github.com/rollcall-itam/rollcall/agent/facts/rpmdb"
 	"github.com/rollcall-itam/rollcall/agent/host"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
@@ -122,22 +123,22 @@ func readRPMFile(fsys fs.FS, name string) ([]rpmdb.Package, error) {
 }
 
 // openReaderAt opens a file for reading at any offset; the function closes it.
-func openReaderAt(fsys fs.FS, name string) (rpmdb.File, func(), error) {
+func openReaderAt(fsys fs.FS, name string) (pages.File, func(), error) {
 	nothing := func() {}
 	f, err := fsys.Open(name)
 	if err != nil {
-		return rpmdb.File{}, nothing, err
+		return pages.File{}, nothing, err
 	}
 	closeFile := func() { _ = f.Close() }
 	if at, ok := f.(io.ReaderAt); ok {
 		info, err := f.Stat()
 		if err != nil {
 			closeFile()
-			return rpmdb.File{}, nothing, err
+			return pages.File{}, nothing, err
 		}
-		return rpmdb.File{ReaderAt: at, Size: info.Size()}, closeFile, nil
+		return pages.File{ReaderAt: at, Size: info.Size()}, closeFile, nil
 	}
 	closeFile()
 	b, err := readWhole(fsys, name, maxUnseekable)
-	return rpmdb.File{ReaderAt: bytes.NewReader(b), Size: int64(len(b))}, nothing, err
+	return pages.File{ReaderAt: bytes.NewReader(b), Size: int64(len(b))}, nothing, err
 }

@@ -130,20 +130,25 @@ func principal(name string) string {
 }
 
 // readLogins returns the logins that the machine has kept, none where it keeps
-// none. Systems that have replaced wtmp by a database (wtmpdb) keep none here.
+// none: in the database that has replaced wtmp on newer systems, otherwise in
+// wtmp, which can lie beside from before the system was upgraded.
 func readLogins(h *host.Host) ([]login, error) {
-	tail, size, err := h.ReadTail("var/log/wtmp", maxLoginFile)
-	if missing(err) || err == nil && size == 0 {
-		return nil, nil
+	logins, err := readLoginDatabase(h.FS)
+	if len(logins) > 0 {
+		return logins, err
 	}
-	if err != nil {
+	tail, size, terr := h.ReadTail("var/log/wtmp", maxLoginFile)
+	if missing(terr) || terr == nil && size == 0 {
 		return nil, err
 	}
-	logins, err := decodeLogins(tail, size)
-	if err != nil {
-		return nil, fmt.Errorf("/var/log/wtmp: %w", err)
+	if terr != nil {
+		return nil, errors.Join(err, terr)
 	}
-	return logins, nil
+	logins, terr = decodeLogins(tail, size)
+	if terr != nil {
+		terr = fmt.Errorf("/var/log/wtmp: %w", terr)
+	}
+	return logins, errors.Join(err, terr)
 }
 
 // mostUsed returns the name with the most days on which it logged in, of those

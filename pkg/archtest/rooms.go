@@ -43,7 +43,12 @@ var Rooms = []Room{
 	{Dir: "agent/facts/lz4", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/proplist", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/codesign", May: []string{}, Why: decoder},
-	{Dir: "agent/facts/rpmdb", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/pages", May: []string{}, Why: decoder},
+	{Dir: "agent/facts/sqlite", May: []string{"agent/facts/pages"}, Why: "a database is made of pages, whatever its tables hold"},
+	{
+		Dir: "agent/facts/rpmdb", May: []string{"agent/facts/pages", "agent/facts/sqlite"},
+		Why: "one of rpm's three formats is a table of SQLite, all are made of pages",
+	},
 	{Dir: "agent/facts/gvdb", May: []string{}, Why: decoder},
 	{Dir: "agent/facts/smart", May: []string{}, Why: decoder},
 	{

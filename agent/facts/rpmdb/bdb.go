@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 )
 
 // Berkeley DB hash files, after src/dbinc/db_page.h of libdb 5.3: pages with a
@@ -26,16 +28,16 @@ const (
 // and the chains through another, since both mostly go forward.
 type bdb struct {
 	order    binary.ByteOrder
-	pages    *window
-	chain    *window
+	pages    *pages.Window
+	chain    *pages.Window
 	pageSize int
 	last     int64
 	buf      []byte
 }
 
-func eachBDB(db File, order binary.ByteOrder, bad *damage, fn func([]byte) error) error {
-	b := &bdb{order: order, pages: newWindow(db, windowSize), chain: newWindow(db, windowSize)}
-	meta, err := b.pages.at(0, 72)
+func eachBDB(db pages.File, order binary.ByteOrder, bad *pages.Damage, fn func([]byte) error) error {
+	b := &bdb{order: order, pages: pages.NewWindow(db, pages.WindowSize), chain: pages.NewWindow(db, pages.WindowSize)}
+	meta, err := b.pages.At(0, 72)
 	if err != nil {
 		return fmt.Errorf("berkeley db header: %w", err)
 	}
@@ -50,11 +52,11 @@ func eachBDB(db File, order binary.ByteOrder, bad *damage, fn func([]byte) error
 	}
 	b.pageSize, b.last = int(size), int64(order.Uint32(meta[32:]))
 	if pages := db.Size / int64(size); b.last >= pages {
-		bad.add(fmt.Errorf("berkeley db of %d pages has only %d", b.last+1, pages))
+		bad.Add(fmt.Errorf("berkeley db of %d pages has only %d", b.last+1, pages))
 		b.last = pages - 1
 	}
 	for n := int64(1); n <= b.last; n++ {
-		page, err := b.pages.at(n*int64(b.pageSize), b.pageSize)
+		page, err := b.pages.At(n*int64(b.pageSize), b.pageSize)
 		if err != nil {
 			return fmt.Errorf("berkeley db page %d: %w", n, err)
 		}
@@ -70,10 +72,10 @@ func eachBDB(db File, order binary.ByteOrder, bad *damage, fn func([]byte) error
 
 // hashPage calls fn with every value of a hash page. Items are filled in from
 // the page's end, so that each ends where the one before begins.
-func (b *bdb) hashPage(page []byte, n int64, bad *damage, fn func([]byte) error) error {
+func (b *bdb) hashPage(page []byte, n int64, bad *pages.Damage, fn func([]byte) error) error {
 	count := int(b.order.Uint16(page[20:]))
 	if bdbPageHeader+2*count > len(page) || count%2 != 0 {
-		bad.add(fmt.Errorf("berkeley db page %d: %d items", n, count))
+		bad.Add(fmt.Errorf("berkeley db page %d: %d items", n, count))
 		return nil
 	}
 	offset := func(i int) int {
@@ -85,12 +87,12 @@ func (b *bdb) hashPage(page []byte, n int64, bad *damage, fn func([]byte) error)
 	for i := 0; i < count; i += 2 {
 		beforeKey, key, value := offset(i-1), offset(i), offset(i+1)
 		if value < bdbPageHeader+2*count || value >= key || key >= beforeKey || beforeKey > len(page) {
-			bad.add(fmt.Errorf("berkeley db page %d: item %d outside the page", n, i))
+			bad.Add(fmt.Errorf("berkeley db page %d: item %d outside the page", n, i))
 			continue
 		}
 		header, err := b.value(page[key:beforeKey], page[value:key])
 		if err != nil {
-			bad.add(fmt.Errorf("berkeley db page %d, item %d: %w", n, i, err))
+			bad.Add(fmt.Errorf("berkeley db page %d, item %d: %w", n, i, err))
 			continue
 		}
 		if header == nil {
@@ -125,7 +127,7 @@ func (b *bdb) overflow(n, length int64) ([]byte, error) {
 	if length > maxHeader {
 		return nil, fmt.Errorf("value of %d bytes, more than %d", length, maxHeader)
 	}
-	if length > b.chain.file.Size {
+	if length > b.chain.Size() {
 		return nil, fmt.Errorf("value of %d bytes, more than the file has", length)
 	}
 	b.buf = slices.Grow(b.buf[:0], int(length))
@@ -133,7 +135,7 @@ func (b *bdb) overflow(n, length int64) ([]byte, error) {
 		if n < 1 || n > b.last {
 			return nil, fmt.Errorf("value of %d bytes ends after %d, at page %d", length, len(b.buf), n)
 		}
-		page, err := b.chain.at(n*int64(b.pageSize), b.pageSize)
+		page, err := b.chain.At(n*int64(b.pageSize), b.pageSize)
 		if err != nil {
 			return nil, err
 		}

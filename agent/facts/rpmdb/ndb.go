@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 )
 
 // ndb is described by rpm's lib/backend/ndb/rpmpkg.c: a header of 32 bytes,
@@ -19,9 +21,9 @@ const (
 	ndbTail      = 12
 )
 
-func eachNDB(db File, bad *damage, fn func([]byte) error) error {
-	slots, blobs := newWindow(db, windowSize), newWindow(db, windowSize)
-	head, err := slots.at(0, 32)
+func eachNDB(db pages.File, bad *pages.Damage, fn func([]byte) error) error {
+	slots, blobs := pages.NewWindow(db, pages.WindowSize), pages.NewWindow(db, pages.WindowSize)
+	head, err := slots.At(0, 32)
 	if err != nil {
 		return fmt.Errorf("ndb header: %w", err)
 	}
@@ -30,17 +32,17 @@ func eachNDB(db File, bad *damage, fn func([]byte) error) error {
 	}
 	end := int64(binary.LittleEndian.Uint32(head[12:])) * ndbPage
 	if end > db.Size {
-		bad.add(fmt.Errorf("ndb slots reach to %d in a file of %d bytes", end, db.Size))
+		bad.Add(fmt.Errorf("ndb slots reach to %d in a file of %d bytes", end, db.Size))
 		end = db.Size
 	}
 	var header []byte
 	for off := int64(len(head)); off+16 <= end; off += 16 {
-		slot, err := slots.at(off, 16)
+		slot, err := slots.At(off, 16)
 		if err != nil {
 			return fmt.Errorf("ndb slot: %w", err)
 		}
 		if string(slot[:4]) != ndbSlotMagic {
-			bad.add(fmt.Errorf("no ndb slot at %d", off))
+			bad.Add(fmt.Errorf("no ndb slot at %d", off))
 			continue
 		}
 		id := binary.LittleEndian.Uint32(slot[4:])
@@ -50,7 +52,7 @@ func eachNDB(db File, bad *damage, fn func([]byte) error) error {
 		first := int64(binary.LittleEndian.Uint32(slot[8:]))
 		count := int64(binary.LittleEndian.Uint32(slot[12:]))
 		if header, err = ndbBlob(blobs, first*ndbBlock, count*ndbBlock, id, header); err != nil {
-			bad.add(fmt.Errorf("ndb package %d: %w", id, err))
+			bad.Add(fmt.Errorf("ndb package %d: %w", id, err))
 			continue
 		}
 		if err := fn(header); err != nil {
@@ -63,8 +65,8 @@ func eachNDB(db File, bad *damage, fn func([]byte) error) error {
 // ndbBlob returns the blob of package id that takes up size bytes from off, in
 // buf if that is large enough. Its tail repeats the length, which tells a blob
 // that was being written from a whole one.
-func ndbBlob(w *window, off, size int64, id uint32, buf []byte) ([]byte, error) {
-	head, err := w.at(off, 16)
+func ndbBlob(w *pages.Window, off, size int64, id uint32, buf []byte) ([]byte, error) {
+	head, err := w.At(off, 16)
 	if err != nil {
 		return buf, err
 	}
@@ -74,13 +76,13 @@ func ndbBlob(w *window, off, size int64, id uint32, buf []byte) ([]byte, error) 
 		return buf, fmt.Errorf("no blob of this package at %d", off)
 	case length > maxHeader:
 		return buf, fmt.Errorf("blob of %d bytes, more than %d", length, maxHeader)
-	case length+16+ndbTail > size || size > w.file.Size:
+	case length+16+ndbTail > size || size > w.Size():
 		return buf, fmt.Errorf("blob of %d bytes in a place of %d", length, size)
 	}
 	if buf, err = appendRange(slices.Grow(buf[:0], int(length)), w, off+16, length); err != nil {
 		return buf, err
 	}
-	tail, err := w.at(off+size-ndbTail, ndbTail)
+	tail, err := w.At(off+size-ndbTail, ndbTail)
 	if err != nil {
 		return buf, err
 	}
@@ -91,9 +93,9 @@ func ndbBlob(w *window, off, size int64, id uint32, buf []byte) ([]byte, error) 
 }
 
 // appendRange appends length bytes of the file from off.
-func appendRange(buf []byte, w *window, off, length int64) ([]byte, error) {
+func appendRange(buf []byte, w *pages.Window, off, length int64) ([]byte, error) {
 	for length > 0 {
-		chunk, err := w.at(off, int(min(length, int64(len(w.buf)))))
+		chunk, err := w.At(off, int(min(length, pages.WindowSize)))
 		if err != nil {
 			return buf, err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 )
 
 // load returns a file of testdata, decompressed where it is compressed there.
@@ -35,7 +36,7 @@ func load(t testing.TB, name string) []byte {
 	return b
 }
 
-func file(b []byte) File { return File{ReaderAt: bytes.NewReader(b), Size: int64(len(b))} }
+func file(b []byte) pages.File { return pages.File{ReaderAt: bytes.NewReader(b), Size: int64(len(b))} }
 
 // lines returns packages as the expected files have them, sorted.
 func lines(ps []Package) []string {
@@ -54,7 +55,7 @@ func lines(ps []Package) []string {
 func TestRealDatabases(t *testing.T) {
 	for _, name := range []string{"mariner2-rpmdb.sqlite", "sle15-Packages.db", "libuuid-Packages", "epoch-Packages"} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Packages(file(load(t, name)), File{})
+			got, err := Packages(file(load(t, name)), pages.File{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,6 +81,9 @@ func names(ps []Package) map[string]string {
 	}
 	return out
 }
+
+// Lengths of the parts of a write-ahead log.
+const walHeader, walFrameHeader = 32, 24
 
 func TestWriteAheadLog(t *testing.T) {
 	db, log := load(t, "wal-rpmdb.sqlite"), load(t, "wal-rpmdb.sqlite-wal")
@@ -126,14 +130,14 @@ func TestWriteAheadLog(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	for _, name := range []string{"mariner2-rpmdb.sqlite", "sle15-Packages.db", "libuuid-Packages", "epoch-Packages"} {
 		whole := load(t, name)
-		all, err := Packages(file(whole), File{})
+		all, err := Packages(file(whole), pages.File{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		known := names(all)
 		most := 0
 		for cut := 0; cut < len(whole); cut += 1 + len(whole)/23 {
-			got, err := Packages(file(whole[:cut]), File{})
+			got, err := Packages(file(whole[:cut]), pages.File{})
 			if err == nil && len(got) < len(all) {
 				t.Errorf("%s cut at %d: %d of %d packages and no error", name, cut, len(got), len(all))
 			}
@@ -155,7 +159,7 @@ func TestDamagedEntryCostsOnlyItself(t *testing.T) {
 	ndb := load(t, "sle15-Packages.db")
 	blob := int(binary.LittleEndian.Uint32(ndb[32+8:])) * ndbBlock
 	copy(ndb[blob:], "XXXX")
-	got, err := Packages(file(ndb), File{})
+	got, err := Packages(file(ndb), pages.File{})
 	want := strings.Count(string(load(t, "sle15-Packages.db.expected.tsv")), "\n") - 1
 	if err == nil || !strings.Contains(err.Error(), "1 damaged entries left out") {
 		t.Errorf("error %v does not say what was lost", err)
@@ -175,24 +179,24 @@ func TestLoopsEnd(t *testing.T) {
 			binary.LittleEndian.PutUint16(bdb[off+22:], 0)
 		}
 	}
-	if got, err := Packages(file(bdb), File{}); err == nil || len(got) != 0 {
+	if got, err := Packages(file(bdb), pages.File{}); err == nil || len(got) != 0 {
 		t.Errorf("loop in berkeley db: %d packages, error %v", len(got), err)
 	}
 	// An inner page of SQLite's tree that is its own child.
 	db := load(t, "mariner2-rpmdb.sqlite")
 	for off := 4096; off+4096 <= len(db); off += 4096 {
-		if db[off] == sqliteInterior {
+		if db[off] == 0x05 {
 			binary.BigEndian.PutUint32(db[off+8:], uint32(off/4096+1))
 		}
 	}
-	if _, err := Packages(file(db), File{}); err == nil {
+	if _, err := Packages(file(db), pages.File{}); err == nil {
 		t.Error("loop in sqlite: no error")
 	}
 }
 
 func TestNoDatabase(t *testing.T) {
 	for _, b := range [][]byte{nil, []byte("short"), bytes.Repeat([]byte("no database "), 100)} {
-		if got, err := Packages(file(b), File{}); err == nil || len(got) > 0 {
+		if got, err := Packages(file(b), pages.File{}); err == nil || len(got) > 0 {
 			t.Errorf("%.20q: %d packages, error %v", b, len(got), err)
 		}
 	}
@@ -211,7 +215,7 @@ func TestEVR(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	err := each(file(load(f, "epoch-Packages")), File{}, new(damage), func(h []byte) error {
+	err := each(file(load(f, "epoch-Packages")), pages.File{}, new(pages.Damage), func(h []byte) error {
 		f.Add(bytes.Clone(h))
 		return nil
 	})
@@ -264,7 +268,7 @@ func BenchmarkSQLite(b *testing.B) {
 	db := file(load(b, "mariner2-rpmdb.sqlite"))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Packages(db, File{}); err != nil {
+		if _, err := Packages(db, pages.File{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package rpmdb
+package sqlite
 
 import (
 	"encoding/binary"
@@ -22,9 +22,37 @@ func varint(b []byte) (uint64, int) {
 	return 0, 0
 }
 
-// columns calls fn with the serial type and the bytes of each column of a
-// record until fn returns false.
-func columns(record []byte, fn func(i int, serial uint64, value []byte) bool) error {
+// Column is one value of a row.
+type Column struct {
+	serial uint64
+	data   []byte
+}
+
+// Blob returns the bytes of a value that is a blob.
+func (c Column) Blob() (b []byte, ok bool) { return c.data, c.serial >= 12 && c.serial%2 == 0 }
+
+// Text returns the bytes of a value that is text, in the database's encoding.
+func (c Column) Text() (b []byte, ok bool) { return c.data, c.serial >= 13 && c.serial%2 == 1 }
+
+// Integer returns a value that is a whole number.
+func (c Column) Integer() (n int64, ok bool) {
+	switch c.serial {
+	case 8, 9:
+		return int64(c.serial) - 8, true
+	case 1, 2, 3, 4, 5, 6:
+		var b [8]byte
+		if c.data[0]&0x80 != 0 {
+			b = [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+		}
+		copy(b[8-len(c.data):], c.data)
+		return int64(binary.BigEndian.Uint64(b[:])), true
+	}
+	return 0, false
+}
+
+// Columns calls fn with each value of a row, the first of which is 0, until fn
+// returns false. A row id that is a column is null there.
+func Columns(record []byte, fn func(i int, c Column) bool) error {
 	size, n := varint(record)
 	if n == 0 || size < uint64(n) || size > uint64(len(record)) {
 		return errors.New("record header outside the record")
@@ -40,7 +68,7 @@ func columns(record []byte, fn func(i int, serial uint64, value []byte) bool) er
 		if length > uint64(len(body)) {
 			return fmt.Errorf("column %d outside the record", i)
 		}
-		if !fn(i, serial, body[:length]) {
+		if !fn(i, Column{serial: serial, data: body[:length]}) {
 			return nil
 		}
 		body = body[length:]
@@ -68,21 +96,14 @@ func serialLength(serial uint64) uint64 {
 // what is no table.
 func schemaRow(record []byte) (name string, root int64, err error) {
 	table := false
-	err = columns(record, func(i int, serial uint64, value []byte) bool {
+	err = Columns(record, func(i int, c Column) bool {
 		switch i {
 		case 0:
-			table = string(value) == "table"
+			table = string(c.data) == "table"
 		case 1:
-			name = string(value)
+			name = string(c.data)
 		case 3:
-			switch serial {
-			case 8, 9:
-				root = int64(serial) - 8
-			case 1, 2, 3, 4, 5, 6:
-				var n [8]byte
-				copy(n[8-len(value):], value)
-				root = int64(binary.BigEndian.Uint64(n[:]))
-			}
+			root, _ = c.Integer()
 		}
 		return i < 3
 	})
@@ -90,19 +111,4 @@ func schemaRow(record []byte) (name string, root int64, err error) {
 		name = ""
 	}
 	return name, root, err
-}
-
-// blobColumn returns the second column of a row of Packages(hnum, blob).
-func blobColumn(record []byte) ([]byte, error) {
-	var blob []byte
-	err := columns(record, func(i int, serial uint64, value []byte) bool {
-		if i == 1 && serial >= 12 && serial%2 == 0 {
-			blob = value
-		}
-		return i < 1
-	})
-	if err == nil && blob == nil {
-		err = errors.New("no blob in the second column")
-	}
-	return blob, err
 }

@@ -1,26 +1,39 @@
-package rpmdb
+// Package sqlite reads one table of a SQLite database from beginning to end,
+// from bytes, trusting none of them.
+package sqlite
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 )
 
 // SQLite files after https://www.sqlite.org/fileformat2.html, as much of them
 // as it takes to read one table from beginning to end.
 const (
-	sqliteMagic    = "SQLite format 3\x00"
-	sqliteTable    = "Packages"
-	sqliteLeaf     = 0x0d
-	sqliteInterior = 0x05
+	// Magic begins every database.
+	Magic    = "SQLite format 3\x00"
+	leaf     = 0x0d
+	interior = 0x05
 	// A b-tree of 2^32 pages with two children each is 32 deep.
-	sqliteMaxDepth = 32
+	maxDepth = 32
+	// MaxRow is the longest row that can be read.
+	MaxRow = 32 << 20
 )
 
-// sqlite is an open SQLite file.
-type sqlite struct {
-	db       *window
+// Table is a table of a database.
+type Table struct {
+	Name string
+	// MaxRow is how many bytes a row may have; 0 means MaxRow.
+	MaxRow int
+}
+
+// database is an open SQLite file.
+type database struct {
+	db       *pages.Window
 	log      *wal
 	pageSize int
 	// usable is what a page has for content.
@@ -29,13 +42,21 @@ type sqlite struct {
 	// budget is the number of pages that may still be read: as many as there
 	// are, twice, for the schema and the table, so that loops end.
 	budget int64
+	// maxRow is how many bytes a row may have.
+	maxRow int
 	buf    []byte
-	bad    *damage
+	bad    *pages.Damage
 }
 
-func eachSQLite(db, log File, bad *damage, fn func([]byte) error) error {
-	s := &sqlite{db: newWindow(db, windowSize), bad: bad}
-	head, err := s.db.at(0, 100)
+// Each calls fn with every row of the table, in the order of row ids; a row is
+// valid until fn returns. The write-ahead log is empty where there is none. What
+// is damaged is added to bad and left out; an error of fn ends it.
+func (t Table) Each(db, log pages.File, bad *pages.Damage, fn func(row []byte) error) error {
+	s := &database{db: pages.NewWindow(db, pages.WindowSize), bad: bad, maxRow: t.MaxRow}
+	if s.maxRow <= 0 || s.maxRow > MaxRow {
+		s.maxRow = MaxRow
+	}
+	head, err := s.db.At(0, 100)
 	if err != nil {
 		return fmt.Errorf("sqlite header: %w", err)
 	}
@@ -59,8 +80,8 @@ func eachSQLite(db, log File, bad *damage, fn func([]byte) error) error {
 	err = s.walk(1, func(record []byte) error {
 		name, page, err := schemaRow(record)
 		if err != nil {
-			bad.add(fmt.Errorf("sqlite schema: %w", err))
-		} else if name == sqliteTable {
+			bad.Add(fmt.Errorf("sqlite schema: %w", err))
+		} else if name == t.Name {
 			root = page
 		}
 		return nil
@@ -69,24 +90,16 @@ func eachSQLite(db, log File, bad *damage, fn func([]byte) error) error {
 		return fmt.Errorf("sqlite schema: %w", err)
 	}
 	if root == 0 {
-		return errors.New("sqlite database without a table Packages")
+		return fmt.Errorf("sqlite database without a table %s", t.Name)
 	}
-	err = s.walk(root, func(record []byte) error {
-		header, err := blobColumn(record)
-		if err != nil {
-			bad.add(fmt.Errorf("sqlite row: %w", err))
-			return nil
-		}
-		return fn(header)
-	})
-	if err != nil {
-		return fmt.Errorf("sqlite table %s: %w", sqliteTable, err)
+	if err := s.walk(root, fn); err != nil {
+		return fmt.Errorf("sqlite table %s: %w", t.Name, err)
 	}
 	return nil
 }
 
 // page returns a copy of page n in buf.
-func (s *sqlite) page(n int64, buf []byte) ([]byte, error) {
+func (s *database) page(n int64, buf []byte) ([]byte, error) {
 	if s.budget--; s.budget < 0 {
 		return nil, errors.New("more pages are linked than the file has: it is damaged")
 	}
@@ -98,14 +111,14 @@ func (s *sqlite) page(n int64, buf []byte) ([]byte, error) {
 }
 
 // peek returns page n, valid until the next call.
-func (s *sqlite) peek(n int64) ([]byte, error) {
+func (s *database) peek(n int64) ([]byte, error) {
 	if n < 1 || n > s.pages {
 		return nil, fmt.Errorf("page %d of %d", n, s.pages)
 	}
 	if off, ok := s.log.at[uint32(n)]; ok {
-		return s.log.file.at(off, s.pageSize)
+		return s.log.file.At(off, s.pageSize)
 	}
-	return s.db.at((n-1)*int64(s.pageSize), s.pageSize)
+	return s.db.At((n-1)*int64(s.pageSize), s.pageSize)
 }
 
 // node is a page of the tree on the way from the root, and the next of its
@@ -118,7 +131,7 @@ type node struct {
 
 // walk calls fn with every record of the table that is rooted at a page, in
 // order of row ids. A record is valid until fn returns.
-func (s *sqlite) walk(root int64, fn func(record []byte) error) error {
+func (s *database) walk(root int64, fn func(record []byte) error) error {
 	stack := make([]node, 1, 8)
 	stack[0].number = root
 	for len(stack) > 0 {
@@ -129,7 +142,7 @@ func (s *sqlite) walk(root int64, fn func(record []byte) error) error {
 				if len(stack) == 1 {
 					return err
 				}
-				s.bad.add(fmt.Errorf("sqlite: %w", err))
+				s.bad.Add(fmt.Errorf("sqlite: %w", err))
 				stack = stack[:len(stack)-1]
 				continue
 			}
@@ -142,8 +155,8 @@ func (s *sqlite) walk(root int64, fn func(record []byte) error) error {
 		switch {
 		case !more:
 			stack = stack[:len(stack)-1]
-		case child != 0 && len(stack) >= sqliteMaxDepth:
-			return fmt.Errorf("tree of more than %d levels: it is damaged", sqliteMaxDepth)
+		case child != 0 && len(stack) >= maxDepth:
+			return fmt.Errorf("tree of more than %d levels: it is damaged", maxDepth)
 		case child != 0:
 			stack = append(stack, node{number: child})
 		}
@@ -153,28 +166,28 @@ func (s *sqlite) walk(root int64, fn func(record []byte) error) error {
 
 // step handles one page's records, or returns the next child of an inner page.
 // more is false when the page has nothing left.
-func (s *sqlite) step(n *node, fn func([]byte) error) (child int64, more bool, err error) {
+func (s *database) step(n *node, fn func([]byte) error) (child int64, more bool, err error) {
 	start := 0
 	if n.number == 1 {
 		start = 100
 	}
 	kind, size := n.page[start], 8
-	if kind == sqliteInterior {
+	if kind == interior {
 		size = 12
 	}
 	count := int(binary.BigEndian.Uint16(n.page[start+3:]))
 	pointers := n.page[start+size : s.usable]
-	if kind != sqliteLeaf && kind != sqliteInterior || 2*count > len(pointers) {
-		s.bad.add(fmt.Errorf("sqlite: page %d is no table page", n.number))
+	if kind != leaf && kind != interior || 2*count > len(pointers) {
+		s.bad.Add(fmt.Errorf("sqlite: page %d is no table page", n.number))
 		return 0, false, nil
 	}
-	if kind == sqliteInterior {
+	if kind == interior {
 		switch i := n.next; {
 		case i < count:
 			n.next++
 			off := int(binary.BigEndian.Uint16(pointers[2*i:]))
 			if off+4 > s.usable {
-				s.bad.add(fmt.Errorf("sqlite: page %d: cell %d outside the page", n.number, i))
+				s.bad.Add(fmt.Errorf("sqlite: page %d: cell %d outside the page", n.number, i))
 				return 0, true, nil
 			}
 			return int64(binary.BigEndian.Uint32(n.page[off:])), true, nil
@@ -187,7 +200,7 @@ func (s *sqlite) step(n *node, fn func([]byte) error) (child int64, more bool, e
 	for i := range count {
 		record, err := s.record(n.page[:s.usable], int(binary.BigEndian.Uint16(pointers[2*i:])))
 		if err != nil {
-			s.bad.add(fmt.Errorf("sqlite: page %d: cell %d: %w", n.number, i, err))
+			s.bad.Add(fmt.Errorf("sqlite: page %d: cell %d: %w", n.number, i, err))
 			continue
 		}
 		if err := fn(record); err != nil {
@@ -199,7 +212,7 @@ func (s *sqlite) step(n *node, fn func([]byte) error) (child int64, more bool, e
 
 // record returns the payload of the table leaf cell at off, joined from its
 // overflow pages.
-func (s *sqlite) record(page []byte, off int) ([]byte, error) {
+func (s *database) record(page []byte, off int) ([]byte, error) {
 	cell := page[min(off, len(page)):]
 	length, n := varint(cell)
 	_, m := varint(cell[n:])
@@ -207,8 +220,8 @@ func (s *sqlite) record(page []byte, off int) ([]byte, error) {
 		return nil, errors.New("outside the page")
 	}
 	cell = cell[n+m:]
-	if length > maxHeader {
-		return nil, fmt.Errorf("record of %d bytes, more than %d", length, maxHeader)
+	if length > uint64(s.maxRow) {
+		return nil, fmt.Errorf("record of %d bytes, more than %d", length, s.maxRow)
 	}
 	size, local := int(length), int(length)
 	if size > s.usable-35 {

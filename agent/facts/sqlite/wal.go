@@ -1,8 +1,10 @@
-package rpmdb
+package sqlite
 
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/rollcall-itam/rollcall/agent/facts/pages"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 // wal is the committed part of a write-ahead log: where the newest version of
 // each page stands.
 type wal struct {
-	file *window
+	file *pages.Window
 	at   map[uint32]int64
 	// pages is the size of the database after the last commit, 0 without one.
 	pages int64
@@ -25,13 +27,13 @@ type wal struct {
 // openWAL indexes the frames of a log up to its last commit. Frames whose
 // salt or checksum is wrong are what an earlier or unfinished transaction left
 // behind: the log ends before them, as it does for SQLite itself.
-func openWAL(f File, pageSize int) (*wal, error) {
+func openWAL(f pages.File, pageSize int) (*wal, error) {
 	w := &wal{}
 	if f.ReaderAt == nil || f.Size < walHeader {
 		return w, nil
 	}
-	w.file = newWindow(f, max(windowSize, walFrameHeader+pageSize))
-	head, err := w.file.at(0, walHeader)
+	w.file = pages.NewWindow(f, max(pages.WindowSize, walFrameHeader+pageSize))
+	head, err := w.file.At(0, walHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func openWAL(f File, pageSize int) (*wal, error) {
 		if n >= walMaxFrames {
 			return nil, fmt.Errorf("more than %d frames", walMaxFrames)
 		}
-		b, err := w.file.at(off, frame)
+		b, err := w.file.At(off, frame)
 		if err != nil {
 			return nil, err
 		}
