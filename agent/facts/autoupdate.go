@@ -82,6 +82,10 @@ func aptAutoUpdate(fsys fs.FS, bad *faults) (managed, on bool) {
 			setting = value
 		}
 	}
+	// Whose timer is masked has apt ask for nothing.
+	if target, err := fs.ReadLink(fsys, "etc/systemd/system/apt-daily-upgrade.timer"); err == nil && target == "/dev/null" {
+		return true, false
+	}
 	return true, setting != "0" && setting != "" && present(fsys, bad, "usr/bin/unattended-upgrade", "usr/bin/unattended-upgrades")
 }
 

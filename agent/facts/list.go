@@ -50,7 +50,7 @@ func linuxFacts() []Fact {
 		{Name: "dnf_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: rpmWatch(), Learn: learnDNFPending},
 		{Name: "apk_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: apkDatabases, Learn: learnAPKPending},
 		{Name: "pacman_updates", Section: section.Patch, OS: linux, Every: hourly, Watch: []string{pacmanLocal, pacmanSync}, Learn: learnPacmanPending},
-		{Name: "reboot", Section: section.Patch, OS: linux, Learn: learnReboot},
+		{Name: "reboot", Section: section.Patch, OS: linux, Learn: new(rebootCheck).learn},
 		{Name: "last_update", Section: section.Patch, OS: linux, Learn: learnLastUpdate},
 		{Name: "auto_update", Section: section.Patch, OS: linux, Learn: learnAutoUpdate},
 		{Name: "smbios", Section: section.Hardware, OS: linux, Learn: learnSMBIOS},

@@ -169,8 +169,14 @@ func TestPendingIsBounded(t *testing.T) {
 	}
 }
 
+// with adds a file to a file system.
+func with(fsys fstest.MapFS, name, content string) fstest.MapFS {
+	fsys[name] = text(content)
+	return fsys
+}
+
 func TestReboot(t *testing.T) {
-	fact := learner(func(h *host.Host, d *pb.Device) error { return learnReboot(t.Context(), h, d) })
+	fact := learner(func(h *host.Host, d *pb.Device) error { return new(rebootCheck).learn(t.Context(), h, d) })
 	kernels := func(running string, installed ...string) fstest.MapFS {
 		fsys := fstest.MapFS{"proc/sys/kernel/osrelease": text(running + "\n")}
 		for _, k := range installed {
@@ -200,6 +206,8 @@ func TestReboot(t *testing.T) {
 		{"arch replaced its kernel", arch, "true", []string{"kernel 6.6.2-arch1-1 is installed, 6.6.1-arch1-1 runs"}},
 		{"package asks", flag, "true", []string{"libc6", "linux-base"}},
 		{"only modules left behind", removed, "false", nil},
+		{"zypper asks", with(kernels("6.4.0-1-default", "6.4.0-1-default"), "run/reboot-needed", ""), "true", []string{"zypper"}},
+		{"an image is staged", with(kernels("6.6.1-200.fc39.x86_64"), "run/ostree/staged-deployment", ""), "true", []string{"a system image is staged"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := learn(t, fact, tt.fsys)

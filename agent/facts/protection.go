@@ -230,7 +230,7 @@ func (f *protectorFound) clam(h *host.Host) {
 // packages returns the versions of the products' packages by their names in
 // lower case.
 func (p *protection) packages(h *host.Host, products []protector) (map[string]string, error) {
-	state := p.state(h)
+	state := packagesState(h)
 	if p.versions != nil && state == p.database {
 		return p.versions, nil
 	}
@@ -258,8 +258,8 @@ func (p *protection) packages(h *host.Host, products []protector) (map[string]st
 	return out, nil
 }
 
-// state tells of all package databases together whether one was written.
-func (p *protection) state(h *host.Host) fileState {
+// packagesState tells of all package databases together whether one was written.
+func packagesState(h *host.Host) fileState {
 	var s fileState
 	for _, name := range append([]string{dpkgDir + "/status"}, rpmDatabases...) {
 		if info, err := fs.Stat(h.FS, name); err == nil {
