@@ -40,10 +40,10 @@ type debPackage struct {
 	listed bool
 }
 
-// learn adds the packages that dpkg holds to be installed: those whose
-// state is "installed", whatever is wanted of them (so also held ones), and
-// none that are unpacked, half-configured or removed but for their
-// configuration. The publisher is the maintainer's name; the time of
+// learn adds the packages that dpkg holds to be installed, whatever is wanted of
+// them (so also held ones), also those that only wait for a trigger, as many do
+// for a moment while others are installed, and none that are unpacked,
+// half-installed, half-configured or removed but for their configuration. The publisher is the maintainer's name; the time of
 // installation is that of the package's file list, which dpkg writes last.
 func (r *dpkgReading) learn(_ context.Context, h *host.Host, d *pb.Device) error {
 	packages, err := r.packages(h)
@@ -180,10 +180,15 @@ type controlStanza struct {
 }
 
 // installed tells whether the third word of the state, after what is wanted
-// and what went wrong, is "installed".
+// and what went wrong, is that of a package which is wholly there: "installed",
+// or configured with what a trigger of it or of another does still to be done.
 func (s *controlStanza) installed() bool {
 	i := bytes.LastIndexByte(s.status, ' ')
-	return string(s.status[i+1:]) == "installed"
+	switch string(s.status[i+1:]) {
+	case "installed", "triggers-pending", "triggers-awaited":
+		return true
+	}
+	return false
 }
 
 // eachStanza calls fn with each paragraph of a status file. A paragraph without

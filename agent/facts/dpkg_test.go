@@ -321,3 +321,23 @@ func (o *opened) Open(name string) (fs.File, error) {
 
 // Stat is not an opening.
 func (o *opened) Stat(name string) (fs.FileInfo, error) { return fs.Stat(o.FS, name) }
+
+// Each state that dpkg writes, and what is none.
+func TestDpkgStates(t *testing.T) {
+	for state, want := range map[string]bool{
+		"install ok installed": true, "hold ok installed": true, "deinstall ok installed": true, "install reinstreq installed": true,
+		"install ok triggers-pending": true, "install ok triggers-awaited": true,
+		"install ok unpacked": false, "install ok half-configured": false, "install reinstreq half-installed": false,
+		"deinstall ok config-files": false, "purge ok not-installed": false, "unknown ok not-installed": false,
+		"installed": true, "not-installed": false, "install ok": false, "": false,
+	} {
+		status := ""
+		if state != "" {
+			status = "Status: " + state + "\n"
+		}
+		d, err := learn(t, dpkgFact(t), fstest.MapFS{"var/lib/dpkg/status": text("Package: a\n" + status + "Architecture: all\nVersion: 1.0\n\n")})
+		if err != nil || (len(d.Software) == 1) != want {
+			t.Errorf("%q: %v, %v", state, d.Software, err)
+		}
+	}
+}
