@@ -29,6 +29,10 @@ func hideFound(s *scrub.Scrubber, d *pb.Device) {
 		serials = append(serials, x.GetSerial())
 	}
 	for _, x := range hw.GetDisplays() {
+		if n, err := strconv.ParseUint(x.GetSerial(), 10, 32); err == nil && x.GetNumbered() {
+			s.HideNumber(uint32(n))
+			continue
+		}
 		serials = append(serials, x.GetSerial())
 	}
 	for _, x := range hw.GetUsb() {

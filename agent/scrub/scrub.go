@@ -172,6 +172,7 @@ func (s *Scrubber) addBytes(value []byte, by secret) {
 // the addresses in it. It has the same length; data itself is not changed. Text
 // in UTF-16LE is found in it too.
 func (s *Scrubber) Bytes(data []byte) []byte {
+	data = s.displays(data)
 	out := s.narrow(data)
 	for begin, end := range wideRuns(data) {
 		text := make([]byte, 0, (end-begin)/2)
@@ -189,14 +190,16 @@ func (s *Scrubber) Bytes(data []byte) []byte {
 
 // File is Bytes for the content of a file of a name, of which the form can tell
 // more: in records of logins, addresses stand as four or sixteen bytes, and the
-// environment of a process has passwords. One that is compressed stays as it
+// environment of a process has passwords, and what some commands print of displays
+// has their serials under names of its own. One that is compressed stays as it
 // is: nothing could be found in it.
 func (s *Scrubber) File(name string, data []byte) []byte {
 	if Compressed(data) {
 		return data
 	}
-	out := s.Bytes(data)
-	switch path.Base(name) {
+	base := path.Base(name)
+	out := s.Bytes(s.displayValues(base, data))
+	switch base {
 	case "wtmp", "utmp", "btmp":
 		clearAddresses(out)
 	case "environ":
