@@ -37,7 +37,7 @@ func learnMacOS(_ context.Context, h *host.Host, d *pb.Device) error {
 	o.Family, o.Id = "macos", "macos"
 	o.Name, o.Version, o.Build = plainText([]byte(v.Text("ProductName"))), plainText([]byte(v.Text("ProductVersion"))), plainText([]byte(v.Text("ProductBuildVersion")))
 	response, err := readPlist(h, macCryptexFile)
-	if rapidResponse(v, uncompatible(response)) != "" {
+	if rapidResponse(v, withTrueVersion(response)) != "" {
 		o.Build = plainText([]byte(response.Text("ProductBuildVersion")))
 	}
 	return err
@@ -49,15 +49,15 @@ func learnMacOS(_ context.Context, h *host.Host, d *pb.Device) error {
 // leap; macOS 11 said 10.16.
 func macRelease(h *host.Host) (proplist.Dict, error) {
 	if v, err := readPlist(h, macPlatformFile); err == nil && v.Text("ProductVersion") != "" {
-		return uncompatible(v), nil
+		return withTrueVersion(v), nil
 	}
 	v, err := readPlist(h, macVersionFile)
-	return uncompatible(v), err
+	return withTrueVersion(v), err
 }
 
-// uncompatible returns a description of a system with its true version: there
+// withTrueVersion returns a description of a system with its true version: there
 // is no macOS 16. What comes behind the point is not made up.
-func uncompatible(v proplist.Dict) proplist.Dict {
+func withTrueVersion(v proplist.Dict) proplist.Dict {
 	minor, made := strings.CutPrefix(v.Text("ProductVersion"), "16.")
 	if !made {
 		return v

@@ -134,7 +134,7 @@ func installedID(i installation) string {
 func macResponse(h *host.Host) (string, error) {
 	system, err := macRelease(h)
 	cryptex, cerr := readPlist(h, macCryptexFile)
-	cryptex = uncompatible(cryptex)
+	cryptex = withTrueVersion(cryptex)
 	if letter := rapidResponse(system, cryptex); letter != "" {
 		return plainText([]byte(cryptex.Text("ProductVersion"))) + " " + letter, errors.Join(err, cerr)
 	}
