@@ -175,6 +175,6 @@ func (h *Held) Observation() (*pb.Observation, error) {
 		return h.o, nil
 	}
 	var err error
-	h.o, err = h.tx.Observation(h.ref)
+	h.o, err = h.tx.ObservationUnder(h.ref, h.Head)
 	return h.o, err
 }

@@ -44,12 +44,13 @@ func junkForm(kind, value string) string {
 
 // junk tells why a key identifies nothing; empty means that it may.
 func junk(k Key) string {
-	if junkList()[[2]string{k.Kind, junkForm(k.Kind, k.Value)}] {
+	form := junkForm(k.Kind, k.Value)
+	if junkList()[[2]string{k.Kind, form}] {
 		return "a placeholder known to be shared by many machines"
 	}
 	switch k.Kind {
 	case Serial, Part, Board, Disk, AssetTag:
-		return junkSerial(k.Value, junkForm(k.Kind, k.Value))
+		return junkSerial(k.Value, form)
 	case UUID:
 		return junkUUID(k.Value)
 	case MAC:

@@ -10,7 +10,13 @@ import (
 // canonicalMAC reads the forms in which a MAC address is written: with colons,
 // hyphens, Cisco's dots, or nothing between.
 func canonicalMAC(value string) (string, bool) {
-	b, err := hex.DecodeString(strings.NewReplacer(":", "", "-", "", ".", "", " ", "").Replace(value))
+	b, err := hex.DecodeString(strings.Map(func(r rune) rune {
+		switch r {
+		case ':', '-', '.', ' ':
+			return -1
+		}
+		return r
+	}, value))
 	if err != nil || len(b) != 6 {
 		return "", false
 	}

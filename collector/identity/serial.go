@@ -120,11 +120,12 @@ var makers = map[string]string{
 // empty for a name that is not known, which then says nothing: small makers'
 // boards call themselves by their own name, their reseller's or none.
 func knownMaker(name string) string {
-	first := strings.FieldsFunc(lower(name), func(r rune) bool { return blank(r) || r == '.' || r == ',' || r == '(' || r == '/' })
-	if len(first) == 0 {
-		return ""
+	apart := func(r rune) bool { return blank(r) || r == '.' || r == ',' || r == '(' || r == '/' }
+	first := strings.TrimLeftFunc(lower(name), apart)
+	if end := strings.IndexFunc(first, apart); end >= 0 {
+		first = first[:end]
 	}
-	return makers[first[0]]
+	return makers[first]
 }
 
 // hypervisorMaker tells by its SMBIOS strings that a machine is a guest.

@@ -65,6 +65,16 @@ func (t *Tx) Observation(ref Ref) (*pb.Observation, error) {
 	return o, t.complete(o)
 }
 
+// ObservationUnder returns what Observation does, where its head is at hand.
+func (t *Tx) ObservationUnder(ref Ref, h *storagepb.HeadRecord) (*pb.Observation, error) {
+	o, err := read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
+	if err != nil {
+		return nil, err
+	}
+	o.ObservedAt, o.Problems, o.Sections = h.GetObservedAt(), h.GetProblems(), h.GetSections()
+	return o, nil
+}
+
 // complete joins an observation's content to its head.
 func (t *Tx) complete(o *pb.Observation) error {
 	h, err := t.Head(Ref{Source: o.GetSource(), ID: o.GetSourceId()})
