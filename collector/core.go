@@ -138,11 +138,18 @@ func openCore(ctx context.Context, s settings, log *slog.Logger, v *view.View, s
 	if err := v.Load(ctx, c.store); err != nil {
 		return nil, err
 	}
-	// What was cut off is finished before anybody is answered.
-	if err := c.catalog.FinishErasures(ctx); err != nil {
+	// What was cut off, or undone by a restore, is finished before anybody is answered.
+	if err := c.finishErasures(ctx, s, log); err != nil {
 		return nil, err
 	}
 	return c, c.openEnrolment(ctx, s, log)
+}
+
+func (c *core) finishErasures(ctx context.Context, s settings, log *slog.Logger) error {
+	if s.Store == "memory" {
+		return c.catalog.FinishErasures(ctx)
+	}
+	return errors.Join(keepErasures(ctx, s.DataDir, c.store, c.catalog, log), eraseAgain(ctx, s.DataDir, c.catalog, log), c.catalog.FinishErasures(ctx))
 }
 
 // openEnrolment loads or makes the authorities and lets an administrator in.

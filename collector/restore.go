@@ -27,6 +27,7 @@ const (
 type restoreCommand struct {
 	configFlags
 	Replace bool   `help:"Put what is in the data folder aside, into a folder replaced-TIME in it; without this, the data folder must be empty."`
+	Erased  string `name:"erasures" placeholder:"FILE" help:"A copy of erasures.jsonl of the data folder that was lost: whom it names is erased again."`
 	From    string `arg:"" placeholder:"DIR|FILE.rcb" help:"A backup, or a folder of which the newest is meant."`
 }
 
@@ -38,7 +39,7 @@ func (c restoreCommand) Run(world outside) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := restoring{settings: s, replace: c.Replace, now: time.Now()}
+	r := restoring{settings: s, replace: c.Replace, erased: c.Erased, now: time.Now()}
 	info, err := r.run(ctx, c.From)
 	if err != nil {
 		return fmt.Errorf("not restored: %w", err)
@@ -46,6 +47,9 @@ func (c restoreCommand) Run(world outside) error {
 	fmt.Fprintf(world.stdout, "restored into %s: %d records and %d files, of %s, commit %d\n", s.DataDir, info.Records, info.Files, info.CreatedAt.Format(time.RFC3339), info.Mark.Commit)
 	if r.aside != "" {
 		fmt.Fprintf(world.stdout, "what was there before is in %s: remove it when you need it no longer\n", r.aside)
+	}
+	for _, line := range r.again.lines() {
+		fmt.Fprintln(world.stdout, line)
 	}
 	fmt.Fprintln(world.stdout, "A backup holds neither the configuration file, nor the certificate of --http-addr, rules and secrets that it names. What was reported after the backup, agents and feeds report again.")
 	return nil
@@ -55,7 +59,10 @@ func (c restoreCommand) Run(world outside) error {
 type restoring struct {
 	settings settings
 	replace  bool
-	now      time.Time
+	// erased is a file of erasures, empty for none; again is who is to be erased again.
+	erased string
+	again  eraseAgainPlan
+	now    time.Time
 	// aside is where went what was in the data folder.
 	aside string
 }
@@ -85,6 +92,9 @@ func (r *restoring) run(ctx context.Context, from string) (info backup.Info, err
 	// The store may lie on another disk than the data folder, and what is
 	// beside its place can be moved there.
 	if info, err = r.fill(ctx, a, store+".partial", filepath.Join(work, "files")); err != nil {
+		return info, errors.Join(err, os.RemoveAll(store+".partial"), os.RemoveAll(work))
+	}
+	if r.again, err = r.planErasures(ctx, a, filepath.Join(work, "files")); err != nil {
 		return info, errors.Join(err, os.RemoveAll(store+".partial"), os.RemoveAll(work))
 	}
 	return info, r.swap(store, work)

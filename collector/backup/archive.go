@@ -59,6 +59,24 @@ func (a Archive) visit(ctx context.Context, v visitor) (Info, error) {
 	return info, nil
 }
 
+// Newer returns the backups of the same folder that were made later, the oldest
+// first; none for a file of its own.
+func (a Archive) Newer() ([]Archive, error) {
+	if a.folder == nil {
+		return nil, nil
+	}
+	all, err := a.folder.Archives()
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range all {
+		if filepath.Base(b.Path) == filepath.Base(a.Path) {
+			return all[i+1:], nil
+		}
+	}
+	return nil, nil
+}
+
 // Header returns what the backup says of itself, without reading all of it.
 func (a Archive) Header(ctx context.Context) (Header, error) {
 	enough := errors.New("enough")
@@ -98,6 +116,12 @@ func (a Archive) Restore(ctx context.Context, db kv.DB, file func(File) error) (
 		return info, fmt.Errorf("the restored database holds %d records, not the %d of backup %s: try again on another disk", got.Records, info.Records, a.Path)
 	}
 	return info, nil
+}
+
+// Records calls fn with each record that the backup holds, in the order of their
+// keys; the slices are valid during the call only. All of the backup is checked.
+func (a Archive) Records(ctx context.Context, fn func(key, value []byte) error) (Info, error) {
+	return a.visit(ctx, visitor{chunk: func(_ ID, _, content []byte) error { return records(content, fn) }})
 }
 
 func empty(ctx context.Context, db kv.DB) error {

@@ -27,6 +27,8 @@ type Catalog struct {
 	onChange []func(Change)
 	onSeen   []func(store.Ref, time.Time)
 	onPerson []func(PersonChange)
+	// onErasure hears who was erased or taken in again, nil for nobody.
+	onErasure func(r *storagepb.ErasureRecord, readmitted bool)
 	// retention is how long history is kept, 0 for ever.
 	retention time.Duration
 	// derive fills in what follows from an asset and from what the collector knows.

@@ -135,6 +135,9 @@ func (c *Catalog) Erase(ctx context.Context, e Erasing) (*storagepb.ErasureRecor
 		c.disremember(r.GetId())
 		return nil, fmt.Errorf("begin to erase a person: %w", err)
 	}
+	if c.onErasure != nil {
+		c.onErasure(r, false)
+	}
 	// Once begun it ends, whoever waits for it.
 	if err := c.FinishErasures(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
@@ -188,9 +191,9 @@ func (c *Catalog) disremember(id string) {
 // error wraps store.ErrNotFound where there is no such erasure, and ErrInvalid
 // where it is not complete.
 func (c *Catalog) DeleteErasure(ctx context.Context, by, id string) error {
-	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		r, err := tx.Erasure(id)
-		if err != nil {
+	var r *storagepb.ErasureRecord
+	err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
+		if r, err = tx.Erasure(id); err != nil {
 			return err
 		}
 		if r.GetCompletedAt() == nil {
@@ -202,6 +205,9 @@ func (c *Catalog) DeleteErasure(ctx context.Context, by, id string) error {
 		return fmt.Errorf("delete erasure %s: %w", id, err)
 	}
 	c.disremember(id)
+	if c.onErasure != nil {
+		c.onErasure(r, true)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -52,6 +53,26 @@ func (t *Tx) ScanErasures(after string, fn func(*storagepb.ErasureRecord) error)
 		start = within(prefixErasure, after)
 	}
 	return scan(t, prefixErasure, start, func(_ []byte, r *storagepb.ErasureRecord) error { return fn(r) })
+}
+
+// ErasureOf returns the erasure that is in a record of a database, such as one
+// that is read from a backup; nil where the record is of another kind.
+func ErasureOf(key, stored []byte) (*storagepb.ErasureRecord, error) {
+	if !bytes.HasPrefix(key, []byte(prefixErasure)) {
+		return nil, nil
+	}
+	if len(stored) > 0 && stored[0] == packedParts {
+		return nil, fmt.Errorf("record %q is larger than an erasure is", key)
+	}
+	v, err := new(Tx).unpack(key, stored)
+	if err != nil {
+		return nil, err
+	}
+	r := new(storagepb.ErasureRecord)
+	if err := proto.Unmarshal(v, r); err != nil {
+		return nil, fmt.Errorf("record %q is damaged: %w", key, err)
+	}
+	return r, nil
 }
 
 // fieldErased marks a software title of which something was erased. It is no

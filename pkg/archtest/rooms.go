@@ -74,7 +74,7 @@ var Rooms = []Room{
 			"collector/advisory", "collector/exposure", "collector/ingest", "collector/enroll", "collector/api", "collector/metrics", "collector/view", "collector/catalog", "collector/signin",
 			"collector/connect", "collector/diagnose", "collector/notify", "collector/notify/channel", "collector/feed", "collector/feed/manifest", "collector/feed/fetch", "collector/feed/vendors",
 			"collector/compliance", "collector/policy", "collector/policy/eol", "collector/expr", "collector/merge", "collector/expiry",
-			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked,
+			"collector/updates", "collector/watch", "collector/store", "collector/backup", "collector/kv", "collector/kv/badgerkv", "collector/kv/memkv", "pkg/...", schema, asked, stored,
 		},
 		Why: "the collector's main wires the collector's packages; the agent is reached over the wire only",
 	},
