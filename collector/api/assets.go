@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rollcall-itam/rollcall/collector/merge"
 	"github.com/rollcall-itam/rollcall/collector/store"
@@ -44,7 +46,8 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 		return s.findAssets(ctx, assetQuery{list: "assets", token: r.GetPageToken(), fields: q.fields,
 			Query: view.Query{Filter: q.filter, Search: q.search, OrderBy: q.orderBy, Limit: limit}})
 	}
-	after, err := pageAfter("assets", r.GetPageToken())
+	list := listOfAssets(r.GetAsOf())
+	after, err := pageAfter(list, r.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 	err = s.Store.View(ctx, func(tx *store.Tx) error {
 		return f.each(tx, after, func(a *pb.Asset) error {
 			if len(out.Assets) == limit || bytes > maxPageBytes {
-				out.NextPageToken = nextPage("assets", last)
+				out.NextPageToken = nextPage(list, last)
 				return store.Stop
 			}
 			last = a.GetId()
@@ -76,6 +79,14 @@ func (s *Service) ListAssets(ctx context.Context, r *adminpb.ListAssetsRequest) 
 		return nil, s.answer("list the assets", err)
 	}
 	return out, nil
+}
+
+// listOfAssets names the list that page tokens belong to, nil being now.
+func listOfAssets(asOf *timestamppb.Timestamp) string {
+	if asOf == nil {
+		return "assets"
+	}
+	return fmt.Sprint("assets as of ", asOf.AsTime().UnixNano())
 }
 
 // GetAsset answers with one asset, also under an id that it had before.

@@ -77,7 +77,7 @@ var errGone = status.Error(codes.OutOfRange, "the cursor is older than what is k
 
 // WatchChanges tells what happens to assets.
 func (s *Service) WatchChanges(r *adminpb.WatchChangesRequest, stream grpc.ServerStreamingServer[adminpb.ChangeEvent]) error {
-	return s.watch(stream.Context(), r, stream.Send)
+	return s.watch(stream.Context(), r, patiently(s.patience, stream.Send))
 }
 
 // watcher is one who is told what happens.

@@ -51,7 +51,7 @@ func findingID(f *storagepb.FindingRecord) string { return f.GetAssetId() + "." 
 func (s *Service) decide(ctx context.Context, id string, d *storagepb.DecisionRecord) (*adminpb.Finding, error) {
 	asset, rule, ok := strings.Cut(id, ".")
 	if !ok || len(id) > maxID+100 {
-		return nil, status.Errorf(codes.InvalidArgument, "%.100q is no id of a finding: it is ASSET.RULE, as GET /v1/findings lists it", id)
+		return nil, status.Errorf(codes.NotFound, "there is no finding %.100q: its id is ASSET.RULE, as GET /v1/findings lists it", id)
 	}
 	if len(d.GetReason()) > maxReason {
 		return nil, status.Errorf(codes.InvalidArgument, "reason is %d bytes long: %d are the most", len(d.GetReason()), maxReason)

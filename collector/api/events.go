@@ -17,8 +17,8 @@ import (
 const changesPath = "/v1/changes"
 
 const (
-	// eventPatience is how long a client may take to read what was sent.
-	eventPatience = 30 * time.Second
+	// readPatience is how long a client may take to read what was sent.
+	readPatience = 30 * time.Second
 	// eventRetry is how long a client waits before it comes back, in milliseconds.
 	eventRetry = 5000
 )
@@ -36,7 +36,7 @@ func (s *Service) serveChanges(w http.ResponseWriter, r *http.Request) {
 		req.Cursor = last
 	}
 	began := s.Now()
-	stream := &eventStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriterSize(w, 4<<10)}
+	stream := &eventStream{w: w, control: http.NewResponseController(w), out: bufio.NewWriterSize(w, 4<<10), patience: s.patience}
 	err := s.watch(r.Context(), req, stream.send)
 	s.calls.answered("WatchChanges", err, s.Now().Sub(began))
 	switch {
@@ -57,6 +57,8 @@ type eventStream struct {
 	control *http.ResponseController
 	out     *bufio.Writer
 	begun   bool
+	// patience is how long a flush may take.
+	patience time.Duration
 }
 
 func (x *eventStream) send(e *adminpb.ChangeEvent) error {
@@ -97,10 +99,28 @@ func (x *eventStream) fail(err error) {
 
 // flush sends what was written. An error is the client's: it is gone, or slow.
 func (x *eventStream) flush() error {
-	until := time.Now().Add(eventPatience) // of the connection, not of the records
+	until := time.Now().Add(x.patience) // of the connection, not of the records
 	_ = x.control.SetWriteDeadline(until)
 	if err := errors.Join(x.out.Flush(), x.control.Flush()); err != nil {
 		return status.Errorf(codes.Canceled, "the client does not read: %v", err)
 	}
 	return nil
+}
+
+// patiently returns a gRPC stream's send that gives up on a client that does not
+// read: without it, one that stopped reading would hold its place for as long as
+// its connection lives. After an error the stream is to be ended.
+func patiently[M any](patience time.Duration, send func(*M) error) func(*M) error {
+	return func(m *M) error {
+		sent := make(chan error, 1)
+		go func() { sent <- send(m) }() // it returns once the stream ends
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		select {
+		case err := <-sent:
+			return err
+		case <-t.C:
+			return status.Errorf(codes.DeadlineExceeded, "the client did not read for %v and was cut off: read faster, and where there are cursors go on from the last one", patience)
+		}
+	}
 }

@@ -42,7 +42,7 @@ func (s *Service) ExportAssets(r *adminpb.ExportAssetsRequest, stream grpc.Serve
 		return err
 	}
 	defer e.done()
-	out := bufio.NewWriterSize(chunks{stream}, exportChunk)
+	out := bufio.NewWriterSize(chunks(patiently(s.patience, stream.Send)), exportChunk)
 	if err = e.write(stream.Context(), out); err == nil {
 		err = out.Flush()
 	}
@@ -53,13 +53,11 @@ func (s *Service) ExportAssets(r *adminpb.ExportAssetsRequest, stream grpc.Serve
 }
 
 // chunks is a stream that is written to.
-type chunks struct {
-	stream grpc.ServerStreamingServer[adminpb.ExportChunk]
-}
+type chunks func(*adminpb.ExportChunk) error
 
 // Write sends a part of the file.
 func (c chunks) Write(b []byte) (int, error) {
-	if err := c.stream.Send(&adminpb.ExportChunk{Data: b}); err != nil {
+	if err := c(&adminpb.ExportChunk{Data: b}); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -97,7 +95,7 @@ func (s *Service) exportTo(w http.ResponseWriter, r *http.Request) (begun bool, 
 	h := w.Header()
 	h.Set("Content-Type", export.ContentType(e.options.Format))
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="rollcall-%s.%s"`, s.Now().UTC().Format(time.DateOnly), e.options.Format))
-	out := bufio.NewWriterSize(patientWriter{w, http.NewResponseController(w)}, exportChunk)
+	out := bufio.NewWriterSize(patientWriter{w, http.NewResponseController(w), s.patience}, exportChunk)
 	if err = e.write(r.Context(), out); err == nil {
 		err = out.Flush()
 	}
@@ -107,13 +105,14 @@ func (s *Service) exportTo(w http.ResponseWriter, r *http.Request) (begun bool, 
 // patientWriter lets an answer take long, as long as the client reads it.
 type patientWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 // Write sends a part of the answer.
 func (w patientWriter) Write(b []byte) (int, error) {
 	_ = w.control.SetReadDeadline(time.Time{})
-	_ = w.control.SetWriteDeadline(time.Now().Add(eventPatience)) // of the connection, not of the records
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // of the connection, not of the records
 	return w.ResponseWriter.Write(b)
 }
 
@@ -169,9 +168,9 @@ func (s *Service) newExport(ctx context.Context, r *adminpb.ExportAssetsRequest)
 // columns works out what of each asset is read and written.
 func (e *exporting) columns(fields string) error {
 	var names []string
-	for name := range strings.SplitSeq(fields, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			names = append(names, name)
+	if strings.TrimSpace(fields) != "" {
+		for name := range strings.SplitSeq(fields, ",") {
+			names = append(names, strings.TrimSpace(name))
 		}
 	}
 	e.options.Fields = names

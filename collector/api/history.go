@@ -167,7 +167,7 @@ func (s *Service) listAsOf(ctx context.Context, r *adminpb.ListAssetsRequest, li
 				return err
 			}
 			if len(out.Assets) == limit || size > maxPageBytes {
-				out.NextPageToken = nextPage("assets", after)
+				out.NextPageToken = nextPage(listOfAssets(r.GetAsOf()), after)
 				return nil
 			}
 			after = id

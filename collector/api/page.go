@@ -43,15 +43,16 @@ func pageAfter(list, token string) (string, error) {
 
 func pageSum(list, key string) uint32 { return crc32.ChecksumIEEE([]byte(list + "\x00" + key)) }
 
-// pageSize returns how many items a page may hold; 0 asks for the default.
+// pageSize returns how many items a page may hold: 0 asks for the default, and
+// more than the most for the most (https://google.aip.dev/158).
 func pageSize(asked int32, otherwise, most int) (int, error) {
 	switch {
 	case asked == 0:
 		return otherwise, nil
-	case asked < 0 || int(asked) > most:
+	case asked < 0:
 		return 0, status.Errorf(codes.InvalidArgument, "page_size is %d: ask for 1 to %d, and follow next_page_token for more", asked, most)
 	}
-	return int(asked), nil
+	return min(int(asked), most), nil
 }
 
 // maxPageBytes ends a page early, so that it fits a gRPC message whatever was

@@ -95,7 +95,7 @@ func TestPeopleAreListed(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
-	for query, want := range map[string]string{"status=gone": "none of: active", "order_by=shoe_size": "none of: name, email", "page_size=1001": "ask for 1 to 1000", "page_token=x": "page_token", "filter=x": "there is no parameter"} {
+	for query, want := range map[string]string{"status=gone": "none of: active", "order_by=shoe_size": "none of: name, email", "page_size=-1": "ask for 1 to 1000", "page_token=x": "page_token", "filter=x": "there is no parameter"} {
 		if code, _, b := w.ask(w.admin, "GET", "/v1/people?"+query, ""); code != 400 || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %d %s, want %s", query, code, b, want)
 		}

@@ -101,7 +101,11 @@ func (s *Service) answerQuery(doing string, err error) error {
 	var field *view.FieldError
 	switch {
 	case errors.As(err, &field):
-		return status.Errorf(codes.InvalidArgument, "%s%s", err, meant(field.Path, (*pb.Asset)(nil).ProtoReflect().Descriptor()))
+		near := meant(field.Path, (*pb.Asset)(nil).ProtoReflect().Descriptor())
+		if near == "" {
+			near = "; there are name, class, os.version, owner.email, labels.site, last_seen and the others that /openapi.json has of v1Asset"
+		}
+		return status.Errorf(codes.InvalidArgument, "%s%s", err, near)
 	case errors.As(err, &wrong):
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, view.ErrNoProduct):

@@ -180,7 +180,7 @@ func TestWrongQuestionsSaySo(t *testing.T) {
 		"/v1/assets:group" + query("by", "os.family", "limit", "-1"):   "1 to 10000",
 		"/v1/software/nope/assets":                                     "/v1/software",
 		"/v1/software" + query("page_token", first.NextPageToken):      "page_token",
-		"/v1/software" + query("page_size", "5000"):                    "1 to 1000",
+		"/v1/software" + query("page_size", "-1"):                      "1 to 1000",
 		"/v1/assets" + query("filter", `size(software) > 1 && "x"`):    "column",
 		"/v1/assets" + query("filter", `asset.os.family == "linux" &`): "not an expression",
 	} {

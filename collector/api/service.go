@@ -83,6 +83,8 @@ type Service struct {
 	// forgetAnswers drops what is kept of answers to calls that may be repeated.
 	forgetAnswers func()
 	watchers      watchers
+	// patience is how long a client of a stream may take to read what was sent.
+	patience time.Duration
 	// exports holds a token for each export under way.
 	exports chan struct{}
 }
@@ -101,7 +103,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{Options: o, started: o.Now(), failures: f, doors: d, limits: l, calls: newCalls(o.Metrics), changes: o.Changes, watchers: watchers{of: make(map[string]int)},
+	s := &Service{Options: o, started: o.Now(), failures: f, doors: d, limits: l, calls: newCalls(o.Metrics), changes: o.Changes, watchers: watchers{of: make(map[string]int)}, patience: readPatience,
 		exports: make(chan struct{}, maxExports)}
 	s.forgetAnswers = func() {}
 	if s.changes == nil {

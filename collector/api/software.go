@@ -29,7 +29,7 @@ func (s *Service) ListAssetSoftware(ctx context.Context, r *adminpb.ListAssetSof
 	if err != nil {
 		return nil, err
 	}
-	list := "software of " + r.GetId()
+	list := fmt.Sprintf("software of %s as of %v", r.GetId(), r.GetAsOf().AsTime().UnixNano())
 	after, err := pageAfter(list, r.GetPageToken())
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ const (
 
 type ListAssetsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 50.
+	// 1 to 1000, and more is taken as that; 0 means 50.
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Comma-separated field paths to answer with; empty means all.
@@ -401,7 +401,7 @@ func (x *AssetGroup) GetCount() int32 {
 
 type ListSoftwareRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 50.
+	// 1 to 1000, and more is taken as that; 0 means 50.
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Text that the name contains.
@@ -666,7 +666,7 @@ type ListSoftwareAssetsRequest struct {
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Empty means any.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// 1 to 1000; 0 means 50.
+	// 1 to 1000, and more is taken as that; 0 means 50.
 	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	Fields        string `protobuf:"bytes,5,opt,name=fields,proto3" json:"fields,omitempty"`
@@ -819,7 +819,7 @@ func (x *GetAssetRequest) GetAsOf() *timestamppb.Timestamp {
 type ListAssetSoftwareRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// 1 to 10000; 0 means 1000.
+	// 1 to 10000, and more is taken as that; 0 means 1000.
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// The software as it was then; empty means now.

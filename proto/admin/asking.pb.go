@@ -370,7 +370,7 @@ func (x *ExportChunk) GetData() []byte {
 
 type ListAuditRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 100.
+	// 1 to 1000, and more is taken as that; 0 means 100.
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only entries of this actor, as in token:4f2k7q3m; empty means all.

@@ -319,7 +319,7 @@ func (x *Person) GetDeviceCount() int32 {
 
 type ListPeopleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 50.
+	// 1 to 1000, and more is taken as that; 0 means 50.
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Words that are looked for in names, addresses, departments, titles and
@@ -1098,7 +1098,7 @@ func (x *Erasure) GetMarks() []string {
 
 type ListErasuresRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 50.
+	// 1 to 1000, and more is taken as that; 0 means 50.
 	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -622,7 +622,7 @@ func (x *PossibleDuplicate) GetReasons() []string {
 type GetAssetHistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// 1 to 1000; 0 means 100.
+	// 1 to 1000, and more is taken as that; 0 means 100.
 	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only what happened after since, and not after until; empty means all.
@@ -2566,7 +2566,7 @@ func (x *PauseFeedRequest) GetPaused() bool {
 
 type ListFindingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 1000; 0 means 100.
+	// 1 to 1000, and more is taken as that; 0 means 100.
 	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only of this asset, this rule, this severity; empty means all.
