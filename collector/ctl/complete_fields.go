@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	adminpb "github.com/rollcall-itam/rollcall/proto/admin"
 	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
@@ -35,6 +36,12 @@ func isList(d protoreflect.MessageDescriptor, path string) bool {
 	return false
 }
 
+// findingPaths returns the fields of a finding; those of its asset are asked of the
+// asset itself.
+func findingPaths() []string {
+	return slices.DeleteFunc(leaves((*adminpb.Finding)(nil).ProtoReflect().Descriptor(), ""), func(path string) bool { return strings.HasPrefix(path, "asset_") })
+}
+
 // beside are the fields that the API takes where it is not asked about assets.
 var beside = map[string][]string{
 	"findings-by":  {"rule", "severity", "state"},
@@ -57,9 +64,16 @@ func (c *completion) fieldsOf(kind, word string) []candidate {
 	if field, typed, ok := strings.Cut(word, " "); ok && strings.HasSuffix(kind, "order") && strings.HasPrefix("desc", typed) {
 		return []candidate{{value: field + " desc", help: "the largest first"}}
 	}
-	paths := beside[kind]
-	if kind != "people-order" {
-		paths = append(append(slices.Clone(paths), fieldPaths(kind != "fields")...), c.labels()...)
+	paths := slices.Clone(beside[kind])
+	switch of := append(fieldPaths(kind != "fields"), c.labels()...); kind {
+	case "people-order":
+	case "findings-order":
+		paths = findingPaths()
+		for _, p := range of {
+			paths = append(paths, "asset."+p)
+		}
+	default:
+		paths = append(paths, of...)
 	}
 	found := c.nextPart(paths, word)
 	for i := range found {
@@ -83,7 +97,7 @@ func (c *completion) nextPart(paths []string, word string) []candidate {
 			if !strings.HasPrefix(p, word) {
 				continue
 			}
-			if i := strings.IndexByte(p[len(word):], '.'); i >= 0 && !strings.HasPrefix(p, "labels.") {
+			if i := strings.IndexByte(p[len(word):], '.'); i >= 0 && !strings.HasPrefix(p, "labels.") && !strings.HasPrefix(p, "asset.labels.") {
 				p = p[:len(word)+i+1]
 			}
 			if !slices.ContainsFunc(out, func(x candidate) bool { return x.value == p }) {
@@ -120,8 +134,9 @@ var calls = []candidate{
 	{value: `known_to("`, help: "that a kind of source states"}, {value: `seen_by("`, help: "when a kind of source saw it"}, {value: "has(asset.", help: "that is stated"}, {value: "!has(asset.", help: "that nobody states"},
 }
 
-// filter returns how a condition in CEL could go on.
-func (c *completion) filter(word string) []candidate {
+// filter returns how a condition in CEL could go on; of names what it is on beside
+// assets.
+func (c *completion) filter(word string, of ...candidate) []candidate {
 	c.then = thenOpen
 	if m := comparing.FindStringSubmatch(word); m != nil {
 		return before(strings.TrimSuffix(word, m[2]), c.valuesOf(m[1], m[2]), `"`)
@@ -136,9 +151,12 @@ func (c *completion) filter(word string) []candidate {
 	}
 	token := path.FindString(word)
 	head := strings.TrimSuffix(word, token)
+	if field, ok := strings.CutPrefix(token, "finding."); ok && len(of) > 0 {
+		return before(head+"finding.", c.nextPart(findingPaths(), field), "")
+	}
 	field, ok := strings.CutPrefix(token, "asset.")
 	if !ok {
-		return before(head, slices.DeleteFunc(slices.Clone(calls), func(x candidate) bool { return !strings.HasPrefix(x.value, token) }), "")
+		return before(head, slices.DeleteFunc(append(of, calls...), func(x candidate) bool { return !strings.HasPrefix(x.value, token) }), "")
 	}
 	found := c.nextPart(append(fieldPaths(false), c.labels()...), field)
 	c.then = thenOpen

@@ -45,7 +45,9 @@ func (c *completion) known(kind, word string) []candidate {
 		c.then = thenFiles
 	case "filter":
 		return c.filter(word)
-	case "field", "order", "fields", "set", "findings-by", "people-order":
+	case "findings-filter":
+		return c.filter(word, candidate{value: "finding.", help: "a field of the finding"})
+	case "field", "order", "fields", "set", "findings-by", "findings-order", "people-order":
 		return c.fieldsOf(kind, word)
 	}
 	return nil

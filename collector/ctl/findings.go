@@ -26,6 +26,8 @@ type findingsCommand struct {
 	State      string `placeholder:"waived" values:"open,acknowledged,waived,resolved" help:"Only of this state: open, acknowledged, waived or resolved. Without it, all but resolved."`
 	Owner      string `placeholder:"E-MAIL" complete:"person" help:"Only of assets of this owner."`
 	Department string `placeholder:"NAME" help:"Only of assets of this department."`
+	Filter     string `placeholder:"CEL" complete:"findings-filter" help:"Condition on finding and asset, as in 'finding.severity == \"high\" && asset.labels.site == \"berlin\"'."`
+	OrderBy    string `placeholder:"FIELD" complete:"findings-order" help:"Field of the finding or of the asset to sort by, as in severity or asset.name; \"opened_at desc\" is the latest first."`
 }
 
 // Run lists the rules that assets fail.
@@ -42,7 +44,7 @@ func (cmd findingsCommand) Run(s *session) error {
 		}
 		query.Set("asset", id)
 	}
-	for name, value := range map[string]string{"rule": cmd.Rule, "severity": cmd.Severity, "state": cmd.State, "owner": cmd.Owner, "department": cmd.Department} {
+	for name, value := range map[string]string{"rule": cmd.Rule, "severity": cmd.Severity, "state": cmd.State, "owner": cmd.Owner, "department": cmd.Department, "filter": cmd.Filter, "order_by": cmd.OrderBy} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -67,12 +69,13 @@ type findingsCountCommand struct {
 	Rule     string `placeholder:"ID" complete:"rule" help:"Only of this rule."`
 	Severity string `placeholder:"high" values:"critical,high,medium,low,info" help:"Only of this severity."`
 	State    string `placeholder:"open" values:"open,acknowledged,waived,resolved" help:"Only of this state: open, acknowledged or waived."`
+	Filter   string `placeholder:"CEL" complete:"findings-filter" help:"Condition on finding and asset, as for findings list."`
 	Limit    int    `default:"100" help:"The most groups to show."`
 }
 
 // Run counts findings.
 func (cmd findingsCountCommand) Run(s *session) error {
-	query := url.Values{"by": {cmd.By}, "rule": {cmd.Rule}, "severity": {cmd.Severity}, "state": {cmd.State}, "limit": {strconv.Itoa(cmd.Limit)}}
+	query := url.Values{"by": {cmd.By}, "rule": {cmd.Rule}, "severity": {cmd.Severity}, "state": {cmd.State}, "filter": {cmd.Filter}, "limit": {strconv.Itoa(cmd.Limit)}}
 	return fetch(s, "/v1/findings:group", query, func(all *adminpb.GroupFindingsResponse) { cmd.tell(s, all) }, "groups")
 }
 

@@ -62,6 +62,15 @@ func TestFindingsAreWaived(t *testing.T) {
 	if out := w.ok("findings", "list", "host-1", "--state", "waived"); !strings.Contains(out, "waived until 2027-02-22") {
 		t.Errorf("waived:\n%s", out)
 	}
+	if out := w.ok("findings", "--filter", `finding.rule == "disk-encryption" && asset.name == "host-1"`, "--order-by", "opened_at desc", "-o", "csv"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "host-1") {
+		t.Errorf("by a condition:\n%s", out)
+	}
+	if _, errs, code := w.call("findings", "--filter", `finding.sevrity == "high"`); code != exitUsage || !strings.Contains(errs, "severity") {
+		t.Errorf("a condition on no field exits with %d: %s", code, errs)
+	}
+	if out := w.ok("findings", "count", "rule", "--filter", `finding.severity == "critical"`, "-o", "csv"); strings.Contains(out, "screen-lock") {
+		t.Errorf("counted by a condition:\n%s", out)
+	}
 	if out := w.ok("findings", "count", "owner.department", "--rule", "disk-encryption"); !strings.Contains(out, "Sales") {
 		t.Errorf("by department:\n%s", out)
 	}
