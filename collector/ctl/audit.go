@@ -19,11 +19,6 @@ type auditListCommand struct {
 	Limit  int           `default:"200" help:"The most entries to list; 0 for all."`
 }
 
-// Help shows examples.
-func (auditListCommand) Help() string {
-	return examples("rollcall audit --last 24h", "rollcall audit --action token", "rollcall audit verify")
-}
-
 // Run lists what was done.
 func (cmd auditListCommand) Run(s *session) error {
 	c, err := s.open()

@@ -18,12 +18,6 @@ type exportCommand struct {
 	File     string `placeholder:"FILE" complete:"file" help:"File to write, which must not exist; without it, standard output."`
 }
 
-// Help shows examples.
-func (exportCommand) Help() string {
-	return examples(`rollcall export --file fleet.xlsx`, `rollcall export --format csv --fields name,hardware.serial,owner.email --filter 'asset.class == "laptop"'`,
-		`rollcall export --software | gzip > software.ndjson.gz`)
-}
-
 // Run writes the file as it comes.
 func (cmd exportCommand) Run(s *session) error {
 	if err := cmd.decideFormat(s); err != nil {

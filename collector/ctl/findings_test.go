@@ -25,7 +25,7 @@ func (w *world) judge() {
 	if len(problems) > 0 {
 		w.t.Fatal(problems[0])
 	}
-	e := compliance.New(compliance.Options{Store: w.store, Catalog: w.catalog, Pack: pack, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	e := compliance.New(compliance.Options{Store: w.store, Catalog: w.catalog, Pack: pack, Env: env, Files: files, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	w.service.Compliance = e
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

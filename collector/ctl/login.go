@@ -18,11 +18,6 @@ type loginCommand struct {
 	Device    bool `help:"Sign in with a code that is entered on another device, where the provider and the collector allow that."`
 }
 
-// Help shows how the command is used.
-func (loginCommand) Help() string {
-	return examples("rollcall login --url https://rollcall.example.com:8470", "rollcall login --no-browser", "rollcall login --url https://rollcall.example.com:8470 --token-file FILE")
-}
-
 // Run signs a person in, or checks a token, and saves what is then used.
 func (cmd loginCommand) Run(s *session) error {
 	c, err := s.connection.given(s.world)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -86,6 +85,7 @@ func execute(ctx context.Context, args []string, world outside) int {
 		fmt.Fprintln(world.stderr, "rollcall:", err)
 		return exitError
 	}
+	showExamples(parser.Model.Node)
 	if len(args) > 1 && args[0] == completeArg {
 		complete(ctx, parser.Model.Node, world, args[1], args[2:])
 		return 0
@@ -108,11 +108,6 @@ func execute(ctx context.Context, args []string, world outside) int {
 		fmt.Fprintln(world.stderr, "rollcall:", clean(err.Error()))
 	}
 	return exitCode(err)
-}
-
-// examples is the part of a command's help that shows how it is used.
-func examples(lines ...string) string {
-	return "Examples:\n\n  " + strings.Join(lines, "\n  ")
 }
 
 // session is one run of a command.

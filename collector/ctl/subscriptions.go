@@ -134,15 +134,6 @@ type subscriptionsCreateCommand struct {
 	Paused       bool          `help:"Do not tell anything yet."`
 }
 
-// Help shows how it is used.
-func (subscriptionsCreateCommand) Help() string {
-	return examples(
-		`rollcall subscriptions create siem --webhook https://siem.example.com/rollcall --findings opened,resolved`,
-		`rollcall subscriptions create ops --slack @slack-url --severity critical,high --window 10m`,
-		`rollcall subscriptions create owners --email it@example.com --field owner --field stage --daily 08:00 --time-zone Europe/Berlin`,
-	)
-}
-
 // Run creates a subscription.
 func (cmd subscriptionsCreateCommand) Run(s *session) error {
 	receiver, err := cmd.receiver()

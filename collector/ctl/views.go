@@ -18,11 +18,6 @@ type viewsCommands struct {
 
 type viewsListCommand struct{}
 
-// Help shows examples.
-func (viewsListCommand) Help() string {
-	return examples(`rollcall views`, `rollcall assets list --view stale-laptops`)
-}
-
 // Run lists the views.
 func (viewsListCommand) Run(s *session) error {
 	c, err := s.open()
@@ -56,9 +51,6 @@ type oneView struct {
 func viewPath(id string) string { return "/v1/views/" + url.PathEscape(id) }
 
 type viewsShowCommand struct{ oneView }
-
-// Help shows examples.
-func (viewsShowCommand) Help() string { return examples(`rollcall views show stale-laptops`) }
 
 // Run shows a view.
 func (cmd viewsShowCommand) Run(s *session) error {
@@ -102,12 +94,6 @@ type viewsCreateCommand struct {
 	viewFields
 }
 
-// Help shows examples.
-func (viewsCreateCommand) Help() string {
-	return examples(`rollcall views create stale-laptops --filter 'asset.class == "laptop" && age(asset.last_seen) > days(30)' --order-by last_seen --fields name,owner.email,last_seen`,
-		`rollcall views create systems --group-by os.version --shared && rollcall group --view systems`)
-}
-
 // Run keeps a view.
 func (cmd viewsCreateCommand) Run(s *session) error {
 	view, _ := cmd.given()
@@ -120,11 +106,6 @@ type viewsUpdateCommand struct {
 	viewFields
 }
 
-// Help shows examples.
-func (viewsUpdateCommand) Help() string {
-	return examples(`rollcall views update stale-laptops --filter 'age(asset.last_seen) > days(60)' --no-shared`, `rollcall views update stale-laptops --fields ''    # all fields again`)
-}
-
 // Run changes a view.
 func (cmd viewsUpdateCommand) Run(s *session) error {
 	view, names := cmd.given()
@@ -135,9 +116,6 @@ func (cmd viewsUpdateCommand) Run(s *session) error {
 }
 
 type viewsDeleteCommand struct{ oneView }
-
-// Help shows examples.
-func (viewsDeleteCommand) Help() string { return examples(`rollcall views delete stale-laptops`) }
 
 // Run forgets a view.
 func (cmd viewsDeleteCommand) Run(s *session) error {

@@ -24,11 +24,6 @@ type watchCommand struct {
 	Once   bool     `help:"End once everything is told that has happened so far."`
 }
 
-// Help shows examples.
-func (watchCommand) Help() string {
-	return examples("rollcall watch", "rollcall watch --kind created,withdrawn -o json", "rollcall watch --cursor oldest --once")
-}
-
 // Bounds of a stream of events.
 const (
 	// maxEvent bounds one line of a stream, in bytes.
