@@ -26,12 +26,12 @@ func learnChocolatey(ctx context.Context, h *host.Host, d *pb.Device) error {
 	r := &winreg{h: h}
 	root := r.file(cmp.Or(r.key(environmentKey).text("ChocolateyInstall"), driveOf(r.systemRoot())+`\ProgramData\chocolatey`))
 	if root == "" {
-		return errors.Join(r.bad.err(), fmt.Errorf("no Chocolatey on the system's drive: %w", errors.ErrUnsupported))
+		return absent(r.bad.err(), "no Chocolatey on the system's drive")
 	}
 	lib := path.Join(root, "lib")
 	packages, err := firstEntries(h.FS, lib, maxFolderPackages)
 	if missing(err) {
-		return errors.Join(r.bad.err(), fmt.Errorf("no Chocolatey: %w", errors.ErrUnsupported))
+		return absent(r.bad.err(), "no Chocolatey")
 	}
 	if err != nil {
 		r.bad.add(fmt.Errorf("list /%s: %w", lib, err))

@@ -64,7 +64,7 @@ func (k *diskLogs) learn(ctx context.Context, h *host.Host, d *pb.Device) error 
 			return bad.err()
 		}
 	}
-	return errors.Join(bad.err(), fmt.Errorf("no disk tells its health: %w", errors.ErrUnsupported))
+	return absent(bad.err(), "no disk tells its health")
 }
 
 // diskProtocol returns what a disk is asked in, "" for one that is not asked:

@@ -204,7 +204,7 @@ func TestTooMuchSoftware(t *testing.T) {
 		fmt.Fprintf(&b, "Package: p%05d\nStatus: install ok installed\nVersion: 1\n\n", i)
 	}
 	got, err := learn(t, dpkgFact(t), fstest.MapFS{"var/lib/dpkg/status": &fstest.MapFile{Data: b.Bytes()}})
-	if len(got.Software) != maxSoftware || got.Software[0].Name != "p00000" || err == nil || !strings.Contains(err.Error(), "last 7 are left out") {
+	if len(got.Software) != maxSoftware || got.Software[0].Name != "p00000" || err == nil || !strings.Contains(err.Error(), "7 of kind deb are left out") {
 		t.Errorf("%d rows, error %v", len(got.Software), err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -36,7 +35,7 @@ func learnEnrolment(_ context.Context, h *host.Host, d *pb.Device) error {
 			return bad.err()
 		}
 	}
-	return errors.Join(bad.err(), fmt.Errorf("no agent of a service that manages machines: %w", errors.ErrUnsupported))
+	return absent(bad.err(), "no agent of a service that manages machines")
 }
 
 // intune reads who has enrolled the machine: device_hint is Intune's own name

@@ -5,6 +5,8 @@ package facts
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rollcall-itam/rollcall/agent/host"
@@ -44,4 +46,14 @@ type Fact struct {
 
 	// busy is set while the fact runs, also after it was given up on.
 	busy *mark
+}
+
+// absent returns what was bad where a fact has found nothing, or that there is
+// nothing of that kind. Both in one would pass for a machine that has none, and
+// what is bad would be told nobody.
+func absent(bad error, what string) error {
+	if bad != nil {
+		return bad
+	}
+	return fmt.Errorf("%s: %w", what, errors.ErrUnsupported)
 }

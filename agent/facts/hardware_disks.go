@@ -3,7 +3,6 @@ package facts
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -41,7 +40,7 @@ func learnDisks(_ context.Context, h *host.Host, d *pb.Device) error {
 		out = append(out, a.disk(name, sectors))
 	}
 	if len(out) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no disks: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no disks")
 	}
 	if len(out) > maxDisks {
 		a.bad.add(fmt.Errorf("%d disks, of which a report lists %d", len(out), maxDisks))

@@ -76,7 +76,7 @@ func learnBattery(_ context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if !found {
-		return errors.Join(a.bad.err(), fmt.Errorf("no battery: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no battery")
 	}
 	b := new(pb.Battery)
 	if design > 0 && design < 1e9 {

@@ -119,7 +119,7 @@ func learnVirtual(_ context.Context, h *host.Host, d *pb.Device) error {
 	case d.GetHardware().GetModel() != "":
 		hardware(d).Virtual = proto.Bool(false)
 	default:
-		return errors.Join(a.bad.err(), fmt.Errorf("nothing tells whether it is virtual: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "nothing tells whether it is virtual")
 	}
 	return a.bad.err()
 }

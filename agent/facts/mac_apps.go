@@ -54,7 +54,7 @@ func learnMacApps(ctx context.Context, h *host.Host, d *pb.Device) error {
 	used, added := spotlightDates(ctx, h, macCommandUsed), spotlightDates(ctx, h, macCommandAdded)
 	w.addElsewhere(slices.Sorted(maps.Keys(used)))
 	if len(w.apps) == 0 {
-		return errors.Join(w.bad.err(), fmt.Errorf("no applications: %w", errors.ErrUnsupported))
+		return absent(w.bad.err(), "no applications")
 	}
 	rows := make([]*pb.Software, 0, len(w.apps))
 	for i := range w.apps {

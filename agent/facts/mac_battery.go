@@ -1,10 +1,8 @@
 package facts
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -37,7 +35,7 @@ func learnMacBattery(ctx context.Context, h *host.Host, d *pb.Device) error {
 	b.addPower(p)
 	battery := b.battery()
 	if battery == nil {
-		return cmp.Or(errors.Join(err, derr, perr), fmt.Errorf("no battery: %w", errors.ErrUnsupported))
+		return absent(errors.Join(err, derr, perr), "no battery")
 	}
 	hardware(d).Battery = battery
 	return derr

@@ -58,7 +58,7 @@ func learnMacStorage(ctx context.Context, h *host.Host, d *pb.Device) error {
 	out, err := h.Run(ctx, macCommandMounts)
 	mounts := slices.DeleteFunc(decodeMacMounts(out), func(m macMount) bool { return !m.kept() })
 	if len(mounts) == 0 {
-		return errors.Join(err, fmt.Errorf("no volumes: %w", errors.ErrUnsupported))
+		return absent(err, "no volumes")
 	}
 	bad := new(faults)
 	bad.add(err)

@@ -42,7 +42,7 @@ func hostname(h *host.Host) (string, error) {
 	if name, err := h.Hostname(); err == nil && name != "" {
 		return name, nil
 	}
-	return "", errors.Join(a.bad.err(), fmt.Errorf("no host name: %w", errors.ErrUnsupported))
+	return "", absent(a.bad.err(), "no host name")
 }
 
 // learnHostname learns the machine's names. The domain is part of its own name
@@ -94,7 +94,7 @@ func learnInterfaces(ctx context.Context, h *host.Host, d *pb.Device) error {
 	a := &attributes{h: h}
 	names := a.names(classNet)
 	if len(names) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no network interfaces: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no network interfaces")
 	}
 	live, err := h.NetworkInterfaces(ctx)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -41,7 +40,7 @@ func learnDisplays(_ context.Context, h *host.Host, d *pb.Device) error {
 		out = append(out, display)
 	}
 	if len(out) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no displays: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no displays")
 	}
 	hardware(d).Displays = out
 	return a.bad.err()
@@ -53,7 +52,7 @@ func learnUSB(_ context.Context, h *host.Host, d *pb.Device) error {
 	a := &attributes{h: h}
 	names := a.names(usbDir)
 	if len(names) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no USB: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no USB")
 	}
 	var out []*pb.UsbDevice
 	for _, name := range names {
@@ -101,7 +100,7 @@ func learnGPUs(_ context.Context, h *host.Host, d *pb.Device) error {
 		out = append(out, g)
 	}
 	if len(out) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no graphics: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no graphics")
 	}
 	hardware(d).Gpus = out
 	return a.bad.err()

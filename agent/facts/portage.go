@@ -43,7 +43,7 @@ func learnPortage(ctx context.Context, h *host.Host, d *pb.Device) error {
 		bad.add(fmt.Errorf("list /%s: %w", portageDir, err))
 	}
 	if len(categories) == 0 {
-		return errors.Join(bad.err(), fmt.Errorf("no portage: %w", errors.ErrUnsupported))
+		return absent(bad.err(), "no portage")
 	}
 	out := newSoftwareRows("portage")
 	for _, c := range categories {
@@ -105,7 +105,7 @@ func learnSlackware(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if len(out.rows) == 0 {
-		return errors.Join(bad.err(), fmt.Errorf("no packages of Slackware: %w", errors.ErrUnsupported))
+		return absent(bad.err(), "no packages of Slackware")
 	}
 	return errors.Join(bad.err(), out.cut(ctx), addSoftware(d, out.rows))
 }

@@ -121,7 +121,7 @@ func learnRemoteAccess(_ context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if len(found) == 0 {
-		return errors.Join(a.bad.err(), fmt.Errorf("no remote access to be seen: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no remote access to be seen")
 	}
 	slices.Sort(found)
 	security(d).RemoteAccess = found

@@ -48,6 +48,13 @@ var dconfDesktops = []dconfDesktop{
 func learnScreenLock(_ context.Context, h *host.Host, d *pb.Device) error {
 	bad := new(faults)
 	a := &attributes{h: h}
+	desktops := []string{"usr/bin/plasmashell"}
+	for _, d := range dconfDesktops {
+		desktops = append(desktops, d.program)
+	}
+	if !slices.ContainsFunc(desktops, func(program string) bool { return a.has(program) }) {
+		return absent(a.bad.err(), "no desktop that is known")
+	}
 	homes := userHomes(h, bad)
 	weakest := lockState{after: -1}
 	for _, desktop := range dconfDesktops {
@@ -59,7 +66,7 @@ func learnScreenLock(_ context.Context, h *host.Host, d *pb.Device) error {
 		weakest = weakest.weaker(kdeWeakest(h, homes, bad))
 	}
 	if weakest.after < 0 {
-		return errors.Join(bad.err(), fmt.Errorf("no desktop that is known: %w", errors.ErrUnsupported))
+		return absent(bad.err(), "no desktop that is known")
 	}
 	security(d).ScreenLock = weakest.message()
 	return errors.Join(bad.err(), a.bad.err())

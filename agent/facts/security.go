@@ -47,7 +47,7 @@ func learnEncryption(_ context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if encrypted+plain == 0 {
-		return errors.Join(err, stack.bad.err(), fmt.Errorf("no volume on a disk of its own: %w", errors.ErrUnsupported))
+		return absent(errors.Join(err, stack.bad.err()), "no volume on a disk of its own")
 	}
 	state := "partial"
 	switch {
@@ -136,7 +136,7 @@ func learnIntegrity(_ context.Context, h *host.Host, d *pb.Device) error {
 	case a.text("sys/module/apparmor/parameters/enabled") == "N":
 		p.Name, p.State = "apparmor", "off"
 	default:
-		return errors.Join(a.bad.err(), fmt.Errorf("neither SELinux nor AppArmor: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "neither SELinux nor AppArmor")
 	}
 	security(d).IntegrityProtection = p
 	return nil
@@ -167,7 +167,7 @@ func learnFirewall(_ context.Context, h *host.Host, d *pb.Device) error {
 	case a.has("etc/nftables.conf"), a.has("etc/sysconfig/nftables.conf"):
 		f.Name, f.State = "nftables", "off"
 	default:
-		return errors.Join(a.bad.err(), fmt.Errorf("no firewall to be seen: %w", errors.ErrUnsupported))
+		return absent(a.bad.err(), "no firewall to be seen")
 	}
 	security(d).Firewall = f
 	return a.bad.err()

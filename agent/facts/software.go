@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,12 +35,46 @@ func addSoftware(d *pb.Device, rows []*pb.Software) error {
 			strings.Compare(a.Architecture, b.Architecture), strings.Compare(a.Location, b.Location))
 	})
 	d.Software = all
-	if len(all) > maxSoftware {
-		d.Software = slices.Clip(all[:maxSoftware])
-		return fmt.Errorf("%d software titles, more than the %d that a report carries: the last %d are left out",
-			len(all), maxSoftware, len(all)-maxSoftware)
+	if len(all) <= maxSoftware {
+		return nil
 	}
-	return nil
+	kept, cut := withinReport(all)
+	d.Software = kept
+	return fmt.Errorf("%d software titles, more than the %d that a report carries: %s are left out", len(all), maxSoftware, strings.Join(cut, " and "))
+}
+
+// withinReport leaves rows out until a report carries the rest: the last ones of
+// the kinds that have the most, so that one that runs wild costs no other. It
+// tells how many of which kind it left out.
+func withinReport(all []*pb.Software) (kept []*pb.Software, cut []string) {
+	counts := make(map[string]int)
+	for _, row := range all {
+		counts[row.GetKind()]++
+	}
+	// Each smaller kind keeps all of its rows, and the larger ones share the room
+	// that those leave.
+	room, quota := maxSoftware, make(map[string]int)
+	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[a], counts[b]), strings.Compare(a, b))
+	})
+	for i, kind := range kinds {
+		quota[kind] = min(counts[kind], room/(len(kinds)-i))
+		room -= quota[kind]
+	}
+	kept = make([]*pb.Software, 0, maxSoftware)
+	for _, row := range all {
+		if kind := row.GetKind(); quota[kind] > 0 {
+			kept = append(kept, row)
+			quota[kind]--
+			counts[kind]--
+		}
+	}
+	for _, kind := range kinds {
+		if counts[kind] > 0 {
+			cut = append(cut, fmt.Sprintf("%d of kind %s", counts[kind], kind))
+		}
+	}
+	return kept, cut
 }
 
 // softwareRows makes rows of one kind with few allocations.

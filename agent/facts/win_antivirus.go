@@ -39,7 +39,7 @@ func learnWinAntivirus(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if len(out) == 0 {
-		return errors.Join(r.bad.err(), q.err("no virus scanner to be seen"))
+		return absent(errors.Join(r.bad.err(), q.bad.err()), "no virus scanner to be seen")
 	}
 	slices.SortStableFunc(out, func(a, b *pb.Antivirus) int { return strings.Compare(a.Name, b.Name) })
 	security(d).Antivirus = slices.CompactFunc(out, func(a, b *pb.Antivirus) bool { return proto.Equal(a, b) })

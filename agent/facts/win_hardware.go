@@ -125,7 +125,7 @@ func learnWinCPU(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if p.sockets+p.threads == 0 {
-		return errors.Join(r.bad.err(), q.err("no processors are listed"))
+		return absent(errors.Join(r.bad.err(), q.bad.err()), "no processors are listed")
 	}
 	hw := hardware(d)
 	if hw.Cpu == nil {

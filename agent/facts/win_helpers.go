@@ -2,7 +2,6 @@ package facts
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -46,5 +45,6 @@ func learnBrowserHelpers(_ context.Context, h *host.Host, d *pb.Device) error {
 			row.Architecture = part.architecture
 		}
 	}
-	return errors.Join(r.err(found, "no extensions of Internet Explorer"), addSoftware(d, rows.rows))
+	r.bad.add(addSoftware(d, rows.rows))
+	return r.err(found, "no extensions of Internet Explorer")
 }

@@ -98,7 +98,7 @@ func learnWinInterfaces(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if len(out) == 0 {
-		return errors.Join(r.bad.err(), q.err("no network interfaces are listed"))
+		return absent(errors.Join(r.bad.err(), q.bad.err()), "no network interfaces are listed")
 	}
 	slices.SortFunc(out, func(a, b *pb.Interface) int { return strings.Compare(a.Name+a.Mac, b.Name+b.Mac) })
 	network(d).Interfaces = out[:min(len(out), maxInterfaces)]

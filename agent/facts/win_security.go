@@ -57,7 +57,7 @@ func learnWinFirewall(ctx context.Context, h *host.Host, d *pb.Device) error {
 		}
 	}
 	if !known {
-		return errors.Join(r.bad.err(), q.err("no firewall to be seen"))
+		return absent(errors.Join(r.bad.err(), q.bad.err()), "no firewall to be seen")
 	}
 	security(d).Firewall = f
 	return errors.Join(r.bad.err(), q.bad.err())
@@ -161,7 +161,7 @@ func learnWinAdmins(ctx context.Context, h *host.Host, d *pb.Device) error {
 	q := &queries{h: h}
 	rows, ok := q.ask(ctx, "local_admins")
 	if !ok {
-		return errors.Join(r.bad.err(), q.err("the group of administrators cannot be asked"))
+		return absent(errors.Join(r.bad.err(), q.bad.err()), "the group of administrators cannot be asked")
 	}
 	names := make([]string, 0, len(rows))
 	computer := r.computerName()
