@@ -99,7 +99,7 @@ func goodMachine(t testing.TB) fstest.MapFS {
 		drmDir + "/card0-HDMI-A-1/edid":               {Data: edid("DELL U2720Q", "8LXMZ13")},
 		"var/log/wtmp":                                {Data: wtmp(loginLayouts[0], login{user: "ann", line: "tty2", host: ":0", at: 1003 * 86400})},
 		"var/lib/dpkg/status":                         body("Package: bash\nStatus: install ok installed\nVersion: 5\n\nPackage: zsh\nStatus: install ok installed\nVersion: 5.9\n\n"),
-		"lib/apk/db/installed":                        body("P:musl\nV:1.2\nA:x86_64\n\n"),
+		"lib/apk/db/installed":                        {Data: []byte("P:musl\nV:1.2\nA:x86_64\n\n"), ModTime: endlessFile{}.ModTime()},
 		"home/ann/.mozilla/firefox/p/extensions.json": body(`{"addons":[{"id":"u@x","version":"3","location":"app-profile","active":true,"defaultLocale":{"name":"U"}}]}`),
 	})
 	return tree
