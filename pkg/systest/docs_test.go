@@ -131,7 +131,7 @@ func TestDocumentsRun(t *testing.T) {
 	const prelude = "set -euo pipefail\ncurl() { command curl --fail-with-body -sS \"$@\"; }\n"
 	// What takes time takes less of it, and a day of the past is one that this
 	// collector has seen.
-	here := strings.NewReplacer("--seconds 10", "--seconds 1", "2026-10-01T00:00:00Z", time.Now().UTC().Format(time.RFC3339), "http://127.0.0.1:8470", "http://"+c.http, "/var/lib/rollcall-collector", c.dir, "--data-dir data", "--data-dir "+c.dir)
+	here := strings.NewReplacer("--seconds 10", "--seconds 1", "2026-10-01T00:00:00Z", time.Now().UTC().Format(time.RFC3339Nano), "http://127.0.0.1:8470", "http://"+c.http, "/var/lib/rollcall-collector", c.dir, "--data-dir data", "--data-dir "+c.dir)
 	names, texts := documents(t)
 	ran := 0
 	for _, name := range names {
