@@ -135,16 +135,18 @@ func wait(ctx context.Context, d time.Duration) error {
 // feedSink files what feeds read.
 type feedSink struct{ *catalog.Catalog }
 
-// Accept tells what is wrong with one observation from what ends a pass.
-func (s feedSink) Accept(ctx context.Context, o *pb.Observation) (string, error) {
-	id, err := s.Catalog.Accept(ctx, o)
-	if errors.Is(err, catalog.ErrErased) {
-		return "", nil // it is counted with the erasure; the record's name may be the person's
+// AcceptAll tells what is wrong with one observation from what ends a pass.
+func (s feedSink) AcceptAll(ctx context.Context, all []*pb.Observation) []error {
+	errs := s.Catalog.AcceptAll(ctx, all)
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, catalog.ErrErased):
+			errs[i] = nil // it is counted with the erasure; the record's name may be the person's
+		case errors.Is(err, catalog.ErrInvalid) || errors.Is(err, store.ErrInvalidRow):
+			errs[i] = fmt.Errorf("%w: %w", feed.ErrRejected, err)
+		}
 	}
-	if errors.Is(err, catalog.ErrInvalid) || errors.Is(err, store.ErrInvalidRow) {
-		err = fmt.Errorf("%w: %w", feed.ErrRejected, err)
-	}
-	return id, err
+	return errs
 }
 
 // Withdraw takes back what was said, if anything was.

@@ -29,27 +29,81 @@ const maxSkew = 5 * time.Minute
 // one thing that with the latest observed_at holds, in whatever order they come.
 // An error that wraps ErrInvalid tells what is wrong with it.
 func (c *Catalog) Accept(ctx context.Context, o *pb.Observation) (string, error) {
-	if err := Check(o); err != nil {
+	if err := c.admit(o); err != nil {
 		return "", err
 	}
-	if o.GetSource() == Parts {
-		return "", fmt.Errorf("%w: source %q is the collector's own: a display is stated by a source of yours, with class display", ErrInvalid, Parts)
-	}
-	if ahead := o.GetObservedAt().AsTime().Sub(c.now()); ahead > maxSkew {
-		return "", fmt.Errorf("%w: observed_at lies %v in the future: set the clock of whoever states it", ErrInvalid, ahead.Round(time.Second))
-	}
-	ref := store.Ref{Source: o.GetSource(), ID: o.GetSourceId()}
+	ref := refOf(o)
 	if o.GetGone() {
 		return "", c.withdraw(ctx, ref, o.GetObservedAt().AsTime())
 	}
-	if o.GetPerson() != nil {
-		return c.acceptPerson(ctx, ref, o)
-	}
-	o, software, err := c.apart(ctx, o)
+	s, err := c.step(ctx, o)
 	if err != nil {
 		return "", err
 	}
-	return c.Apply(ctx, ref, func(held *Held) (*Statement, error) { return c.weigh(held, o, software) })
+	return c.do(ctx, s)
+}
+
+func refOf(o *pb.Observation) store.Ref { return store.Ref{Source: o.GetSource(), ID: o.GetSourceId()} }
+
+// admit tells what is wrong with an observation that somebody states.
+func (c *Catalog) admit(o *pb.Observation) error {
+	if err := Check(o); err != nil {
+		return err
+	}
+	if o.GetSource() == Parts {
+		return fmt.Errorf("%w: source %q is the collector's own: a display is stated by a source of yours, with class display", ErrInvalid, Parts)
+	}
+	if ahead := o.GetObservedAt().AsTime().Sub(c.now()); ahead > maxSkew {
+		return fmt.Errorf("%w: observed_at lies %v in the future: set the clock of whoever states it", ErrInvalid, ahead.Round(time.Second))
+	}
+	return nil
+}
+
+// step is what files one observation within a transaction.
+type step struct {
+	ref store.Ref
+	fn  func(*filing) error
+	// rows is how many software rows it brings.
+	rows int
+}
+
+// step does what can be done of filing an observation before the transaction.
+func (c *Catalog) step(ctx context.Context, o *pb.Observation) (step, error) {
+	s := step{ref: refOf(o)}
+	if o.GetPerson() != nil {
+		s.fn = func(f *filing) error { return f.filePerson(o) }
+		return s, checkProfile(o.GetPerson())
+	}
+	bare, software, err := c.apart(ctx, o)
+	s.rows = len(software.Added)
+	s.fn = applying(func(held *Held) (*Statement, error) { return c.weigh(held, bare, software) })
+	return s, err
+}
+
+// applying files what fn makes of what is held.
+func applying(fn func(*Held) (*Statement, error)) func(*filing) error {
+	return func(f *filing) error {
+		held := &Held{tx: f.tx, ref: f.ref}
+		var err error
+		if held.Head, err = f.tx.Head(f.ref); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		s, err := fn(held)
+		if err != nil {
+			return err
+		}
+		return f.file(held, s)
+	}
+}
+
+// do files one observation and returns the asset that it is about.
+func (c *Catalog) do(ctx context.Context, s step) (string, error) {
+	f, err := c.update(ctx, s.ref, s.fn)
+	if err != nil {
+		return "", c.notFiled(ctx, s.ref, err)
+	}
+	c.Seen(s.ref, f.observed)
+	return f.asset, nil
 }
 
 // apart takes the software rows out of an observation.
@@ -130,23 +184,7 @@ func (c *Catalog) Apply(ctx context.Context, ref store.Ref, fn func(*Held) (*Sta
 	if err := ref.Check(); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	f, err := c.update(ctx, ref, func(f *filing) error {
-		held := &Held{tx: f.tx, ref: ref}
-		var err error
-		if held.Head, err = f.tx.Head(ref); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		s, err := fn(held)
-		if err != nil {
-			return err
-		}
-		return f.file(held, s)
-	})
-	if err != nil {
-		return "", c.notFiled(ctx, ref, err)
-	}
-	c.Seen(ref, f.observed)
-	return f.asset, nil
+	return c.do(ctx, step{ref: ref, fn: applying(fn)})
 }
 
 // notFiled is the error of a statement that was not taken; the name of a record
@@ -162,17 +200,42 @@ func (c *Catalog) notFiled(ctx context.Context, ref store.Ref, err error) error 
 // update runs fn in one transaction and tells of what it changed once that is
 // durable.
 func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) error) (*filing, error) {
-	var f *filing
+	done, err := c.updateAll(ctx, []step{{ref: ref, fn: fn}})
+	if err != nil {
+		return nil, err
+	}
+	return done[0], nil
+}
+
+// updateAll runs steps in one transaction, in their order, and tells of what they
+// changed once that is durable. An error of one undoes all.
+func (c *Catalog) updateAll(ctx context.Context, steps []step) ([]*filing, error) {
+	var done []*filing
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
-		f = newFiling(c, tx, ref)
-		if err := fn(f); err != nil {
-			return err
+		done = done[:0]
+		for _, s := range steps {
+			f := newFiling(c, tx, s.ref)
+			if err := s.fn(f); err != nil {
+				return err
+			}
+			if err := f.reattach(); err != nil {
+				return err
+			}
+			done = append(done, f)
 		}
-		return f.reattach()
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	for _, f := range done {
+		c.tell(f)
+	}
+	return done, nil
+}
+
+// tell tells of what one step changed.
+func (c *Catalog) tell(f *filing) {
 	c.seen.follow(f.follows)
 	for _, ref := range f.gone {
 		c.forget(ref)
@@ -188,7 +251,6 @@ func (c *Catalog) update(ctx context.Context, ref store.Ref, fn func(*filing) er
 			notify(change)
 		}
 	}
-	return f, nil
 }
 
 // file stores the statement and brings the assets it touches up to date.

@@ -89,10 +89,7 @@ func (f *filing) source(id string) (*storagepb.SourceRecord, error) {
 func (f *filing) load(ref store.Ref) (part, error) {
 	p := part{ref: ref}
 	var err error
-	if p.o, err = f.tx.Observation(ref); err != nil {
-		return p, fmt.Errorf("member %s: %w", ref, err)
-	}
-	if p.head, err = f.tx.Head(ref); err != nil {
+	if p.o, p.head, err = f.tx.Stated(ref); err != nil {
 		return p, fmt.Errorf("member %s: %w", ref, err)
 	}
 	if p.member, err = f.tx.Member(ref); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -122,7 +119,7 @@ func claimUnder(o *pb.Observation, h *storagepb.HeadRecord, s *storagepb.SourceR
 
 // refs returns the members of an asset, and its former ids.
 func (f *filing) refs(assetID string) ([]store.Ref, []string, error) {
-	a, err := f.tx.Asset(assetID)
+	a, err := f.tx.LookAtAsset(assetID)
 	if err != nil {
 		return nil, nil, fmt.Errorf("asset %s: %w", assetID, err)
 	}

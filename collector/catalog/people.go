@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,19 +30,6 @@ type PersonChange struct {
 // OnPersonChange lets fn hear of every change of a person once it is durable. It
 // is to be called before the first Accept.
 func (c *Catalog) OnPersonChange(fn func(PersonChange)) { c.onPerson = append(c.onPerson, fn) }
-
-// acceptPerson files an observation about a person and returns the person's id.
-func (c *Catalog) acceptPerson(ctx context.Context, ref store.Ref, o *pb.Observation) (string, error) {
-	if err := checkProfile(o.GetPerson()); err != nil {
-		return "", err
-	}
-	f, err := c.update(ctx, ref, func(f *filing) error { return f.filePerson(o) })
-	if err != nil {
-		return "", c.notFiled(ctx, ref, err)
-	}
-	c.Seen(ref, f.observed)
-	return f.asset, nil
-}
 
 // checkProfile refuses words that no vocabulary has: a status that is misspelt
 // would leave somebody who left among the living.

@@ -35,10 +35,7 @@ func (f *filing) readPerson(p part) (personPart, error) {
 func (f *filing) loadPerson(ref store.Ref) (personPart, error) {
 	p := part{ref: ref}
 	var err error
-	if p.o, err = f.tx.Observation(ref); err != nil {
-		return personPart{}, fmt.Errorf("member %s: %w", ref, err)
-	}
-	if p.head, err = f.tx.Head(ref); err != nil {
+	if p.o, p.head, err = f.tx.Stated(ref); err != nil {
 		return personPart{}, fmt.Errorf("member %s: %w", ref, err)
 	}
 	if p.member, err = f.tx.PersonMember(ref); err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -63,6 +63,8 @@ type Engine struct {
 	// software had a part in what was said of them.
 	dirty     map[string]struct{}
 	restocked map[string]restock
+	// changes counts what was heard of assets.
+	changes int
 	// backlog are the assets to judge that did not change, as after a change of the
 	// rules: those that did go before.
 	backlog map[string]struct{}
@@ -148,6 +150,7 @@ func (e *Engine) Look(id string) { e.look(id) }
 func (e *Engine) look(id string) {
 	e.mu.Lock()
 	e.dirty[id] = struct{}{}
+	e.changes++
 	e.mu.Unlock()
 	e.waken()
 }
@@ -171,6 +174,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer day.Stop()
 	defer minute.Stop()
 	for {
+		begun := time.Now()
 		for more := true; more; {
 			var err error
 			if more, err = e.turn(ctx); err != nil {
@@ -181,16 +185,14 @@ func (e *Engine) Run(ctx context.Context) error {
 				break
 			}
 		}
+		round := time.Since(begun)
 		timer.Reset(e.untilDue())
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.wake:
-			timer.Reset(settleFor)
-			select {
-			case <-ctx.Done():
+			if !e.settle(ctx, timer, round) {
 				return nil
-			case <-timer.C:
 			}
 		case <-timer.C:
 		case <-minute.C:

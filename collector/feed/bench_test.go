@@ -82,7 +82,7 @@ func BenchmarkPass(b *testing.B) {
 // discard is a record that keeps no observations.
 type discard struct{ *feedtest.Record }
 
-// Accept implements feed.Sink.
-func (discard) Accept(_ context.Context, o *pb.Observation) (string, error) {
-	return o.GetSourceId(), nil
+// AcceptAll implements feed.Sink.
+func (discard) AcceptAll(_ context.Context, all []*pb.Observation) []error {
+	return make([]error, len(all))
 }

@@ -27,8 +27,9 @@ var ErrRejected = errors.New("the observation was rejected")
 
 // Sink takes what feeds read. It may be called by many goroutines at once.
 type Sink interface {
-	// Accept files an observation and returns the asset that it is about.
-	Accept(ctx context.Context, o *pb.Observation) (assetID string, err error)
+	// AcceptAll files observations and returns the error of each, nil where it was
+	// filed. What is wrong with one keeps no other from being filed.
+	AcceptAll(ctx context.Context, all []*pb.Observation) []error
 	// Withdraw takes back what a source said under an id, if it said anything.
 	Withdraw(ctx context.Context, source, sourceID string) error
 	// Sweep withdraws what the source stated and keep denies. It refuses, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,12 +13,15 @@ import (
 	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 	"github.com/rollcall-itam/rollcall/collector/feed/mapping"
 	"github.com/rollcall-itam/rollcall/collector/feed/record"
+	pb "github.com/rollcall-itam/rollcall/proto/rollcall/v1"
 )
 
 const (
-	// parallel is how many observations are filed at once: the store commits
-	// those that wait as one group.
+	// parallel is how much is stored at once of what waits for nothing else: the
+	// store commits it as one group.
 	parallel = 32
+	// portion is how many observations the sink is handed at once.
+	portion = 64
 	// stale is how many pages in a row without a record that is new mean that a
 	// list goes round in circles.
 	stale = 3
@@ -214,36 +218,48 @@ func (p *pass) apply(s *manifest.Stream, records []any) map[string]mapping.Resul
 	return results
 }
 
-// file hands observations to the sink, many at once.
+// file hands what became of records to the sink, in portions.
 func (p *pass) file(ctx context.Context, results map[string]mapping.Result) error {
+	var stated []*pb.Observation
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, res := range results {
-		if !res.Skipped && res.Observation == nil {
-			continue
+		switch {
+		case res.Skipped:
+			g.Go(func() error { return p.withdraw(ctx, res.SourceID) })
+		case res.Observation != nil:
+			stated = append(stated, res.Observation)
 		}
-		g.Go(func() error { return p.fileOne(ctx, res) })
+	}
+	for some := range slices.Chunk(stated, portion) {
+		g.Go(func() error { return p.state(ctx, some) })
 	}
 	return g.Wait()
 }
 
-func (p *pass) fileOne(ctx context.Context, res mapping.Result) error {
-	if res.Skipped {
-		if err := p.o.Sink.Withdraw(ctx, p.source.Name, res.SourceID); err != nil {
-			return fmt.Errorf("withdraw %s: %w", res.SourceID, err)
+// withdraw takes back what was said of a record that the manifest leaves out.
+func (p *pass) withdraw(ctx context.Context, id string) error {
+	if err := p.o.Sink.Withdraw(ctx, p.source.Name, id); err != nil {
+		return fmt.Errorf("withdraw %s: %w", id, err)
+	}
+	p.board.change(func(s *Status) { s.Pass.Skipped++ })
+	return nil
+}
+
+// state files a portion of the observations of a page.
+func (p *pass) state(ctx context.Context, some []*pb.Observation) error {
+	var failed error
+	filed := 0
+	for i, err := range p.o.Sink.AcceptAll(ctx, some) {
+		switch {
+		case err == nil:
+			filed++
+		case errors.Is(err, ErrRejected):
+			p.board.problem(Problem{SourceID: some[i].GetSourceId(), Text: err.Error()})
+		case failed == nil:
+			failed = fmt.Errorf("file %s: %w", some[i].GetSourceId(), err)
 		}
-		p.board.change(func(s *Status) { s.Pass.Skipped++ })
-		return nil
 	}
-	_, err := p.o.Sink.Accept(ctx, res.Observation)
-	switch {
-	case err == nil:
-		p.board.change(func(s *Status) { s.Pass.Stated++ })
-	case errors.Is(err, ErrRejected):
-		p.board.problem(Problem{SourceID: res.SourceID, Text: err.Error()})
-		err = nil
-	default:
-		err = fmt.Errorf("file %s: %w", res.SourceID, err)
-	}
-	return err
+	p.board.change(func(s *Status) { s.Pass.Stated += filed })
+	return failed
 }

@@ -58,11 +58,8 @@ var Stop = kv.ErrStop
 
 // Observation returns what ref's source last said, without software rows.
 func (t *Tx) Observation(ref Ref) (*pb.Observation, error) {
-	o, err := read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
-	if err != nil {
-		return nil, err
-	}
-	return o, t.complete(o)
+	o, _, err := t.Stated(ref)
+	return o, err
 }
 
 // ObservationUnder returns what Observation does, where its head is at hand.
@@ -75,14 +72,24 @@ func (t *Tx) ObservationUnder(ref Ref, h *storagepb.HeadRecord) (*pb.Observation
 	return o, nil
 }
 
-// complete joins an observation's content to its head.
-func (t *Tx) complete(o *pb.Observation) error {
+// Stated returns what ref's source last said, without software rows, and its head.
+func (t *Tx) Stated(ref Ref) (*pb.Observation, *storagepb.HeadRecord, error) {
+	o, err := read[pb.Observation](t, join(prefixObservation, ref.Source, ref.ID))
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := t.complete(o)
+	return o, h, err
+}
+
+// complete joins an observation's content to its head, and returns that.
+func (t *Tx) complete(o *pb.Observation) (*storagepb.HeadRecord, error) {
 	h, err := t.Head(Ref{Source: o.GetSource(), ID: o.GetSourceId()})
 	if err != nil {
-		return fmt.Errorf("head of observation %s/%s: %w", o.GetSource(), o.GetSourceId(), err)
+		return nil, fmt.Errorf("head of observation %s/%s: %w", o.GetSource(), o.GetSourceId(), err)
 	}
 	o.ObservedAt, o.Problems, o.Sections = h.GetObservedAt(), h.GetProblems(), h.GetSections()
-	return nil
+	return h, nil
 }
 
 // Head returns when and how completely ref's source last stated something.
@@ -122,7 +129,7 @@ func (t *Tx) DeleteObservation(ref Ref) error {
 // ScanObservations calls fn with each observation.
 func (t *Tx) ScanObservations(fn func(*pb.Observation) error) error {
 	return scan(t, prefixObservation, nil, func(_ []byte, o *pb.Observation) error {
-		if err := t.complete(o); err != nil {
+		if _, err := t.complete(o); err != nil {
 			return err
 		}
 		return fn(o)
@@ -161,33 +168,64 @@ func (t *Tx) Asset(id string) (*pb.Asset, error) {
 	return read[pb.Asset](t, join(prefixAsset, id))
 }
 
+// lookedAt is a merged record as it is held.
+type lookedAt struct {
+	id     string
+	stored []byte
+	asset  *pb.Asset
+}
+
+// LookAtAsset is Asset for who only looks: the record is shared with PutAsset and
+// must not be modified.
+func (t *Tx) LookAtAsset(id string) (*pb.Asset, error) {
+	if t.looked != nil && t.looked.id == id {
+		return t.looked.asset, nil
+	}
+	stored, err := t.value(join(prefixAsset, id))
+	if err != nil {
+		return nil, err
+	}
+	a := new(pb.Asset)
+	if err := proto.Unmarshal(stored, a); err != nil {
+		return nil, fmt.Errorf("asset %s is damaged, run `rollcall-collector rebuild` or restore a backup: %w", id, err)
+	}
+	t.looked = &lookedAt{id, stored, a}
+	return a, nil
+}
+
 // PutAsset stores a merged record; see catalog.Date for the times in it. It
 // returns the record before, nil where there was none, and whether it differs;
 // one that does not is not written.
 func (t *Tx) PutAsset(a *pb.Asset) (before *pb.Asset, changed bool, err error) {
 	key := join(prefixAsset, a.GetId())
-	held, err := t.value(key)
-	if err := ignoreNotFound(err); err != nil {
+	var held []byte
+	if t.looked != nil && t.looked.id == a.GetId() {
+		held, before = t.looked.stored, t.looked.asset
+	} else if held, err = t.value(key); ignoreNotFound(err) != nil {
 		return nil, false, err
 	}
 	now, err := proto.MarshalOptions{Deterministic: true}.Marshal(a)
 	if err != nil {
 		return nil, false, fmt.Errorf("encode asset %s: %w", a.GetId(), err)
 	}
-	if held != nil {
-		if bytes.Equal(held, now) {
-			return nil, false, nil
-		}
+	if held != nil && bytes.Equal(held, now) {
+		return nil, false, nil
+	}
+	if held != nil && before == nil {
 		before = new(pb.Asset)
 		if err := proto.Unmarshal(held, before); err != nil {
 			return nil, false, fmt.Errorf("asset %s is damaged, run `rollcall-collector rebuild` or restore a backup: %w", a.GetId(), err)
 		}
 	}
+	t.looked = nil
 	return before, true, t.setValue(key, now)
 }
 
 // DeleteAsset removes a merged record.
-func (t *Tx) DeleteAsset(id string) error { return t.remove(join(prefixAsset, id)) }
+func (t *Tx) DeleteAsset(id string) error {
+	t.looked = nil
+	return t.remove(join(prefixAsset, id))
+}
 
 // ScanAssets calls fn with each asset whose id is greater than after, in the
 // order of their ids.

@@ -14,6 +14,7 @@ func (t *Tx) Statement(id string) (*storagepb.StatementRecord, error) {
 
 // PutStatement stores an operator's word on two observations.
 func (t *Tx) PutStatement(s *storagepb.StatementRecord) error {
+	t.spoken = nil
 	err := t.put(join(prefixStatement, s.GetId()), s)
 	for _, ref := range spokenOf(s) {
 		err = errors.Join(err, t.kv.Set(join(prefixSpoken, ref.Source, ref.ID, s.GetId()), nil))
@@ -37,6 +38,9 @@ func spokenOf(s *storagepb.StatementRecord) [2]Ref {
 
 // StatementsOf returns what operators said about an observation.
 func (t *Tx) StatementsOf(ref Ref) ([]*storagepb.StatementRecord, error) {
+	if spoken, err := t.anybodySpoke(); err != nil || !spoken {
+		return nil, err
+	}
 	var ids []string
 	err := t.kv.Scan(within(prefixSpoken, ref.Source, ref.ID), nil, func(k, _ []byte) error {
 		ids = append(ids, string(k[bytes.LastIndexByte(k, 0)+1:]))
@@ -52,6 +56,25 @@ func (t *Tx) StatementsOf(ref Ref) ([]*storagepb.StatementRecord, error) {
 		}
 	}
 	return out, nil
+}
+
+// anybodySpoke tells whether operators said something of any observation, which
+// they did not in most fleets: a transaction looks once, and not for each
+// observation.
+func (t *Tx) anybodySpoke() (bool, error) {
+	if t.spoken != nil {
+		return *t.spoken, nil
+	}
+	spoken := false
+	err := t.kv.Scan([]byte(prefixSpoken), nil, func(_, _ []byte) error {
+		spoken = true
+		return Stop
+	})
+	if err != nil {
+		return false, err
+	}
+	t.spoken = &spoken
+	return spoken, nil
 }
 
 // Note returns what was put under a name, nil for nothing.

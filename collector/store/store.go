@@ -110,6 +110,11 @@ type Tx struct {
 	single map[string]struct{}
 	// scope is that of entries of the audit log.
 	scope string
+	// spoken tells whether operators said something of observations, nil until
+	// somebody asks.
+	spoken *bool
+	// looked is the merged record that was looked at last.
+	looked *lookedAt
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}

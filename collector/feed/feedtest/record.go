@@ -31,21 +31,29 @@ func NewRecord() *Record {
 	return &Record{held: make(map[string]*pb.Observation), state: make(map[string][]byte)}
 }
 
-// Accept implements feed.Sink.
-func (r *Record) Accept(ctx context.Context, o *pb.Observation) (string, error) {
+// AcceptAll implements feed.Sink.
+func (r *Record) AcceptAll(ctx context.Context, all []*pb.Observation) []error {
+	errs := make([]error, len(all))
+	for i, o := range all {
+		errs[i] = r.accept(ctx, o)
+	}
+	return errs
+}
+
+func (r *Record) accept(ctx context.Context, o *pb.Observation) error {
 	if err := ctx.Err(); err != nil {
-		return "", err
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.OnAccept != nil {
 		if err := r.OnAccept(o); err != nil {
-			return "", err
+			return err
 		}
 	}
 	r.Accepts++
 	r.held[o.GetSource()+" "+o.GetSourceId()] = o
-	return o.GetSourceId(), nil
+	return nil
 }
 
 // Withdraw implements feed.Sink.

@@ -151,13 +151,15 @@ func newRecord(t *testing.T, v feedtest.Vendor) *kept {
 	return k
 }
 
-// Accept implements feed.Sink.
-func (k *kept) Accept(ctx context.Context, o *pb.Observation) (string, error) {
-	id, err := k.Catalog.Accept(ctx, o)
-	if errors.Is(err, catalog.ErrInvalid) {
-		err = fmt.Errorf("%w: %w", feed.ErrRejected, err)
+// AcceptAll implements feed.Sink.
+func (k *kept) AcceptAll(ctx context.Context, all []*pb.Observation) []error {
+	errs := k.Catalog.AcceptAll(ctx, all)
+	for i, err := range errs {
+		if errors.Is(err, catalog.ErrInvalid) {
+			errs[i] = fmt.Errorf("%w: %w", feed.ErrRejected, err)
+		}
 	}
-	return id, err
+	return errs
 }
 
 // Withdraw implements feed.Sink.
