@@ -23,10 +23,11 @@ var engineNames = []string{NameBase, NameCursor, NameSerials}
 func (c *checker) holes(m *Manifest) {
 	c.walk(reflect.ValueOf(m).Elem(), "", func(t Template, at string) {
 		for _, name := range t.Names() {
-			if m.Settings[name].Secret && strings.HasSuffix(at, ".const") {
+			stated := strings.HasSuffix(at, ".const") || strings.HasSuffix(at, ".currency")
+			if m.Settings[name].Secret && stated {
 				c.errorf(at, "setting %q is secret and cannot be part of what is known of devices", name)
 			}
-			if _, ok := m.Settings[name]; ok || allowed(name, at) || !strings.HasSuffix(at, ".const") && slices.Contains(m.overs(streamAt(at)), name) {
+			if _, ok := m.Settings[name]; ok || allowed(name, at) || !stated && slices.Contains(m.overs(streamAt(at)), name) {
 				if rest, ok := strings.CutPrefix(name, "record."); ok {
 					c.path(rest, at)
 				}

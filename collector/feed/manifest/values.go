@@ -78,7 +78,7 @@ type Field struct {
 	Unit     string             `yaml:"unit" doc:"Unit of a size or share." enum:"kB,KiB,MB,MiB,GB,GiB,TB,TiB,MHz,GHz"`
 	Zone     string             `yaml:"zone" doc:"Time zone of times that name none (UTC)."`
 	Layouts  []string           `yaml:"layouts" doc:"Further layouts of times, as Go's time package has them."`
-	Currency string             `yaml:"currency" doc:"Currency of money that names none, or the path of it after a leading $."`
+	Currency *Template          `yaml:"currency" doc:"Currency of money that names none, or the path of it after a leading $; ${name} is a setting that is no secret, and states none where it is empty."`
 	Each     string             `yaml:"each" doc:"Path of a list, of which each element makes one element of the field."`
 	Where    string             `yaml:"where" doc:"CEL over the element e and the record r: elements that are taken."`
 	Map      map[string]Field   `yaml:"map" doc:"Fields of each element; paths begin at the element."`

@@ -1,8 +1,11 @@
 package mapping
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/rollcall-itam/rollcall/collector/feed/manifest"
 )
 
 func TestTimes(t *testing.T) {
@@ -105,4 +108,27 @@ func FuzzCoercers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A setting may say which currency prices are in that name none; nothing is
+// guessed without it.
+func TestACurrencyFromASetting(t *testing.T) {
+	m, err := manifest.Parse(strings.NewReader(strings.Replace(head, "base:", "settings: {currency: {default: \"\"}}\nbase:", 1) + `    map: {purchase.price: {path: cost, currency: "${currency}"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{"": "", "chf": "CHF", "euro": "want a code like EUR"} {
+		got := ""
+		m, err := Compile(m.Stream(""), map[string]string{"currency": setting})
+		if err != nil {
+			got = err.Error()
+		} else if res, err := m.Apply("acme", map[string]any{"id": "1", "cost": "12.50"}, at); err != nil || res.Observation.GetDevice().GetPurchase().GetPrice().GetAmount() != "12.50" {
+			t.Errorf("%q: %v, %v", setting, res.Observation, err)
+		} else {
+			got = res.Observation.GetDevice().GetPurchase().GetPrice().GetCurrency()
+		}
+		if got != want && (want == "" || !strings.Contains(got, want)) {
+			t.Errorf("the setting %q gives %q, want %q", setting, got, want)
+		}
+	}
 }

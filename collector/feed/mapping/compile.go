@@ -63,8 +63,10 @@ type spec struct {
 	unit     string
 	zone     *time.Location
 	layouts  []string
-	currency record.Path
-	each     *elements
+	// currency is that of money which names none, or stands at currencyAt.
+	currency   string
+	currencyAt *record.Path
+	each       *elements
 	// list are the fields of elements that are written one by one.
 	list [][]field
 }
@@ -298,17 +300,23 @@ func (c *compiler) spec(f manifest.Field, as string) *spec {
 
 // money checks what a price is read with.
 func (c *compiler) money(s *spec, f manifest.Field) {
-	path, isPath := strings.CutPrefix(f.Currency, "$")
-	if !isPath {
-		if f.Currency != "" && !codeShape.MatchString(f.Currency) {
-			c.errorf(f, "currency %q: want a code like EUR, or the path of one after $", f.Currency)
+	if f.Currency == nil {
+		return
+	}
+	path, isPath := strings.CutPrefix(string(*f.Currency), "$")
+	if !isPath || len(f.Currency.Names()) > 0 {
+		// A setting that is not filled in names none.
+		code, _ := f.Currency.Fill(func(name string) (string, error) { return c.settings[name], nil }, nil)
+		if s.currency = strings.ToUpper(strings.TrimSpace(code)); s.currency != "" && !codeShape.MatchString(s.currency) {
+			c.errorf(f, "currency %q: want a code like EUR, or the path of one after $", code)
 		}
 		return
 	}
-	var err error
-	if s.currency, err = record.ParsePath(path); err != nil {
+	at, err := record.ParsePath(path)
+	if err != nil {
 		c.errorf(f, "currency: %v", err)
 	}
+	s.currencyAt = &at
 }
 
 func lowerKeys(m map[string]string) map[string]string {

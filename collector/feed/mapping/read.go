@@ -203,9 +203,9 @@ func (s *spec) message(fd protoreflect.FieldDescriptor, found, e any) (protorefl
 		t, ok, err := parseTime(found, s)
 		return protoreflect.ValueOfMessage(timestamppb.New(t).ProtoReflect()), ok, err
 	}
-	currency := s.source.Currency
-	if strings.HasPrefix(currency, "$") {
-		code, _, err := text(s.currency.Get(e), nil)
+	currency := s.currency
+	if s.currencyAt != nil {
+		code, _, err := text(s.currencyAt.Get(e), nil)
 		if err != nil {
 			return protoreflect.Value{}, false, err
 		}
