@@ -172,7 +172,7 @@ func (c *collector) patiently(t *testing.T, what string, cond func() error) {
 	t.Helper()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(deadline + time.Duration(*companySize)*20*time.Millisecond)
+	end := time.After(deadline + time.Duration(*companySize)*60*time.Millisecond)
 	for {
 		err := cond()
 		if err == nil {
