@@ -31,6 +31,7 @@ type importAdvisories struct {
 	CAFile       string   `name:"ca-file" placeholder:"FILE" help:"Certificates to trust beside the system's."`
 	Proxy        string   `placeholder:"URL" help:"HTTP proxy, or the word environment."`
 	AllowPrivate bool     `help:"Let the address be one of a private network."`
+	Fewer        bool     `help:"Let it have far fewer advisories than what it takes the place of."`
 }
 
 // Run imports each and tells what came of it.
@@ -77,6 +78,11 @@ func (c importAdvisories) one(ctx context.Context, dir, from string) ([]advisory
 		return nil, err
 	}
 	im := advisory.Import{Dir: dir, Path: from, From: from, Name: c.Name, Now: time.Now()}
+	if !c.Fewer {
+		if im.Held, err = heldAdvisories(dir); err != nil {
+			return nil, err
+		}
+	}
 	if advisory.Remote(from) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the folder of the advisories: %w", err)
@@ -87,6 +93,18 @@ func (c importAdvisories) one(ctx context.Context, dir, from string) ([]advisory
 		defer os.Remove(im.Path)
 	}
 	return im.Run(ctx)
+}
+
+// heldAdvisories returns what a folder holds, nil for a folder that is not there.
+func heldAdvisories(dir string) ([]advisory.Info, error) {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	l, err := advisory.Open(dir, slog.New(slog.DiscardHandler), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	return l.Infos(), nil
 }
 
 func tellImport(w io.Writer, info advisory.Info) {

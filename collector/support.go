@@ -68,6 +68,9 @@ func (s *support) look() (changed bool) {
 		table, err = supportFile(s.file)
 	}
 	held := s.table.Load()
+	if err == nil {
+		err = s.plausible(table, held)
+	}
 	switch {
 	case err != nil:
 		if !s.broken.Swap(true) || info != nil { // a file that is not there is told once
@@ -84,6 +87,27 @@ func (s *support) look() (changed bool) {
 	s.broken.Store(false)
 	s.table.Store(table)
 	return table != held
+}
+
+// plausible refuses data that a broken mirror would give: of days to come, or with
+// much less than what holds. What holds is never older than what came along, and of
+// that the project takes nothing away.
+func (s *support) plausible(table, held *eol.Table) error {
+	if last := latest(time.Now(), s.builtin.Date()).Add(48 * time.Hour); table.Date().After(last) {
+		return fmt.Errorf("end-of-life data: generated_at is %s, which is still to come: fetch it again", table.Date().Format(time.DateOnly))
+	}
+	if table.Len()*4 < held.Len()*3 || table.Cycles()*4 < held.Cycles()*3 {
+		return fmt.Errorf("end-of-life data: it has %d releases of %d products, of %d of %d that are held: fetch the whole of /api/v1/products/full",
+			table.Cycles(), table.Len(), held.Cycles(), held.Len())
+	}
+	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Run looks at the file until ctx ends, and tells changed of other data.

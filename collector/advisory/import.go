@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,11 +25,42 @@ type Import struct {
 	Name string
 	// Stamp is kept with it.
 	Stamp string
-	Now   time.Time
+	// Held is what is held now: what has far less of the same name does not take its
+	// place. Nil for no look at it.
+	Held []Info
+	Now  time.Time
 }
 
 // ErrNothing says that what was read has no advisory that can be matched.
 var ErrNothing = errors.New("there is nothing here that can be matched")
+
+// ErrShrunk says that what was read has far less than what is held.
+var ErrShrunk = errors.New("what was held holds on")
+
+// fewest is how many advisories are so many that a source does not lose a quarter of
+// them from one day to the next.
+const fewest = 100
+
+// shrunk refuses what a broken mirror would give.
+func (im Import) shrunk(now Info) error {
+	for _, held := range im.Held {
+		// Of the catalog both are the same.
+		before, after := max(held.Advisories, held.Exploited), max(now.Advisories, now.Exploited)
+		if held.Name == now.Name && before >= fewest && after*4 < before*3 {
+			return fmt.Errorf("%s has %d advisories, and %d are held as %s: %w; if that is right, run rollcall-collector advisories import --fewer %s",
+				shown(im.From), after, before, held.Name, ErrShrunk, shown(im.From))
+		}
+	}
+	return nil
+}
+
+// shown is where advisories are from, without the password of an address.
+func shown(from string) string {
+	if u, err := url.Parse(from); err == nil && Remote(from) {
+		return u.Redacted()
+	}
+	return from
+}
 
 // Run reads advisories and puts them in the place of those of the same name. If
 // that fails, these are left as they were.
@@ -68,6 +100,15 @@ func (im Import) Run(ctx context.Context) (out []Info, err error) {
 	}
 	if b.info.Advisories == 0 && catalog == nil {
 		return nil, fmt.Errorf("%s: %w%s: name a file or a folder of OSV records of a distribution, or CISA's catalog", im.From, ErrNothing, b.skips.why())
+	}
+	if b.info.Advisories > 0 {
+		err = im.shrunk(b.info)
+	}
+	if catalog != nil {
+		err = errors.Join(err, im.shrunk(catalog.Info))
+	}
+	if err != nil {
+		return nil, err
 	}
 	if b.info.Advisories > 0 {
 		info, err := b.finish(im.Name + shelfSuffix)

@@ -113,7 +113,7 @@ func (l *Library) refresh(ctx context.Context, s Source) error {
 	if err != nil || stamp == held {
 		return err
 	}
-	_, err = Import{Dir: l.dir, Path: s.From, Name: s.Name, Stamp: stamp, Now: l.now()}.Run(ctx)
+	_, err = Import{Dir: l.dir, Path: s.From, Name: s.Name, Stamp: stamp, Now: l.now(), Held: l.Infos()}.Run(ctx)
 	return err
 }
 
@@ -157,7 +157,7 @@ func (l *Library) fetch(ctx context.Context, s Source, held string) error {
 		return err
 	}
 	defer os.Remove(name)
-	_, err = Import{Dir: l.dir, Path: name, From: s.From, Name: s.Name, Stamp: stamp, Now: l.now()}.Run(ctx)
+	_, err = Import{Dir: l.dir, Path: name, From: s.From, Name: s.Name, Stamp: stamp, Now: l.now(), Held: l.Infos()}.Run(ctx)
 	return err
 }
 

@@ -42,12 +42,18 @@ func builtin(t *testing.T) *fixture {
 
 func (f *fixture) device(d *pb.Device) {
 	f.t.Helper()
+	f.accept(d)
+	f.settle()
+}
+
+// accept files what an agent says of the one device.
+func (f *fixture) accept(d *pb.Device) {
+	f.t.Helper()
 	d.Hardware = &pb.Hardware{Manufacturer: "Dell", Serial: "SER-1"}
 	_, err := f.c.Accept(context.Background(), &pb.Observation{Source: "agent", SourceId: "1", ObservedAt: timestamppb.New(f.clock()), Subject: &pb.Observation_Device{Device: d}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.settle()
 }
 
 func (f *fixture) detail(rule string) string {

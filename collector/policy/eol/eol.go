@@ -124,6 +124,14 @@ func (t *Table) Date() time.Time { return t.date }
 // Len is the number of products.
 func (t *Table) Len() int { return len(t.products) }
 
+// Cycles is the number of releases of all products.
+func (t *Table) Cycles() (n int) {
+	for _, p := range t.products {
+		n += len(p.Releases)
+	}
+	return n
+}
+
 // Product returns the product of a name, as in the address of its page.
 func (t *Table) Product(name string) (*Product, bool) {
 	p, ok := t.products[name]
