@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -90,45 +91,75 @@ func (e *Engine) store(ctx context.Context, out outcome) (moved []*storagepb.Dec
 	if len(out.findings)+len(out.over)+len(out.ended)+len(out.volumes)+len(out.gone) == 0 {
 		return nil, nil
 	}
-	err = e.Store.Update(ctx, func(tx *store.Tx) error {
-		moved = nil
-		for _, f := range out.findings {
-			if err := tx.PutFinding(f); err != nil {
+	// What is done twice after a failure between two parts comes to the same.
+	parts := max(1, (max(len(out.findings), len(out.told))+perUpdate-1)/perUpdate)
+	for part := range parts {
+		last := part == parts-1
+		err := e.Store.Update(ctx, func(tx *store.Tx) (err error) {
+			if err := e.storePart(tx, out, part); err != nil || !last {
 				return err
 			}
-		}
-		if err := e.log.append(tx, out.told); err != nil {
+			moved, err = e.storeRest(tx, out)
 			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("store findings: %w", err)
 		}
-		for _, v := range out.volumes {
-			if err := tx.PutVolume(v); err != nil {
-				return err
-			}
-		}
-		for _, id := range out.gone {
-			if err := tx.DeleteVolume(id); err != nil {
-				return err
-			}
-		}
-		for _, d := range out.over {
-			if err := tx.DeleteDecision(d.GetAssetId(), d.GetRule()); err != nil {
-				return err
-			}
-		}
-		for _, id := range out.ended {
-			handed, err := hand(tx, e.decided[id], e.decided)
-			if err != nil {
-				return err
-			}
-			moved = append(moved, handed...)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("store findings: %w", err)
 	}
 	e.log.appended(len(out.told))
 	return moved, nil
+}
+
+// perUpdate is how many findings are stored in one update, which the store bounds: a
+// new rule may fail a whole fleet, and ten thousand rules one asset.
+const perUpdate = 500
+
+// storePart stores some of the findings, and what is told of some.
+func (e *Engine) storePart(tx *store.Tx, out outcome, part int) error {
+	from := part * perUpdate
+	for _, f := range out.findings[min(from, len(out.findings)):min(from+perUpdate, len(out.findings))] {
+		if err := tx.PutFinding(f); err != nil {
+			return err
+		}
+	}
+	return e.log.append(tx, out.told[min(from, len(out.told)):min(from+perUpdate, len(out.told))], from)
+}
+
+// storeRest stores all but the findings, and returns the decisions that it moved.
+func (e *Engine) storeRest(tx *store.Tx, out outcome) (moved []*storagepb.DecisionRecord, err error) {
+	for _, v := range out.volumes {
+		if err := tx.PutVolume(v); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range out.gone {
+		if err := tx.DeleteVolume(id); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range out.over {
+		if err := tx.DeleteDecision(d.GetAssetId(), d.GetRule()); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range out.ended {
+		handed, err := hand(tx, e.decided[id], e.decided)
+		if err != nil {
+			return nil, err
+		}
+		moved = append(moved, handed...)
+	}
+	return moved, nil
+}
+
+// ofRule returns the finding of a rule among those of an asset, which are in order
+// of their rules; nil for none.
+func ofRule(findings []*storagepb.FindingRecord, rule string) *storagepb.FindingRecord {
+	i, ok := slices.BinarySearchFunc(findings, rule, func(f *storagepb.FindingRecord, rule string) int { return strings.Compare(f.GetRule(), rule) })
+	if !ok {
+		return nil
+	}
+	return findings[i]
 }
 
 // settle compares the findings of an asset before and now: those that go on keep
@@ -136,17 +167,16 @@ func (e *Engine) store(ctx context.Context, out outcome) (moved []*storagepb.Dec
 func settle(before, now []*storagepb.FindingRecord, at *timestamppb.Timestamp) []*storagepb.FindingRecord {
 	var changed []*storagepb.FindingRecord
 	for _, f := range now {
-		i := slices.IndexFunc(before, func(b *storagepb.FindingRecord) bool { return b.GetRule() == f.GetRule() })
-		if i >= 0 {
-			f.OpenedAt = before[i].GetOpenedAt()
-			if proto.Equal(before[i], f) {
+		if was := ofRule(before, f.GetRule()); was != nil {
+			f.OpenedAt = was.GetOpenedAt()
+			if proto.Equal(was, f) {
 				continue
 			}
 		}
 		changed = append(changed, f)
 	}
 	for _, b := range before {
-		if !slices.ContainsFunc(now, func(f *storagepb.FindingRecord) bool { return f.GetRule() == b.GetRule() }) {
+		if ofRule(now, b.GetRule()) == nil {
 			b = proto.CloneOf(b)
 			b.ResolvedAt = at
 			changed = append(changed, b)

@@ -2,7 +2,6 @@ package compliance
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -40,13 +39,14 @@ func (e *Engine) OnFindings(followed func() bool, told func()) {
 // wanted tells whether there is something to log and somebody who follows.
 func (l *findingLog) wanted(n int) bool { return n > 0 && l.followed != nil && l.followed() }
 
-// append writes entries; the caller holds Engine.filing until appended.
-func (l *findingLog) append(tx *store.Tx, all []*storagepb.FindingChangeRecord) error {
+// append writes entries after those that were written since the last call of
+// appended; the caller holds Engine.filing until that.
+func (l *findingLog) append(tx *store.Tx, all []*storagepb.FindingChangeRecord, after int) error {
 	if !l.wanted(len(all)) {
 		return nil
 	}
 	for i, c := range all {
-		if err := tx.AppendFindingChange(l.last+1+uint64(i), c); err != nil {
+		if err := tx.AppendFindingChange(l.last+1+uint64(after+i), c); err != nil {
 			return err
 		}
 	}
@@ -69,20 +69,13 @@ func tellings(before, now []*storagepb.FindingRecord, at *timestamppb.Timestamp)
 	tell := func(kind string, f *storagepb.FindingRecord) {
 		out = append(out, &storagepb.FindingChangeRecord{At: at, Kind: kind, AssetId: f.GetAssetId(), Rule: f.GetRule(), Severity: f.GetSeverity()})
 	}
-	find := func(among []*storagepb.FindingRecord, rule string) *storagepb.FindingRecord {
-		i := slices.IndexFunc(among, func(f *storagepb.FindingRecord) bool { return f.GetRule() == rule })
-		if i < 0 {
-			return nil
-		}
-		return among[i]
-	}
 	for _, f := range now {
-		if was := find(before, f.GetRule()); StateOf(f) != Waived && (was == nil || StateOf(was) == Waived) {
+		if was := ofRule(before, f.GetRule()); StateOf(f) != Waived && (was == nil || StateOf(was) == Waived) {
 			tell(Opened, f)
 		}
 	}
 	for _, was := range before {
-		if StateOf(was) != Waived && find(now, was.GetRule()) == nil {
+		if StateOf(was) != Waived && ofRule(now, was.GetRule()) == nil {
 			tell(ResolvedByData, was)
 		}
 	}
