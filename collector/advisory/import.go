@@ -42,13 +42,22 @@ var ErrShrunk = errors.New("what was held holds on")
 const fewest = 100
 
 // shrunk refuses what a broken mirror would give.
-func (im Import) shrunk(now Info) error {
-	for _, held := range im.Held {
-		// Of the catalog both are the same.
-		before, after := max(held.Advisories, held.Exploited), max(now.Advisories, now.Exploited)
-		if held.Name == now.Name && before >= fewest && after*4 < before*3 {
-			return fmt.Errorf("%s has %d advisories, and %d are held as %s: %w; if that is right, run rollcall-collector advisories import --fewer %s",
-				shown(im.From), after, before, held.Name, ErrShrunk, shown(im.From))
+func (im Import) shrunk(list Info, catalog *catalogRecord) error {
+	var now []Info
+	if list.Advisories > 0 {
+		now = append(now, list)
+	}
+	if catalog != nil {
+		now = append(now, catalog.Info)
+	}
+	for _, n := range now {
+		for _, held := range im.Held {
+			// A catalog has exploited vulnerabilities and no advisories.
+			before, after := max(held.Advisories, held.Exploited), max(n.Advisories, n.Exploited)
+			if held.Name == n.Name && before >= fewest && after*4 < before*3 {
+				return fmt.Errorf("%s has %d advisories, and %d are held as %s: %w; if that is right, run rollcall-collector advisories import --fewer %s",
+					shown(im.From), after, before, held.Name, ErrShrunk, shown(im.From))
+			}
 		}
 	}
 	return nil
@@ -101,13 +110,7 @@ func (im Import) Run(ctx context.Context) (out []Info, err error) {
 	if b.info.Advisories == 0 && catalog == nil {
 		return nil, fmt.Errorf("%s: %w%s: name a file or a folder of OSV records of a distribution, or CISA's catalog", im.From, ErrNothing, b.skips.why())
 	}
-	if b.info.Advisories > 0 {
-		err = im.shrunk(b.info)
-	}
-	if catalog != nil {
-		err = errors.Join(err, im.shrunk(catalog.Info))
-	}
-	if err != nil {
+	if err := im.shrunk(b.info, catalog); err != nil {
 		return nil, err
 	}
 	if b.info.Advisories > 0 {
