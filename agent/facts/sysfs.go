@@ -87,10 +87,13 @@ func settings(data []byte) map[string]string {
 	out := make(map[string]string)
 	for line := range strings.Lines(string(data)) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-		if !ok || name == "" || strings.HasPrefix(name, "#") {
+		value = strings.TrimSpace(value)
+		// What was not written whole is a quote without its end.
+		torn := value != "" && (value[0] == '"' || value[0] == '\'') && strings.Count(value, value[:1]) < 2
+		if !ok || name == "" || strings.HasPrefix(name, "#") || torn {
 			continue
 		}
-		out[strings.TrimSpace(name)] = softwareText([]byte(unquote(strings.TrimSpace(value))))
+		out[strings.TrimSpace(name)] = softwareText([]byte(unquote(value)))
 	}
 	return out
 }

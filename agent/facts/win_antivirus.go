@@ -23,7 +23,8 @@ const (
 )
 
 // learnWinAntivirus lists the virus scanners: those that have told Windows of
-// themselves, which only clients keep note of, and Defender.
+// themselves, which only clients keep note of, on others those whose services
+// are there, and Defender.
 func learnWinAntivirus(ctx context.Context, h *host.Host, d *pb.Device) error {
 	q, r := &queries{h: h}, &winreg{h: h}
 	var out []*pb.Antivirus
@@ -31,6 +32,9 @@ func learnWinAntivirus(ctx context.Context, h *host.Host, d *pb.Device) error {
 		if product, ok := securityProduct(row); ok {
 			out = append(out, product)
 		}
+	}
+	if len(out) == 0 {
+		out = r.scanners(ctx, q)
 	}
 	named := func(p *pb.Antivirus) bool { return p.Name == defenderName || p.Name == "Windows Defender" }
 	if !slices.ContainsFunc(out, named) {
@@ -107,10 +111,7 @@ func learnWinEDR(ctx context.Context, h *host.Host, d *pb.Device) error {
 	if !r.key(servicesKey, "EventLog").found() && len(r.key(strings.TrimSuffix(servicesKey, `\`)).subkeys()) == 0 {
 		return r.err(false, "no services are listed")
 	}
-	states := make(map[string]string)
-	for _, row := range q.rows(ctx, "services") {
-		states[strings.ToLower(row.text("Name"))] = strings.ToLower(row.text("State"))
-	}
+	states := q.serviceStates(ctx)
 	out := &pb.Edr{Present: proto.Bool(false)}
 	onboarded := r.key(softwareHive, `Microsoft\Windows Advanced Threat Protection\Status`)
 	for _, s := range append(slices.Clone(windowsSensors), sensor{"defender", "Sense"}) {

@@ -85,6 +85,14 @@ func TestBitLocker(t *testing.T) {
 		"a stick":          {[]host.Row{volume("0", "1", "1"), volume("2", "0", "0")}, "on"},
 		"only a stick":     {[]host.Row{volume("2", "0", "0")}, ""},
 		"nonsense":         {[]host.Row{{"VolumeType": "x"}}, ""},
+		"used space first": {[]host.Row{volume("0", "1", "2")}, "partial"},
+		"being decrypted":  {[]host.Row{volume("0", "0", "3")}, "partial"},
+		"paused":           {[]host.Row{volume("0", "0", "4"), volume("1", "0", "0")}, "partial"},
+		"a new state":      {[]host.Row{volume("0", "99", "1")}, ""},
+		"not activated":    {[]host.Row{volume("0", "0", "1")}, "suspended"},
+		"without progress": {[]host.Row{{"VolumeType": "0", "ProtectionStatus": "1"}}, "on"},
+		"a number of text": {[]host.Row{volume("0", " 1 ", "1")}, "on"},
+		"one of them new":  {[]host.Row{volume("0", "1", "1"), volume("1", "77", "1")}, "on"},
 	} {
 		d := new(pb.Device)
 		err := learnWinEncryption(t.Context(), winMachine(t, "", map[string][]host.Row{"bitlocker": c.rows}), d)
