@@ -133,7 +133,7 @@ func peoplesMachine(t *testing.T, logon string, files map[string][]byte) *host.H
 func TestWindowsPeopleWhoAreAway(t *testing.T) {
 	on := func(month, day int) time.Time { return time.Date(2025, time.Month(month), day, 0, 0, 0, 0, time.UTC) }
 	ben := hiveFile(map[string]map[string]any{
-		assistCount: {`P:\Cebtenz Svyrf\Rqvgbe\rqvgbe.rkr`: assist(40*time.Hour, on(12, 20)), `{6Q809377-6NS0-444O-8957-N3773S02200R}\Byq\b.rkr`: assist(time.Hour, on(3, 1))},
+		assistCount: {`P:\Shgher\s.rkr`: assist(time.Minute, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)), `P:\Cebtenz Svyrf\Rqvgbe\rqvgbe.rkr`: assist(40*time.Hour, on(12, 20)), `{6Q809377-6NS0-444O-8957-N3773S02200R}\Byq\b.rkr`: assist(time.Hour, on(3, 1))},
 		explorerKey: {"Logon User Name": "ben"},
 		`Software\Microsoft\Windows\CurrentVersion\Uninstall\Editor`: {"DisplayName": "Editor", "InstallLocation": `C:\Program Files\Editor`},
 	})

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,9 +66,11 @@ func (r *winreg) lastLogon() logon {
 // that he used within loginDays of the last use by anybody.
 func (r *winreg) mostUsed() (most person, ok bool) {
 	var last time.Time
+	// A clock that was wrong has left notes of times to come.
+	tomorrow := r.h.Now().AddDate(0, 0, 1)
 	uses := make([]lastUses, len(r.people()))
 	for i, p := range r.people() {
-		uses[i] = p.uses()
+		uses[i] = slices.DeleteFunc(p.uses(), func(u lastUse) bool { return u.at.After(tomorrow) })
 		for _, u := range uses[i] {
 			last = latest(last, u.at)
 		}
