@@ -126,31 +126,3 @@ func TestExportIsCutOffWhereItFails(t *testing.T) {
 		t.Error("it says that all went well")
 	}
 }
-
-// BenchmarkExportSoftware writes 1,000 assets with 300 titles each.
-func BenchmarkExportSoftware(b *testing.B) {
-	w := newWorld(b)
-	for i := range 1000 {
-		software := make([]*pb.Software, 300)
-		for j := range software {
-			n := (i*7 + j*13) % 5000
-			software[j] = &pb.Software{Kind: "deb", Name: fmt.Sprintf("lib-number-%d", n), Version: fmt.Sprintf("%d.%d-1ubuntu", n%9, n%5), Publisher: "Ubuntu Developers", Architecture: "amd64"}
-		}
-		w.report(fmt.Sprintf("host%04d", i), software...)
-	}
-	for _, format := range []string{"ndjson", "csv", "xlsx"} {
-		b.Run(format, func(b *testing.B) {
-			for b.Loop() {
-				e, err := w.service.newExport(b.Context(), &adminpb.ExportAssetsRequest{Software: true, Format: format})
-				if err == nil {
-					err = e.write(b.Context(), io.Discard)
-					e.done()
-				}
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(300_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-		})
-	}
-}

@@ -65,7 +65,7 @@ func (v *View) remove(at place) {
 	v.write(at.row)
 	v.ids.set(at.row, "", v.epoch)
 	v.owners.set(at.row, "")
-	v.text.set(at.row, "", v.epoch)
+	v.retext(at.row, "")
 	v.see(at.row, nil)
 	v.setTitles(at.row, "")
 	delete(v.stale, at.row)
@@ -85,8 +85,14 @@ func (v *View) fill(row uint32, a *pb.Asset) {
 	v.write(row)
 	v.owners.set(row, whoseAddress(a))
 	if text := searchText(a); v.text.get(row) != text {
-		v.text.set(row, text, v.epoch)
+		v.retext(row, text)
 	}
+}
+
+// retext sets what the search looks into.
+func (v *View) retext(row uint32, text string) {
+	v.text.set(row, text, v.epoch)
+	v.sketches.set(row, sketchOf(text), v.epoch)
 }
 
 // appendKinds encodes the sources of an asset as their kinds alone.

@@ -60,8 +60,9 @@ type table struct {
 	size    int
 	columns []cow[uint32]
 	ids     cow[string]
-	// text is what the search looks into.
-	text cow[string]
+	// text is what the search looks into, and sketches what that may contain.
+	text     cow[string]
+	sketches cow[sketch]
 	// seen holds when each source of a row was last heard of, in Unix seconds,
 	// and latest the last of those.
 	seen   cow[[]int64]
