@@ -66,16 +66,14 @@ type walk struct {
 
 func (d *direct) typeOf(e ast.Expr) *types.Type { return d.checked.GetType(e.ID()) }
 
-// run evaluates a compiled condition in one of the frames.
+// run evaluates a compiled condition, of an input with an asset, in one of the
+// frames.
 func (c condition) run(in *Input, frames *sync.Pool) (Value, time.Time) {
 	f, ok := frames.Get().(*frame)
 	if !ok {
 		f = new(frame)
 	}
-	f.in, f.clock = in, clock{now: in.Now}
-	if in.Asset != nil {
-		f.asset = in.Asset.ProtoReflect()
-	}
+	f.in, f.asset, f.clock = in, in.Asset.ProtoReflect(), clock{now: in.Now}
 	v, next := c(f), f.clock.next
 	*f = frame{} // so that it keeps no asset
 	frames.Put(f)

@@ -190,6 +190,15 @@ func same(t interface{ Fatalf(string, ...any) }, p *Program, in *Input) {
 	if p.direct == nil {
 		return
 	}
+	gone := *in
+	gone.Asset = nil
+	none, err := p.interpret(context.Background(), &gone)
+	if err != nil {
+		t.Fatalf("%q: %v", p.source, err)
+	}
+	if got, err := p.Decide(&gone); err != nil || got.Value != none.Value || !got.Next.Equal(none.Next) {
+		t.Fatalf("%q is %s without an asset (%v), but CEL says %s", p.source, got.Value, err, none.Value)
+	}
 	want, err := p.interpret(context.Background(), in)
 	if err != nil {
 		t.Fatalf("%q: %v", p.source, err)

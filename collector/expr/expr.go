@@ -108,7 +108,8 @@ type Program struct {
 	tracked     bool
 	constraints map[string]constraint
 	fields      []string
-	// direct is nil for a program that only CEL can run.
+	// direct is nil for a program that only CEL can run, as it does all of those of
+	// an asset that is no more: even has(asset.name) is unknown then.
 	direct condition
 	frames *sync.Pool
 }
@@ -234,7 +235,7 @@ func (p *Program) Eval(in *Input) (Outcome, error) {
 // EvalContext is Eval that ends early, with an error that wraps the context's,
 // when ctx ends.
 func (p *Program) EvalContext(ctx context.Context, in *Input) (Outcome, error) {
-	if p.direct != nil {
+	if p.direct != nil && in.Asset != nil {
 		if v, next := p.direct.run(in, p.frames); v != Unknown {
 			return Outcome{Value: v, Next: next}, nil
 		}
@@ -245,7 +246,7 @@ func (p *Program) EvalContext(ctx context.Context, in *Input) (Outcome, error) {
 // Decide is Eval for who does not ask what is missing: the outcome has neither
 // Missing nor Reason where that saves time.
 func (p *Program) Decide(in *Input) (Outcome, error) {
-	if p.direct != nil {
+	if p.direct != nil && in.Asset != nil {
 		v, next := p.direct.run(in, p.frames)
 		return Outcome{Value: v, Next: next}, nil
 	}
