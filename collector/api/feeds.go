@@ -116,7 +116,7 @@ func (s *Service) feedError(id string, err error) error {
 func (s *Service) feedOf(st feed.Status) *adminpb.Feed {
 	p := st.Pass
 	out := &adminpb.Feed{Id: st.Name, Title: st.Title, Kind: st.Kind, Paused: st.Paused, Running: st.Running, LastSuccess: moment(st.LastSuccess),
-		Next: moment(st.Next), Failures: int32(st.Failures), Error: st.Error}
+		Next: moment(st.Next), Failures: int32(st.Failures), Error: st.Error, Withheld: st.Withheld, WithheldSince: moment(st.WithheldSince)}
 	if p.Started.IsZero() {
 		return out
 	}

@@ -32,9 +32,17 @@ func (s *session) feeds(all *adminpb.ListFeedsResponse) {
 	}
 	t := &table{columns: []column{{"FEED", 10, 0}, {"SYSTEM", 10, 3}, {"STATE", 0, 0}, {"LAST SUCCESS", 0, 0}, {"NEXT", 0, 4}, {"RECORDS", 0, 2}, {"PROBLEMS", 0, 1}, {"ERROR", 20, 1}}}
 	for _, f := range all.GetFeeds() {
-		t.add(f.GetId(), f.GetTitle(), s.feedState(f), s.ago(f.GetLastSuccess()), s.nextPass(f), recordsOf(f), fmt.Sprint(f.GetPass().GetProblemCount()), f.GetError())
+		t.add(f.GetId(), f.GetTitle(), s.feedState(f), s.ago(f.GetLastSuccess()), s.nextPass(f), recordsOf(f), fmt.Sprint(f.GetPass().GetProblemCount()), or(f.GetError(), withheldBy(f)))
 	}
 	s.table(t)
+}
+
+// withheldBy says why nothing is withdrawn, empty where it is.
+func withheldBy(f *adminpb.Feed) string {
+	if f.GetWithheld() == "" {
+		return ""
+	}
+	return "nothing is withdrawn: " + f.GetWithheld()
 }
 
 // feedState tells how a feed fares, and how far a pass has come.
@@ -56,6 +64,8 @@ func (s *session) feedState(f *adminpb.Feed) string {
 		return "failing"
 	case f.GetLastSuccess() == nil:
 		return "new"
+	case f.GetWithheld() != "":
+		return "withheld"
 	}
 	return "ok"
 }

@@ -25,6 +25,10 @@ type memory struct {
 	// Failures counts passes that failed in a row; Error is why the last did.
 	Failures int    `json:"failures,omitempty"`
 	Error    string `json:"error,omitempty"`
+	// Withheld is why the last complete pass withdrew nothing though it should have,
+	// empty where nothing is withheld, and WithheldSince since when.
+	Withheld      string    `json:"withheld,omitempty"`
+	WithheldSince time.Time `json:"withheld_since,omitzero"`
 	// Unread is how many records the last complete pass could not tell apart.
 	Unread int `json:"unread,omitempty"`
 	// Complete is the set of records of the last complete pass.

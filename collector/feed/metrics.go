@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	success                           *prometheus.GaugeVec
 	failures                          *prometheus.GaugeVec
+	withheld                          *prometheus.GaugeVec
 	passes, records, problems, answer *prometheus.CounterVec
 	took                              *prometheus.HistogramVec
 }
@@ -19,6 +20,7 @@ func newMetrics(to prometheus.Registerer) *metrics {
 	m := &metrics{
 		success:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_feed_last_success_timestamp_seconds", Help: "When a feed was last read to its end."}, []string{"feed"}),
 		failures: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_feed_failures", Help: "Passes of a feed that failed since it was last read to its end."}, []string{"feed"}),
+		withheld: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rollcall_feed_withheld", Help: "1 while what is gone from a feed's system is not withdrawn, because a pass found less than is plausible."}, []string{"feed"}),
 		passes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_feed_passes_total", Help: "Passes of a feed, by kind and result."}, []string{"feed", "kind", "result"}),
 		records:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_feed_records_total", Help: "Records of a feed: read, stated, skipped, withdrawn."}, []string{"feed", "what"}),
 		problems: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rollcall_feed_problems_total", Help: "Values and records of a feed that could not be taken."}, []string{"feed"}),
@@ -27,7 +29,7 @@ func newMetrics(to prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 4, 8)}, []string{"feed"}),
 	}
 	if to != nil {
-		to.MustRegister(m.success, m.failures, m.passes, m.records, m.problems, m.answer, m.took)
+		to.MustRegister(m.success, m.failures, m.withheld, m.passes, m.records, m.problems, m.answer, m.took)
 	}
 	return m
 }
@@ -42,6 +44,7 @@ func (m *metrics) forget(feed string) {
 	of := prometheus.Labels{"feed": feed}
 	m.success.DeletePartialMatch(of)
 	m.failures.DeletePartialMatch(of)
+	m.withheld.DeletePartialMatch(of)
 	for _, c := range []*prometheus.CounterVec{m.passes, m.records, m.problems, m.answer} {
 		c.DeletePartialMatch(of)
 	}
@@ -51,6 +54,11 @@ func (m *metrics) forget(feed string) {
 // remembered shows what is known after a restart as well.
 func (m *metrics) remembered(s Status) {
 	m.failures.WithLabelValues(s.Name).Set(float64(s.Failures))
+	withheld := 0.0
+	if s.Withheld != "" {
+		withheld = 1
+	}
+	m.withheld.WithLabelValues(s.Name).Set(withheld)
 	if !s.LastSuccess.IsZero() {
 		m.success.WithLabelValues(s.Name).Set(float64(s.LastSuccess.Unix()))
 	}

@@ -157,3 +157,33 @@ func TestDisconnections(t *testing.T) {
 		}
 	}
 }
+
+// That nothing is withdrawn stands where an administrator looks, also after passes
+// over changes, until a pass is plausible again or somebody accepts it.
+func TestWhatIsWithheldIsToldUntilItIsSettled(t *testing.T) {
+	for name, settle := range map[string]func(w *world) feed.Wish{
+		"the list is whole again": func(w *world) feed.Wish {
+			w.change(func() { w.devices = newWorld(t, 25).devices })
+			return full
+		},
+		"somebody accepts it": func(*world) feed.Wish { return feed.Wish{AcceptAbsences: true} },
+	} {
+		w := newWorld(t, 25)
+		if s := w.pass(t, full); s.Withheld != "" || gauge(t, w, "rollcall_feed_withheld") != 0 {
+			t.Errorf("%s: at first %q is withheld", name, s.Withheld)
+		}
+		w.change(func() { w.devices = w.devices[:12] })
+		s := w.pass(t, full)
+		since := s.WithheldSince
+		if !strings.Contains(s.Withheld, "gave 12 records, 25 the time before") || !since.Equal(w.clock.Now()) || gauge(t, w, "rollcall_feed_withheld") != 1 {
+			t.Errorf("%s: withheld is %q since %v", name, s.Withheld, since)
+		}
+		w.clock.Wait(t.Context(), time.Hour)
+		if s = w.pass(t, feed.Wish{}); s.Withheld == "" || !s.WithheldSince.Equal(since) {
+			t.Errorf("%s: an hour later withheld is %q since %v, want %v", name, s.Withheld, s.WithheldSince, since)
+		}
+		if s = w.pass(t, settle(w)); s.Withheld != "" || !s.WithheldSince.IsZero() || gauge(t, w, "rollcall_feed_withheld") != 0 {
+			t.Errorf("%s: in the end withheld is %q", name, s.Withheld)
+		}
+	}
+}

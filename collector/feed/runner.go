@@ -319,6 +319,7 @@ func (r *Runner) pass(ctx context.Context, f *scheduled, m *memory, accept bool)
 func (r *Runner) show(f *scheduled, m memory) {
 	f.board.change(func(s *Status) {
 		s.LastSuccess, s.Next, s.Failures, s.Error = m.LastSuccess, m.Next, m.Failures, m.Error
+		s.Withheld, s.WithheldSince = m.Withheld, m.WithheldSince
 	})
 	r.metrics.remembered(f.board.read())
 }

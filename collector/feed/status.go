@@ -21,6 +21,11 @@ type Status struct {
 	// Failures counts the passes that failed since; Error is why the last did.
 	Failures int
 	Error    string
+	// Withheld is why what is gone from the system is not withdrawn: a complete pass
+	// found less than is plausible. It stands until a pass is plausible or its absences
+	// are accepted. WithheldSince is since when; both are empty where all is well.
+	Withheld      string
+	WithheldSince time.Time
 	// Pass is the pass under way, or the last one.
 	Pass Progress
 }

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // end closes a pass that was read to its end: it commits the cursors and, after
@@ -39,10 +40,11 @@ func (p *pass) endFull(ctx context.Context) error {
 	if doubt != "" {
 		// What was seen is no list of all there is, and not what the next pass is
 		// compared with.
-		p.board.note("nothing was withdrawn: " + doubt)
+		p.withhold(doubt)
 		m.FullDue = true
 		return p.keep.drop(ctx, p.at.Seen)
 	}
+	p.plausible()
 	if err := p.sweep(ctx); err != nil {
 		return err
 	}
@@ -56,6 +58,23 @@ func (p *pass) endFull(ctx context.Context) error {
 	}
 	m.Complete = p.at.Seen
 	return nil
+}
+
+// withhold notes that what is gone is not withdrawn, and why: until a pass is
+// plausible, whoever looks at the feed sees it.
+func (p *pass) withhold(why string) {
+	m := p.memory
+	m.Withheld = why
+	if m.WithheldSince.IsZero() {
+		m.WithheldSince = p.o.Now()
+	}
+	p.board.note("nothing was withdrawn: " + why)
+	p.o.Logger.Warn("feed withdraws nothing", "feed", p.source.Name, "reason", why, "since", m.WithheldSince)
+}
+
+// plausible takes back what withhold noted.
+func (p *pass) plausible() {
+	p.memory.Withheld, p.memory.WithheldSince = "", time.Time{}
 }
 
 // doubt says why a pass may not have seen everything, empty if it has.
@@ -106,8 +125,7 @@ func (p *pass) sweep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		p.board.note("nothing was withdrawn: " + err.Error())
-		p.o.Logger.Warn("feed withdraws nothing", "feed", p.source.Name, "error", err)
+		p.withhold(err.Error())
 		return nil
 	}
 	p.board.change(func(s *Status) { s.Pass.Withdrawn += n })

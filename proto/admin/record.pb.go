@@ -1698,7 +1698,12 @@ type Feed struct {
 	// here.
 	Origin string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
 	// How it is connected, of a feed that was created here.
-	Connection    *FeedConnection `protobuf:"bytes,12,opt,name=connection,proto3" json:"connection,omitempty"`
+	Connection *FeedConnection `protobuf:"bytes,12,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Why what is gone from the system is not withdrawn, and since when: a complete
+	// pass found less than is plausible. Empty where all is well; else look at the
+	// system, and if so much is gone, run the feed with accept_absences.
+	Withheld      string                 `protobuf:"bytes,13,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	WithheldSince *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=withheld_since,json=withheldSince,proto3" json:"withheld_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1813,6 +1818,20 @@ func (x *Feed) GetOrigin() string {
 func (x *Feed) GetConnection() *FeedConnection {
 	if x != nil {
 		return x.Connection
+	}
+	return nil
+}
+
+func (x *Feed) GetWithheld() string {
+	if x != nil {
+		return x.Withheld
+	}
+	return ""
+}
+
+func (x *Feed) GetWithheldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WithheldSince
 	}
 	return nil
 }
@@ -4306,7 +4325,7 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x04line\x18\x01 \x01(\x03R\x04line\x12\x19\n" +
 	"\basset_id\x18\x02 \x01(\tR\aassetId\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1b\n" +
-	"\tperson_id\x18\x04 \x01(\tR\bpersonId\"\x93\x03\n" +
+	"\tperson_id\x18\x04 \x01(\tR\bpersonId\"\xf2\x03\n" +
 	"\x04Feed\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x12\n" +
@@ -4322,7 +4341,9 @@ const file_rollcall_v1_record_proto_rawDesc = "" +
 	"\x06origin\x18\v \x01(\tR\x06origin\x12;\n" +
 	"\n" +
 	"connection\x18\f \x01(\v2\x1b.rollcall.v1.FeedConnectionR\n" +
-	"connection\"\x9f\x03\n" +
+	"connection\x12\x1a\n" +
+	"\bwithheld\x18\r \x01(\tR\bwithheld\x12A\n" +
+	"\x0ewithheld_since\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\rwithheldSince\"\x9f\x03\n" +
 	"\x0eFeedConnection\x12\x16\n" +
 	"\x06vendor\x18\x01 \x01(\tR\x06vendor\x12\x1a\n" +
 	"\bmanifest\x18\x02 \x01(\tR\bmanifest\x12E\n" +
@@ -4634,37 +4655,38 @@ var file_rollcall_v1_record_proto_depIdxs = []int32{
 	62, // 23: rollcall.v1.Feed.next:type_name -> google.protobuf.Timestamp
 	31, // 24: rollcall.v1.Feed.pass:type_name -> rollcall.v1.FeedPass
 	26, // 25: rollcall.v1.Feed.connection:type_name -> rollcall.v1.FeedConnection
-	59, // 26: rollcall.v1.FeedConnection.settings:type_name -> rollcall.v1.FeedConnection.SettingsEntry
-	65, // 27: rollcall.v1.FeedConnection.every:type_name -> google.protobuf.Duration
-	65, // 28: rollcall.v1.FeedConnection.full_every:type_name -> google.protobuf.Duration
-	26, // 29: rollcall.v1.CreateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
-	26, // 30: rollcall.v1.UpdateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
-	62, // 31: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
-	62, // 32: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
-	62, // 33: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
-	32, // 34: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
-	25, // 35: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
-	40, // 36: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
-	62, // 37: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
-	45, // 38: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
-	62, // 39: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
-	62, // 40: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
-	62, // 41: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
-	62, // 42: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
-	62, // 43: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
-	48, // 44: rollcall.v1.Compliance.now:type_name -> rollcall.v1.ComplianceDay
-	48, // 45: rollcall.v1.Compliance.days:type_name -> rollcall.v1.ComplianceDay
-	60, // 46: rollcall.v1.ComplianceDay.open:type_name -> rollcall.v1.ComplianceDay.OpenEntry
-	52, // 47: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
-	53, // 48: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
-	45, // 49: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
-	58, // 50: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
-	62, // 51: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	62, // 26: rollcall.v1.Feed.withheld_since:type_name -> google.protobuf.Timestamp
+	59, // 27: rollcall.v1.FeedConnection.settings:type_name -> rollcall.v1.FeedConnection.SettingsEntry
+	65, // 28: rollcall.v1.FeedConnection.every:type_name -> google.protobuf.Duration
+	65, // 29: rollcall.v1.FeedConnection.full_every:type_name -> google.protobuf.Duration
+	26, // 30: rollcall.v1.CreateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
+	26, // 31: rollcall.v1.UpdateFeedRequest.connection:type_name -> rollcall.v1.FeedConnection
+	62, // 32: rollcall.v1.FeedPass.started:type_name -> google.protobuf.Timestamp
+	62, // 33: rollcall.v1.FeedPass.ended:type_name -> google.protobuf.Timestamp
+	62, // 34: rollcall.v1.FeedPass.ends:type_name -> google.protobuf.Timestamp
+	32, // 35: rollcall.v1.FeedPass.problems:type_name -> rollcall.v1.FeedProblem
+	25, // 36: rollcall.v1.ListFeedsResponse.feeds:type_name -> rollcall.v1.Feed
+	40, // 37: rollcall.v1.GroupFindingsResponse.groups:type_name -> rollcall.v1.FindingGroup
+	62, // 38: rollcall.v1.WaiveFindingRequest.until:type_name -> google.protobuf.Timestamp
+	45, // 39: rollcall.v1.ListFindingsResponse.findings:type_name -> rollcall.v1.Finding
+	62, // 40: rollcall.v1.Finding.opened_at:type_name -> google.protobuf.Timestamp
+	62, // 41: rollcall.v1.Finding.decided_at:type_name -> google.protobuf.Timestamp
+	62, // 42: rollcall.v1.Finding.waived_until:type_name -> google.protobuf.Timestamp
+	62, // 43: rollcall.v1.Finding.resolved_at:type_name -> google.protobuf.Timestamp
+	62, // 44: rollcall.v1.Finding.last_seen:type_name -> google.protobuf.Timestamp
+	48, // 45: rollcall.v1.Compliance.now:type_name -> rollcall.v1.ComplianceDay
+	48, // 46: rollcall.v1.Compliance.days:type_name -> rollcall.v1.ComplianceDay
+	60, // 47: rollcall.v1.ComplianceDay.open:type_name -> rollcall.v1.ComplianceDay.OpenEntry
+	52, // 48: rollcall.v1.TryRulesResponse.problems:type_name -> rollcall.v1.RuleProblem
+	53, // 49: rollcall.v1.TryRulesResponse.rules:type_name -> rollcall.v1.TriedRule
+	45, // 50: rollcall.v1.TriedRule.failing:type_name -> rollcall.v1.Finding
+	58, // 51: rollcall.v1.ListRulesResponse.rules:type_name -> rollcall.v1.Rule
+	62, // 52: rollcall.v1.Rule.written_at:type_name -> google.protobuf.Timestamp
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_record_proto_init() }
