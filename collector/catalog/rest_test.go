@@ -78,23 +78,40 @@ func TestAYearOfADeviceAtRest(t *testing.T) {
 	}
 }
 
-// Reading an asset as it was before 5,000 events.
+// Reading an asset as it was before 5,000 events, in memory and from Badger.
 func BenchmarkAsOf5000(b *testing.B) {
-	f := setup(b)
+	b.Run("memory", func(b *testing.B) { asOf5000(b, setup(b), func() time.Time { return epoch.Add(2 * time.Second) }) })
+	b.Run("badger", func(b *testing.B) {
+		d := openDurable(b)
+		asOf5000(b, d.f, d.now)
+	})
+}
+
+// asOf5000 reads an asset as it was at the time that a clock has after the first
+// of 5,000 changes.
+func asOf5000(b *testing.B, f *fixture, clock func() time.Time) {
 	var id string
+	var first time.Time
 	for i := range 5000 {
 		o := observe("agent", "1", "SER-A1")
 		o.ObservedAt = timestamppb.New(epoch.Add(time.Duration(i-5000) * time.Minute))
 		o.GetDevice().Os = &pb.Os{Build: fmt.Sprint(i), Version: fmt.Sprint(i / 10)}
 		id = f.accept(b, o)
+		if i == 0 {
+			first = clock()
+		}
 	}
+	before, told := processorTime()
 	for b.Loop() {
 		err := f.st.View(context.Background(), func(tx *store.Tx) error {
-			_, err := f.c.AsOf(tx, id, epoch.Add(2*time.Second))
+			_, err := f.c.AsOf(tx, id, first)
 			return err
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
+	}
+	if after, _ := processorTime(); told {
+		b.ReportMetric(float64((after-before).Microseconds())/float64(b.N), "cpu-us/op")
 	}
 }

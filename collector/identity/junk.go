@@ -13,11 +13,13 @@ var junkFile string
 var junkList = sync.OnceValue(func() map[[2]string]bool {
 	list := make(map[[2]string]bool)
 	for line := range strings.Lines(junkFile) {
-		kind, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "\t")
-		if !ok || strings.HasPrefix(line, "#") {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		list[[2]string{kind, junkForm(kind, value)}] = true
+		// The third column says who says so.
+		if columns := strings.Split(strings.TrimRight(line, "\r\n"), "\t"); len(columns) >= 2 {
+			list[[2]string{columns[0], junkForm(columns[0], columns[1])}] = true
+		}
 	}
 	return list
 })
