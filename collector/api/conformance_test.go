@@ -49,6 +49,7 @@ func newConformance(t *testing.T) *conformance {
 	c.must("POST", "/v1/assets/"+c.inside+":assert", `{"set":{"stage":"in_stock"}}`)
 	c.must("POST", "/v1/assets/"+c.inside+":assert", `{"set":{"location":{"site":"x"}},"clear":["stage"]}`)
 	c.must("POST", "/v1/assets/"+c.outside+":assert", `{"not_same_as":["jamf/2"]}`)
+	c.must("POST", "/v1/people/ann@example.com:assert", `{"set":{"department":"Sales"}}`)
 	for _, id := range []string{"one", "two"} {
 		c.must("POST", "/v1/views", `{"id":"`+id+`","filter":"true"}`)
 	}
@@ -66,7 +67,8 @@ func newConformance(t *testing.T) *conformance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ids = map[string]string{"ListSoftwareAssets": c.product, "ListAssetSoftware": c.inside, "GetAssetHistory": c.inside, "ListAssetVulnerabilities": c.inside, "GetAsset": c.inside}
+	c.ids = map[string]string{"ListSoftwareAssets": c.product, "ListAssetSoftware": c.inside, "GetAssetHistory": c.inside, "ListAssetVulnerabilities": c.inside, "GetAsset": c.inside,
+		"GetPersonHistory": "ann@example.com"}
 	return c
 }
 
