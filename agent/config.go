@@ -21,7 +21,6 @@ import (
 	"github.com/rollcall-itam/rollcall/agent/privacy"
 	"github.com/rollcall-itam/rollcall/agent/report"
 	"github.com/rollcall-itam/rollcall/pkg/release"
-	"github.com/rollcall-itam/rollcall/pkg/section"
 	"github.com/rollcall-itam/rollcall/pkg/tlsconf"
 )
 
@@ -72,7 +71,7 @@ type layer struct {
 	LogFileSize       *int           `yaml:"log_file_mib" name:"log-file-mib" env:"ROLLCALL_AGENT_LOG_FILE_MIB" placeholder:"5" help:"Size in MiB at which the log file is rotated (1 to 1024)."`
 	LogFileKeep       *int           `yaml:"log_file_keep" env:"ROLLCALL_AGENT_LOG_FILE_KEEP" placeholder:"3" help:"Rotated log files that are kept (1 to 100)."`
 	BYOD              *bool          `yaml:"byod" name:"byod" env:"ROLLCALL_AGENT_BYOD" help:"The device is its user's own: report no personal applications and no browser extensions."`
-	PrivacyKeyFile    *string        `yaml:"privacy_key_file" env:"ROLLCALL_AGENT_PRIVACY_KEY_FILE" placeholder:"FILE" help:"File with the key that names of people are hashed with, the same on all devices of a fleet."`
+	PrivacyKeyFile    *string        `yaml:"privacy_key_file" env:"ROLLCALL_AGENT_PRIVACY_KEY_FILE" placeholder:"FILE" help:"File with the key that names are hashed with, the same on all devices of a fleet."`
 	SelfUpdate        *bool          `yaml:"self_update" env:"ROLLCALL_AGENT_SELF_UPDATE" help:"Take newer versions of the agent from the collector, where one of the update keys signed them."`
 	UpdateKeys        *[]string      `yaml:"update_keys" env:"ROLLCALL_AGENT_UPDATE_KEYS" placeholder:"ed25519:KEY" help:"Public key that updates must be signed with; may be repeated."`
 	UpdateHealth      *time.Duration `yaml:"update_health_timeout" name:"update-health-timeout" env:"ROLLCALL_AGENT_UPDATE_HEALTH_TIMEOUT" placeholder:"15m" help:"Time in which an update must reach the collector, or is taken back (10s to 24h)."`
@@ -201,7 +200,7 @@ func (s *settings) check() error {
 // private returns what is withheld. The key is read once, at the start.
 func (s *settings) private() (privacy.Settings, error) {
 	p := privacy.Settings{Levels: s.Privacy, BYOD: s.BYOD}
-	if s.PrivacyKeyFile == "" || s.Privacy[section.Users] != privacy.Hashed {
+	if s.PrivacyKeyFile == "" || !p.Hashes() {
 		return p, p.Check()
 	}
 	f, err := os.Open(s.PrivacyKeyFile)

@@ -81,7 +81,7 @@ func TestPrivacySettings(t *testing.T) {
 	short, good := file(t, "too short\n"), file(t, strings.Repeat("k", 32)+"\n")
 	for name, tc := range map[string]struct{ config, want string }{
 		"unknown section": {"privacy: {documents: omit}\n", "no section"},
-		"unknown level":   {"privacy: {software: some}\n", "want full, omit"},
+		"unknown level":   {"privacy: {software: some}\n", "want full, hashed or omit"},
 		"no key":          {"privacy: {users: hashed}\n", "give privacy_key_file"},
 		"no key file":     {"privacy: {users: hashed}\nprivacy_key_file: /nowhere/key\n", "/nowhere/key"},
 		"short key":       {"privacy: {users: hashed}\nprivacy_key_file: " + short + "\n", "16 bytes"},

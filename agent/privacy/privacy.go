@@ -47,19 +47,26 @@ func (s Settings) Check() error {
 		switch {
 		case !section.Known(name):
 			return fmt.Errorf("privacy: there is no section %.40q: want some of %s", name, strings.Join(section.Names(), ", "))
-		case level == Full || level == Hashed && name == section.Users:
+		case level == Full || level == Hashed && slices.Contains(hashable(), name):
 		case level == Hashed:
-			return fmt.Errorf("privacy: %s cannot be hashed, only users can: want full or omit", name)
+			return fmt.Errorf("privacy: %s cannot be hashed, only %s can", name, strings.Join(hashable(), ", "))
 		case level != Omit:
-			return fmt.Errorf("privacy: %s: %.40q: want full, omit, or hashed for users", name, level)
+			return fmt.Errorf("privacy: %s: %.40q: want full, hashed or omit", name, level)
 		case name == section.Hardware || name == section.OS:
 			return fmt.Errorf("privacy: %s cannot be omitted, since the asset is known by it", name)
 		}
 	}
-	if s.Levels[section.Users] == Hashed && len(s.Key) < MinKey {
-		return fmt.Errorf("privacy: hashed users need a key of %d bytes or more: give privacy_key_file", MinKey)
+	if s.Hashes() && len(s.Key) < MinKey {
+		return fmt.Errorf("privacy: what is hashed needs a key of %d bytes or more: give privacy_key_file", MinKey)
 	}
 	return nil
+}
+
+// Hashes tells whether a section is hashed, which takes a key.
+func (s Settings) Hashes() bool { return s.any(Hashed) }
+
+func (s Settings) any(level string) bool {
+	return slices.Contains(slices.Collect(maps.Values(s.Levels)), level)
 }
 
 // Apply returns the observation without what is withheld; the original stays
@@ -73,7 +80,7 @@ func (s Settings) Apply(o *pb.Observation) (*pb.Observation, error) {
 	}
 	users := s.Levels[section.Users]
 	hide := users == Hashed || users == Omit
-	if !hide && !s.BYOD && !slices.Contains(slices.Collect(maps.Values(s.Levels)), Omit) {
+	if !s.Hashes() && !s.BYOD && !s.any(Omit) {
 		return o, nil
 	}
 	out := &observed{Observation: proto.CloneOf(o)}
@@ -84,24 +91,29 @@ func (s Settings) Apply(o *pb.Observation) (*pb.Observation, error) {
 		out.withoutNames(s.pseudonym())
 	}
 	for _, name := range section.Names() {
-		if s.Levels[name] == Omit {
+		switch level := s.Levels[name]; {
+		case level == Omit:
 			out.withoutSection(name)
+		case level == Hashed && name != section.Users:
+			out.withHashes(name, s.hash)
 		}
 	}
 	return out.Observation, nil
 }
 
-// pseudonym returns what stands for a name.
+// pseudonym returns what stands for the name of a person.
 func (s Settings) pseudonym() func(name string) string {
 	if s.Levels[section.Users] == Omit {
 		return func(string) string { return "" }
 	}
-	return func(name string) string {
-		// Systems do not tell Ann from ann.
-		mac := hmac.New(sha256.New, s.Key)
-		mac.Write([]byte(strings.ToLower(strings.TrimSpace(name))))
-		return "hmac-" + hex.EncodeToString(mac.Sum(nil)[:16])
-	}
+	return s.hash
+}
+
+// hash returns what stands for a name. Systems do not tell Ann from ann.
+func (s Settings) hash(name string) string {
+	mac := hmac.New(sha256.New, s.Key)
+	mac.Write([]byte(strings.ToLower(strings.TrimSpace(name))))
+	return "hmac-" + hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
 // observed is an observation that things are taken out of.

@@ -160,8 +160,10 @@ func TestHashesCompareUnderOneKey(t *testing.T) {
 func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	for want, s := range map[string]Settings{
 		"no section":                 {Levels: map[string]string{"documents": Omit}},
-		"want full, omit":            {Levels: map[string]string{"software": "some"}},
-		"software cannot be hashed":  {Levels: map[string]string{"software": Hashed}, Key: key},
+		"want full, hashed or omit":  {Levels: map[string]string{"software": "some"}},
+		"security cannot be hashed":  {Levels: map[string]string{"security": Hashed}, Key: key},
+		"hardware cannot be hashed":  {Levels: map[string]string{"hardware": Hashed}, Key: key},
+		"what is hashed needs a key": {Levels: map[string]string{"software": Hashed}},
 		"hardware cannot be omitted": {Levels: map[string]string{"hardware": Omit}},
 		"os cannot be omitted":       {Levels: map[string]string{"os": Omit}},
 		"privacy_key_file":           {Levels: map[string]string{"users": Hashed}, Key: key[:MinKey-1]},
