@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rollcall-itam/rollcall/collector/feed/vendors"
 )
 
 // feeds runs one command line of rollcall-collector feeds.
@@ -56,6 +58,15 @@ func TestFeedsShowsWhatIsKnown(t *testing.T) {
 	}
 	if code, out, _ := feeds(t, "show", "okta"); code != 0 || !strings.Contains(out, "SSWS ${token}") {
 		t.Error(code, out)
+	}
+	// Known systems are sound anywhere, and what cannot be run there is told.
+	for _, name := range vendors.Names() {
+		if code, out, errs := feeds(t, "test", name); code != 0 || !strings.Contains(out, "the manifest is sound") {
+			t.Error(name, code, out, errs)
+		}
+	}
+	if _, out, _ := feeds(t, "test", "jira_assets"); !strings.Contains(out, "not run attributes are found by") {
+		t.Error(out)
 	}
 	if code, _, errs := feeds(t, "show", "nobody"); code == 0 || !strings.Contains(errs, "known are apple_business") {
 		t.Error(code, errs)

@@ -59,7 +59,7 @@ func runTest(ctx context.Context, m *manifest.Manifest, t manifest.Test, files f
 	}
 	f, err := files.Open(t.Exchanges)
 	if err != nil {
-		return nil, fmt.Errorf("open the exchanges: %w", err)
+		return nil, fmt.Errorf("open the exchanges, which lie beside the manifest: %w; record some, or take the test out where it was copied", err)
 	}
 	player, err := replay.Read(f)
 	if err = errors.Join(err, f.Close()); err != nil {
