@@ -60,7 +60,10 @@ func TestPromtoolLikesTheMetrics(t *testing.T) {
 // Every metric that the dashboard and the rules ask for is one that a collector
 // has.
 func TestWhatTheDashboardAsksFor(t *testing.T) {
-	r := start(t, testSettings(t.TempDir()), io.Discard)
+	settings := testSettings(t.TempDir())
+	// Some metrics are of feeds, and told once there is one.
+	settings.Feeds = []feedSettings{{Name: "po", Vendor: "csv_assets", Settings: map[string]string{"file": filepath.Join(t.TempDir(), "none.csv")}, Paused: true}}
+	r := start(t, settings, io.Discard)
 	m := r.metrics(t)
 	rules, err := os.ReadFile(filepath.Join(prometheusFiles, "rollcall.rules.yaml"))
 	if err != nil {

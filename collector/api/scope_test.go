@@ -191,7 +191,7 @@ func TestCountsAreOfTheScope(t *testing.T) {
 // What is outside cannot be read or changed, and does not exist.
 func TestOutsideDoesNotExist(t *testing.T) {
 	w := newSites(t)
-	at := "as_of=" + time.Now().UTC().Format(time.RFC3339)
+	at := "as_of=" + time.Now().UTC().Format(time.RFC3339Nano)
 	for _, tc := range [][3]string{
 		{"GET", "/v1/assets/%s", ""}, {"GET", "/v1/assets/%s?" + at, ""}, {"GET", "/v1/assets/%s/software", ""}, {"GET", "/v1/assets/%s/software?" + at, ""},
 		{"GET", "/v1/assets/%s:history", ""}, {"GET", "/v1/assets/%s:explain", ""}, {"GET", "/v1/assets/%s:sources", ""}, {"GET", "/v1/findings?asset=%s", ""},
