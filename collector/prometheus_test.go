@@ -64,6 +64,7 @@ func TestWhatTheDashboardAsksFor(t *testing.T) {
 	// Some metrics are of feeds, and told once there is one.
 	settings.Feeds = []feedSettings{{Name: "po", Vendor: "csv_assets", Settings: map[string]string{"file": filepath.Join(t.TempDir(), "none.csv")}, Paused: true}}
 	r := start(t, settings, io.Discard)
+	waitFor(t, func() bool { return strings.Contains(r.metrics(t), `feed="po"`) })
 	m := r.metrics(t)
 	rules, err := os.ReadFile(filepath.Join(prometheusFiles, "rollcall.rules.yaml"))
 	if err != nil {
