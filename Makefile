@@ -77,5 +77,5 @@ race: ## all tests, under the race detector
 check-run: build ## check that `make run` shows an asset, and the same one again
 	@.ci/check-run
 
-fuzz: ## every fuzz target, for FUZZTIME (20s), FUZZTIME_SOME (10s) or FUZZTIME_REST (2s)
+fuzz: ## every fuzz target, for FUZZTIME (20s), FUZZTIME_SOME (10s) or FUZZTIME_REST (1s)
 	@FUZZTIME='$(FUZZTIME)' .ci/fuzz
