@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -55,24 +54,11 @@ func (r *running) request(t *testing.T, method, path string, body any) (int, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequest(method, "http://"+r.http.Addr().String()+path, bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+r.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(answer), acmeToken) {
+	code, answer := r.call(t, method, path, string(b))
+	if strings.Contains(answer, acmeToken) {
 		t.Errorf("%s %s answers with a secret: %s", method, path, answer)
 	}
-	return resp.StatusCode, string(answer)
+	return code, answer
 }
 
 // want asks and wants a code, and texts in the answer.

@@ -88,31 +88,35 @@ func (l *erasureList) add(k knownErasure) {
 	l.byID[k.ID] = k
 }
 
-// readErasures adds the erasures of a file, one to a line. A last line that is not
-// whole was being written when the machine stopped, and is passed over.
+// readErasures adds the erasures of a file, one to a line. A last line that is cut
+// off was being written when the machine stopped, and is passed over.
 func (l *erasureList) readErasures(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("read who was erased: %w", err)
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(f, 64<<10)
+	in := bufio.NewReaderSize(f, maxErasureLine)
 	for n := 1; ; n++ {
-		line, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
+		line, err := in.ReadSlice('\n')
+		last := errors.Is(err, io.EOF)
+		if last && !json.Valid(line) {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !last && !errors.Is(err, bufio.ErrBufferFull) {
 			return fmt.Errorf("read who was erased: %w", err)
 		}
 		var k knownErasure
-		if len(line) > maxErasureLine || json.Unmarshal(line, &k) != nil || k.ID == "" {
+		if errors.Is(err, bufio.ErrBufferFull) || json.Unmarshal(line, &k) != nil || k.ID == "" {
 			return fmt.Errorf("%s, line %d: it is no erasure: take the line out, and erase again whom it was about", path, n)
 		}
 		if _, err := k.record(); err != nil {
 			return fmt.Errorf("%s, line %d: %w", path, n, err)
 		}
 		l.add(k)
+		if last {
+			return nil
+		}
 	}
 }
 

@@ -160,13 +160,21 @@ func TestAListOfErasuresThatIsNone(t *testing.T) {
 		`{"marks":[]}` + "\n":                           "line 1",
 		`{"id":"1"}` + "\n" + `{"id":2}` + "\n":         "line 2",
 		`{"id":"1","at":"2026-11-25T10:00:00Z"}` + "\n": "",
+		// An editor may have left out the end of the last line.
+		`{"id":"1"}` + "\n" + `{"id":"2"}`:         "",
+		`{"id":"1"}` + "\n" + `nonsense{`:          "",
+		strings.Repeat("x", maxErasureLine) + "\n": "line 1",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := new(erasureList).readErasures(file)
+		var l erasureList
+		err := l.readErasures(file)
+		if err == nil && len(l.ids) != strings.Count(content, `"id"`) {
+			t.Errorf("%q: %v were read", content, l.ids)
+		}
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", content, err, want)
+			t.Errorf("%.100q: %v, want %q", content, err, want)
 		}
 	}
 }

@@ -27,16 +27,8 @@ const (
 
 // GetAssetHistory tells what happened to an asset, the latest first.
 func (s *Service) GetAssetHistory(ctx context.Context, r *adminpb.GetAssetHistoryRequest) (*adminpb.GetAssetHistoryResponse, error) {
-	limit, err := pageSize(r.GetPageSize(), defaultHistoryPage, maxHistoryPage)
+	q, list, err := historyQuery("history of "+r.GetId(), r)
 	if err != nil {
-		return nil, err
-	}
-	list := fmt.Sprintf("history of %s %s %d %d", r.GetId(), r.GetField(), r.GetSince().GetSeconds(), r.GetUntil().GetSeconds())
-	q := catalog.Query{Limit: limit, Field: r.GetField()}
-	if q.Before, err = pageAfter(list, r.GetPageToken()); err != nil {
-		return nil, err
-	}
-	if q.After, q.Until, err = span(r.GetSince(), r.GetUntil()); err != nil {
 		return nil, err
 	}
 	out, f := new(adminpb.GetAssetHistoryResponse), s.fleet(ctx)
@@ -66,6 +58,30 @@ func (s *Service) GetAssetHistory(ctx context.Context, r *adminpb.GetAssetHistor
 		return nil, s.answer("read the history", err)
 	}
 	return out, nil
+}
+
+// historyRequest asks for what happened to an asset or to a person.
+type historyRequest interface {
+	GetField() string
+	GetSince() *timestamppb.Timestamp
+	GetUntil() *timestamppb.Timestamp
+	GetPageSize() int32
+	GetPageToken() string
+}
+
+// historyQuery returns what is asked for, and the name of the list whose pages the
+// tokens are of.
+func historyQuery(of string, r historyRequest) (q catalog.Query, list string, err error) {
+	q.Field = r.GetField()
+	list = fmt.Sprintf("%s %s %d %d", of, r.GetField(), r.GetSince().GetSeconds(), r.GetUntil().GetSeconds())
+	if q.Limit, err = pageSize(r.GetPageSize(), defaultHistoryPage, maxHistoryPage); err != nil {
+		return q, list, err
+	}
+	if q.Before, err = pageAfter(list, r.GetPageToken()); err != nil {
+		return q, list, err
+	}
+	q.After, q.Until, err = span(r.GetSince(), r.GetUntil())
+	return q, list, err
 }
 
 // span checks the bounds of a time in question.

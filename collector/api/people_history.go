@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,16 +19,8 @@ import (
 
 // GetPersonHistory tells what happened to the record of a person, the latest first.
 func (s *Service) GetPersonHistory(ctx context.Context, r *adminpb.GetPersonHistoryRequest) (*adminpb.GetPersonHistoryResponse, error) {
-	limit, err := pageSize(r.GetPageSize(), defaultHistoryPage, maxHistoryPage)
+	q, list, err := historyQuery("history of person "+r.GetId(), r)
 	if err != nil {
-		return nil, err
-	}
-	list := fmt.Sprintf("history of person %s %s %d %d", r.GetId(), r.GetField(), r.GetSince().GetSeconds(), r.GetUntil().GetSeconds())
-	q := catalog.Query{Limit: limit, Field: r.GetField()}
-	if q.Before, err = pageAfter(list, r.GetPageToken()); err != nil {
-		return nil, err
-	}
-	if q.After, q.Until, err = span(r.GetSince(), r.GetUntil()); err != nil {
 		return nil, err
 	}
 	out, f := new(adminpb.GetPersonHistoryResponse), s.fleet(ctx)
