@@ -60,12 +60,13 @@ func complete(ctx context.Context, model *kong.Node, world outside, shell string
 	fmt.Fprintln(world.stdout, c.then)
 	for _, f := range found[:min(len(found), maxCandidates)] {
 		line := forShell(shell, args, f.value)
+		if line == "" || strings.ContainsAny(f.value, "\n\r") || clean(f.value) != strings.TrimSpace(f.value) {
+			continue
+		}
 		if help := clean(f.help); help != "" && shell != "bash" {
 			line += "\t" + help
 		}
-		if !strings.ContainsAny(f.value, "\n\r") && clean(f.value) == strings.TrimSpace(f.value) {
-			fmt.Fprintln(world.stdout, line)
-		}
+		fmt.Fprintln(world.stdout, line)
 	}
 }
 
@@ -202,7 +203,8 @@ func (c *completion) values(v *kong.Value, prefix, word string) []candidate {
 			}
 		}
 	default:
-		out = c.known(v.Tag.Get("complete"), word)
+		// What is called as a flag is would be taken for one.
+		out = slices.DeleteFunc(c.known(v.Tag.Get("complete"), word), func(k candidate) bool { return strings.HasPrefix(k.value, "-") })
 	}
 	for i := range out {
 		out[i].value = prefix + out[i].value

@@ -4,7 +4,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +114,38 @@ func TestCompletionIsOfPlainNames(t *testing.T) {
 	w.report("evil\nrm -rf ~", laptop("S2"))
 	if out, _, _ := w.call(completeArg, "zsh", "show", "ev"); out != "done\n" {
 		t.Errorf("it says %q", out)
+	}
+}
+
+// What a device calls itself is put into a line that an administrator sends off:
+// bash itself says whether it is still that name then, and nothing is run.
+func TestHostileNamesAreNotComputed(t *testing.T) {
+	proof := filepath.Join(t.TempDir(), "proof")
+	for _, name := range []string{"ev$(touch " + proof + ")", "ev`touch " + proof + "`", "ev'; touch " + proof + " #", `ev"; touch ` + proof + ` #`, `ev\`, "ev;touch " + proof,
+		"ev&touch " + proof, "ev|touch " + proof, "ev$HOME", "ev*", "ev{a,b}", "ev ~", "ev‘x’", "ev!!"} {
+		for _, quote := range []string{"", "'", `"`} {
+			got := forShell("bash", []string{"rollcall show " + quote + "ev", " \t\n\"'><;|&(:"}, name)
+			if got == "" && quote == `"` && strings.Contains(name, "!") {
+				continue
+			}
+			out, err := exec.Command("bash", "-c", "printf %s "+quote+got+quote).Output()
+			if err != nil || string(out) != name {
+				t.Errorf("%s%s%s says %q, want %q (%v)", quote, got, quote, out, name, err)
+			}
+		}
+	}
+	if _, err := os.Stat(proof); err == nil {
+		t.Error("what a device calls itself was run")
+	}
+	for name, want := range map[string]string{"it's": "'it''s'", "a’; b ‘": "'a’’; b ‘‘'", "plain": "plain"} {
+		if got := forShell("powershell", nil, name); got != want {
+			t.Errorf("PowerShell is given %s, want %s", got, want)
+		}
+	}
+	w := newWorld(t)
+	w.report("--url=http://evil.example.com", laptop("S1"))
+	if out, _, _ := w.call(completeArg, "zsh", "show", ""); strings.Contains(out, "--url") {
+		t.Errorf("a device passes for a flag: %q", out)
 	}
 }
 

@@ -180,24 +180,37 @@ func splitLine(line string) (words []string, last typedWord) {
 var special = regexp.MustCompile(`[^A-Za-z0-9_@%+=:,./-]`)
 
 // forShell returns a value as it has to be written in place of the word that is
-// typed.
+// typed, empty for one that cannot be. Names come from devices, which may be hostile:
+// what they say must not be computed when the line is sent off.
 func forShell(shell string, args []string, value string) string {
 	switch shell {
 	case "bash":
 		_, last := splitLine(args[0])
-		if last.quote != 0 {
-			return value[min(last.fixed, len(value)):]
+		switch last.quote {
+		case '\'':
+			return strings.ReplaceAll(value[min(last.fixed, len(value)):], "'", `'\''`)
+		case '"':
+			if strings.Contains(value, "!") { // an older line, which nothing within these quotes keeps from being put in
+				return ""
+			}
+			return computed.ReplaceAllString(value[min(last.fixed, len(value)):], `\$0`)
 		}
 		// What bash takes for the word begins behind the last of its break characters.
 		from := 0
 		if len(args) > 1 {
 			from = strings.LastIndexAny(last.text, strings.Trim(args[1], " \t\n\"'")) + 1
 		}
-		return special.ReplaceAllStringFunc(value[min(from, len(value)):], func(c string) string { return `\` + c })
+		return special.ReplaceAllString(value[min(from, len(value)):], `\$0`)
 	case "powershell":
 		if special.MatchString(value) {
-			return "'" + strings.ReplaceAll(value, "'", "''") + "'"
+			return "'" + powershellQuotes.ReplaceAllString(value, "$0$0") + "'"
 		}
 	}
 	return value
 }
+
+// computed are the characters that mean something between double quotes in bash.
+var computed = regexp.MustCompile("[\\\\\"$`]")
+
+// powershellQuotes are all that PowerShell takes for a single quote.
+var powershellQuotes = regexp.MustCompile(`['\x{2018}\x{2019}\x{201A}\x{201B}]`)
